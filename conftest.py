@@ -1,0 +1,41 @@
+"""Fixtures of every test: three people, and Redis emptied between tests."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.conf import settings
+from redis import Redis
+
+from tests.actors import Person, join, sign_up
+
+
+@pytest.fixture(autouse=True)
+def clean_redis() -> Iterator[None]:
+    """Each test starts with its own Redis database empty: no rate limits, streams or caches of the one before."""
+    with Redis.from_url(settings.REDIS_URL) as client:
+        client.flushdb()
+    yield
+
+
+@pytest.fixture
+def owner(db: None) -> Person:
+    """Owns the workspace that the test is about."""
+    return sign_up("owner@example.com")
+
+
+@pytest.fixture
+def member(owner: Person) -> Person:
+    """Works in the owner's workspace."""
+    return join(sign_up("member@example.com"), owner.workspace)
+
+
+@pytest.fixture
+def viewer(owner: Person) -> Person:
+    """May only read in the owner's workspace."""
+    return join(sign_up("viewer@example.com"), owner.workspace, role="viewer")
+
+
+@pytest.fixture
+def stranger(db: None) -> Person:
+    """Has a workspace of their own and no business in the owner's."""
+    return sign_up("stranger@example.com")

@@ -1,0 +1,86 @@
+"""A pytest plugin: real PostgreSQL and Redis of this run alone, started before Django reads its settings.
+
+Loaded by ``-p tests.services``. Workers of pytest-xdist inherit the servers of the controlling process; each has its
+own test database and its own Redis database. DATABASE_URL and REDIS_URL, where both are set, are used as they are.
+"""
+
+import atexit
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from backend.embedded import postgres, redis
+from backend.embedded.privileges import own, popen_options, unprivileged
+
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def start() -> None:
+    """Start both servers in a folder of their own and name them in the environment; they end with this process."""
+    account = unprivileged()
+    root = Path(tempfile.mkdtemp(prefix="orquestra-test-"))
+    root.chmod(0o755)
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def stop() -> None:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        shutil.rmtree(root, ignore_errors=True)
+
+    atexit.register(stop)
+    data, sockets, redis_data, files = (root / name for name in ("postgres", "sockets", "redis", "files"))
+    for folder in (sockets, redis_data, files):
+        folder.mkdir()
+    own(sockets, account)
+    postgres.initialize(data, account)
+    port, redis_port = free_port(), free_port()
+    with (root / "servers.log").open("wb") as log:
+        processes.append(
+            subprocess.Popen(  # type: ignore[call-overload]
+                postgres.server_command(data, port=port, sockets=sockets, settings=FAST),
+                cwd="/",
+                stdout=log,
+                stderr=log,
+                **popen_options(account),
+            )
+        )
+        processes.append(
+            subprocess.Popen(
+                redis.server_command(redis_data, port=redis_port, save=False), stdout=log, stderr=log, cwd="/"
+            )
+        )
+    postgres.wait_until_ready(port, processes[0])
+    redis.wait_until_ready(redis_port, processes[1])
+    os.environ["DATABASE_URL"] = f"postgres://orquestra@127.0.0.1:{port}/postgres"
+    os.environ["REDIS_URL"] = f"redis://127.0.0.1:{redis_port}/0"
+    os.environ["DATA_DIR"] = str(files)
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    os.environ["JWT_PRIVATE_KEY"] = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+    os.environ["REDIS_URL"] = os.environ["REDIS_URL"].rsplit("/", 1)[0] + f"/{number + 1}"
+elif not {"DATABASE_URL", "REDIS_URL"} <= os.environ.keys():
+    start()
+
+os.environ.setdefault("SIGNUP_CREDIT", "5.00")
