@@ -1,0 +1,185 @@
+"""The product as separate processes, for tests that need a socket, a worker or a death.
+
+A stack has a database of its own on the servers of this test run, so its processes never see the transactions of other
+tests; tests make people of their own through HTTP and share one stack. Killing and restarting its processes is allowed.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+
+from tests.services import free_port
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass
+class Stack:
+    """Web, workers and beat on one database; ``environment`` is what each of them was started with."""
+
+    base_url: str
+    environment: dict[str, str]
+    folder: Path
+    commands: dict[str, list[str]]
+    processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+
+    def start(self, name: str) -> None:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                self.commands[name],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    def kill(self, name: str) -> None:
+        """End a process and its children at once, as the kernel's out-of-memory killer would."""
+        process = self.processes.pop(name)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(5)
+        self.processes.clear()
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    def rows(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
+        """Ask the stack's database directly."""
+        with psycopg.connect(self.environment["DATABASE_URL"]) as connection:
+            return connection.execute(statement.encode(), parameters).fetchall()
+
+
+def wait_for(url: str, seconds: float = 30) -> None:
+    """Return when ``url`` answers 200.
+
+    :raises TimeoutError: it never did.
+    """
+    deadline = time.monotonic() + seconds
+    last: object = None
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=2) as response:
+                if response.status == 200:
+                    return
+        except (urllib.error.URLError, OSError) as error:
+            last = error
+        time.sleep(0.1)
+    raise TimeoutError(f"{url}: {last}")
+
+
+@contextmanager
+def stack(*, settings: Mapping[str, str] | None = None, beat: bool = True) -> Iterator[Stack]:
+    """Start web, agents worker, documents worker (and beat), and end them afterwards.
+
+    :param settings: environment variables on top of the usual ones; may name another DATABASE_URL or REDIS_URL.
+    """
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="orquestra-live-", ignore_cleanup_errors=True) as temporary:
+        folder = Path(temporary)
+        environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "backend.settings",
+            "DATA_DIR": str(folder / "data"),
+            "PUBLIC_URL": f"http://127.0.0.1:{port}",
+            "SIGNUP_CREDIT": "5.00",
+            "AUTH_RATE_LIMIT": "1000/min",
+            "PYTHONWARNINGS": "default",
+        }
+        if "DATABASE_URL" not in (settings or {}):
+            environment["DATABASE_URL"] = make_database(os.environ["DATABASE_URL"], f"live_{port}")
+        if "REDIS_URL" not in (settings or {}):
+            number = 8 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+            environment["REDIS_URL"] = os.environ["REDIS_URL"].rsplit("/", 1)[0] + f"/{number}"
+        environment.update(settings or {})
+        python = sys.executable
+        celery = [
+            python,
+            "-m",
+            "celery",
+            "-A",
+            "backend",
+            "worker",
+            "--without-gossip",
+            "--without-mingle",
+            "-l",
+            "INFO",
+        ]
+        running = Stack(
+            base_url=f"http://127.0.0.1:{port}",
+            environment=environment,
+            folder=folder,
+            commands={
+                "web": [
+                    *(python, "-m", "uvicorn", "backend.asgi:application", "--port", str(port)),
+                    *("--log-level", "warning", "--timeout-graceful-shutdown", "5"),
+                ],
+                "agents": [
+                    *celery,
+                    "--pool=threads",
+                    "--concurrency=16",
+                    "-Q",
+                    "agents,default",
+                    "-n",
+                    f"agents-{port}@%h",
+                ],
+                "documents": [
+                    *celery,
+                    "--pool=prefork",
+                    "--concurrency=1",
+                    "-Q",
+                    "documents",
+                    "-n",
+                    f"documents-{port}@%h",
+                ],
+                "beat": [python, "-m", "celery", "-A", "backend", "beat", "-s", str(folder / "beat"), "-l", "WARNING"],
+            },
+        )
+        migrated = subprocess.run(
+            [python, "manage.py", "migrate", "--verbosity=0"],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert migrated.returncode == 0, migrated.stderr
+        try:
+            for name in running.commands:
+                if beat or name != "beat":
+                    running.start(name)
+            wait_for(f"{running.base_url}/readyz")
+            yield running
+        finally:
+            running.stop()
+
+
+def make_database(server: str, name: str) -> str:
+    """Create a database beside the one that ``server`` names and return its URL."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+    return urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
