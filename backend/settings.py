@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "allauth.socialaccount",
     "allauth.headless",
     "backend.http",
+    "backend.llm",
     "backend.accounts",
     "backend.billing",
     "backend.documents",

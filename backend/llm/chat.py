@@ -1,0 +1,139 @@
+"""One protocol for every model: a request goes out, a stream of typed events comes back.
+
+``chat_model(model).stream(request)`` is an asynchronous generator. It yields text, reasoning and tool calls and ends
+with exactly one ``Finished``, or raises ``ProviderError``. Closing it, or cancelling the task that reads it, closes
+the connection to the provider. It never retries: whoever calls it does, visibly.
+"""
+
+from collections.abc import AsyncGenerator, Iterable
+from importlib import import_module
+from typing import Any, Literal, Protocol, TypeAlias
+
+import msgspec
+
+from backend.llm.catalog import Model, Provider, catalog
+from backend.llm.errors import ProviderError
+from backend.llm.tokens import count_tokens
+
+__all__ = [
+    "ChatEvent",
+    "ChatModel",
+    "ChatRequest",
+    "Finished",
+    "Message",
+    "ProviderError",
+    "ReasoningDelta",
+    "TextDelta",
+    "ToolCall",
+    "ToolDefinition",
+    "Usage",
+    "chat_model",
+    "count_calls",
+    "count_request",
+    "count_tokens",
+]
+
+MESSAGE_OVERHEAD = 6  # Tokens of a role and its separators, as the providers count them.
+FinishReason = Literal["stop", "length", "tool_calls"]
+
+ADAPTERS = {
+    "openai-chat": "backend.llm.openai_chat",
+    "openai-responses": "backend.llm.openai_responses",
+    "anthropic": "backend.llm.anthropic",
+    "offline": "backend.llm.offline",
+}
+
+
+class ToolDefinition(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool offered to the model; ``parameters`` is a JSON Schema of an object."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+    """The model asks for a tool. ``arguments`` is JSON text as the model wrote it: it may be invalid."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One turn. ``tool_calls`` belong to the assistant; a ``tool`` message answers the call ``tool_call_id``."""
+
+    role: Literal["user", "assistant", "tool"]
+    text: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+
+class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the model is asked. ``max_tokens`` None leaves it at the model's own limit."""
+
+    model: Model
+    messages: tuple[Message, ...]
+    instructions: str = ""
+    tools: tuple[ToolDefinition, ...] = ()
+    temperature: float | None = None
+    max_tokens: int | None = None
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens of one request. ``input_tokens`` includes the cached ones; ``output_tokens`` includes reasoning."""
+
+    input_tokens: int
+    cached_input_tokens: int
+    output_tokens: int
+    estimated: bool = False
+
+
+class TextDelta(msgspec.Struct, frozen=True):
+    text: str
+
+
+class ReasoningDelta(msgspec.Struct, frozen=True):
+    text: str
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
+    """The last event of every stream that did not fail."""
+
+    reason: FinishReason
+    usage: Usage
+
+
+ChatEvent: TypeAlias = TextDelta | ReasoningDelta | ToolCall | Finished
+
+
+class ChatModel(Protocol):
+    def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        """:raises ProviderError: before or in the middle of the events."""
+        ...
+
+
+class Adapter(Protocol):
+    """What each module of ADAPTERS offers as ``Chat``."""
+
+    def __call__(self, provider: Provider) -> ChatModel: ...
+
+
+def chat_model(model: Model) -> ChatModel:
+    """The adapter that talks to the model's provider. Its SDK is loaded now, not before: imports take seconds."""
+    provider = catalog().provider(model)
+    adapter: Adapter = import_module(ADAPTERS[provider.kind]).Chat
+    return adapter(provider)
+
+
+def count_request(request: ChatRequest) -> int:
+    """About how many input tokens the request is, on the high side."""
+    tools = count_tokens(msgspec.json.encode(request.tools).decode()) if request.tools else 0
+    messages = sum(
+        MESSAGE_OVERHEAD + count_tokens(turn.text) + count_calls(turn.tool_calls) for turn in request.messages
+    )
+    return MESSAGE_OVERHEAD + count_tokens(request.instructions) + tools + messages
+
+
+def count_calls(calls: Iterable[ToolCall]) -> int:
+    return sum(MESSAGE_OVERHEAD + count_tokens(call.name) + count_tokens(call.arguments) for call in calls)
