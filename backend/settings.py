@@ -54,9 +54,15 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "backend.http.request_id.request_id_middleware",
+    "backend.http.logs.access_log_middleware",
+    "backend.http.metrics.metrics_middleware",
+    "backend.http.errors.ProblemMiddleware",
+    "backend.http.headers.security_headers_middleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
+    "backend.http.limits.AuthLimitsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -127,7 +133,12 @@ USE_TZ = True
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["backend.http.parsers.JSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "backend.http.pagination.CursorPagination",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "EXCEPTION_HANDLER": "backend.http.problems.exception_handler",
+    "DEFAULT_AUTHENTICATION_CLASSES": ["backend.accounts.authentication.JWTAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {
@@ -140,19 +151,103 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "COMPONENT_SPLIT_REQUEST": True,
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE: int = 1024 * 1024  # Bytes of a body that is not a file.
+CSRF_FAILURE_VIEW = "backend.http.errors.csrf_failure"
+WEB_THREADS: int = env.int("WEB_THREADS", default=16)  # Of one web process: requests that it works on at once.
+AUTH_RATE_LIMIT: str = env.str("AUTH_RATE_LIMIT", default="30/min")  # Log-ins, sign-ups and codes, per address and account.
+CORS_ALLOW_HEADERS = [
+    "accept",
+    "accept-language",
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "last-event-id",
+    "orquestra-workspace",
+    "x-request-id",
+    "x-session-token",
+]
+CORS_EXPOSE_HEADERS = [
+    "Content-Disposition",
+    "Content-Language",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Request-ID",
+]
+CORS_PREFLIGHT_MAX_AGE = 3600
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+HTTPS: bool = PUBLIC_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_HSTS_SECONDS: int = env.int("SECURE_HSTS_SECONDS", default=0)
+
+# Logging --------------------------------------------------------------------------------------------------------------
+LOG_FORMAT: str = env.str("LOG_FORMAT", default="console")  # "console" or "json", on standard error.
+LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO").upper()
+LOG_FILE: str = env.str("LOG_FILE", default="")  # JSON lines, beside what is on standard error.
+LOGGING_CONFIG = "backend.http.logs.configure"
+LOGGING = {"format": LOG_FORMAT, "level": LOG_LEVEL, "file": LOG_FILE}
+DJANGO_STRUCTLOG_CELERY_ENABLED = True
+DJANGO_STRUCTLOG_CELERY_DEFAULT_LOG_LEVEL = 10  # Debug: sweepers tick every few seconds; what they did is logged by them.
 
 # Accounts -------------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
-JWT_PRIVATE_KEY: str = env.str("JWT_PRIVATE_KEY", default="", multiline=True)
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_HASHERS = ["backend.accounts.hashers.Argon2id"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+JWT_PRIVATE_KEY: str = env.str("JWT_PRIVATE_KEY", default="", multiline=True)  # An RSA key in PEM form.
+JWT_PREVIOUS_PUBLIC_KEYS: str = env.str("JWT_PREVIOUS_PUBLIC_KEYS", default="", multiline=True)  # PEM after PEM.
 JWT_ISSUER: str = env.str("JWT_ISSUER", default=PUBLIC_URL)
 JWT_AUDIENCE: str = env.str("JWT_AUDIENCE", default="orquestra")
 ACCESS_TOKEN_LIFETIME = timedelta(minutes=10)
 REFRESH_TOKEN_LIFETIME = timedelta(days=env.int("REFRESH_TOKEN_DAYS", default=30))
 REFRESH_GRACE = timedelta(seconds=30)  # How long the generation before the current one is still honoured.
+REVOCATION_REQUIRED_PATHS = ("/api/v1/billing/", "/admin/")  # Not even read while revocations cannot be.
+SIMPLE_JWT: dict[str, Any] = {
+    "ALGORITHM": "RS256",
+    "USER_ID_CLAIM": "sub",
+    "AUTH_TOKEN_CLASSES": ["backend.accounts.tokens.AccessToken"],
+}
+FRONTEND_URL: str = env.str("FRONTEND_URL", default=PUBLIC_URL).rstrip("/")  # Where links in e-mails lead.
+EMAIL_VERIFICATION: str = env.str("EMAIL_VERIFICATION", default="none")  # none, optional or mandatory.
+TRUSTED_PROXY_COUNT: int = env.int("TRUSTED_PROXY_COUNT", default=0)  # Proxies that append to X-Forwarded-For.
+vars().update(env.email_url("EMAIL_URL", default=f"filemail://{DATA_DIR / 'mail'}"))
+DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="Orquestra <no-reply@localhost>")
+ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
+ACCOUNT_ADAPTER = "backend.accounts.adapter.AccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = EMAIL_VERIFICATION
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_LOGIN_BY_CODE_ENABLED = True
+ACCOUNT_RATE_LIMITS = {
+    "signup": env.str("SIGNUP_RATE", default="60/m/ip"),
+    "login": env.str("LOGIN_RATE", default="60/m/ip"),
+    "login_failed": "20/m/ip,5/5m/key",
+}
+HEADLESS_ONLY = True
+HEADLESS_CLIENTS = ("app",)
+HEADLESS_ADAPTER = "backend.accounts.adapter.HeadlessAdapter"
+HEADLESS_TOKEN_STRATEGY = "backend.accounts.strategy.SessionStrategy"  # noqa: S105 — a class.
+HEADLESS_FRONTEND_URLS = {
+    "account_signup": f"{FRONTEND_URL}/",
+    "account_confirm_email": f"{FRONTEND_URL}/#/verify-email/{{key}}",
+    "account_reset_password": f"{FRONTEND_URL}/#/reset-password",
+    "account_reset_password_from_key": f"{FRONTEND_URL}/#/reset-password/{{key}}",
+    "socialaccount_login_error": f"{FRONTEND_URL}/#/log-in",
+}
 
 # Billing --------------------------------------------------------------------------------------------------------------
-CURRENCY: str = env.str("CURRENCY", default="USD")
-SIGNUP_CREDIT: str = env.str("SIGNUP_CREDIT", default="0")
+CURRENCY: str = env.str("CURRENCY", default="USD")  # ISO 4217; of new wallets and of every price in MODELS_FILE.
+SIGNUP_CREDIT: str = env.str("SIGNUP_CREDIT", default="0")  # Given to new workspaces, in CURRENCY, such as 5.00.
 
 # Documents ------------------------------------------------------------------------------------------------------------
 MAX_UPLOAD_BYTES: int = env.int("MAX_UPLOAD_BYTES", default=100 * 1024 * 1024)

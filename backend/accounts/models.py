@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar, Self
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
@@ -14,10 +15,10 @@ from backend.http.ids import PublicId, new_id
 
 class UserManager(BaseUserManager["User"]):
     def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(email__iexact=username)
+        return self.get(email=(username or "").lower())
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        user = self.model(email=self.normalize_email(email), **fields)
+        user = self.model(email=email.lower(), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -34,6 +35,9 @@ class User(PublicId, AbstractBaseUser, PermissionsMixin):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     email = models.EmailField(max_length=254, unique=True)
     name = models.CharField(max_length=150, blank=True)
+    language = models.CharField(
+        max_length=8, blank=True, choices=settings.LANGUAGES
+    )  # Blank: whatever the browser asks.
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -109,6 +113,8 @@ class Session(PublicId, models.Model):
     generation = models.PositiveIntegerField(default=1)
     generation_at = models.DateTimeField(default=timezone.now)  # When the current generation began.
     amr = models.JSONField(default=list)  # RFC 8176 authentication methods, such as ["pwd"].
+    # The key of allauth's own state of this log-in: what it asked and was told in flows of several steps.
+    state_key = models.CharField(max_length=40, blank=True)
     user_agent = models.CharField(max_length=256, blank=True)
     ip_address = models.GenericIPAddressField(null=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -121,7 +127,10 @@ class Session(PublicId, models.Model):
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(generation__gte=1), name="session_generation_positive")]
-        indexes = [models.Index(fields=["user", "-created_at"], name="session_of_user")]
+        indexes = [
+            models.Index(fields=["user", "-id"], name="session_of_user", condition=Q(revoked_at=None)),
+            models.Index(fields=["revoked_at"], name="session_revoked", condition=Q(revoked_at__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return self.public_id
@@ -135,8 +144,9 @@ class IdempotencyKey(models.Model):
     key = models.CharField(max_length=255)
     fingerprint = models.CharField(max_length=64)  # SHA-256 of method, path and body, in hex.
     status = models.PositiveSmallIntegerField()
-    headers = models.JSONField(default=dict)
-    body = models.JSONField(null=True)
+    location = models.TextField(blank=True)
+    content_type = models.CharField(max_length=128, blank=True)
+    body = models.BinaryField()
     created_at = models.DateTimeField(default=timezone.now, editable=False, db_index=True)
 
     class Meta:

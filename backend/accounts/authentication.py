@@ -1,0 +1,92 @@
+"""From a bearer token to the actor of a request."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest
+from rest_framework.request import Request
+from rest_framework_simplejwt.authentication import JWTStatelessUserAuthentication
+
+from backend.accounts import queries, revocations
+from backend.accounts.actors import Actor
+from backend.accounts.errors import NoToken, SessionRevoked
+from backend.accounts.models import Workspace
+from backend.accounts.tokens import AccessToken
+from backend.http import ids
+
+WORKSPACE_HEADER = "Orquestra-Workspace"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """``request.user`` of the API: who the token speaks for, without asking the database."""
+
+    id: UUID
+    session_id: UUID
+    is_authenticated: bool = True
+    is_anonymous: bool = False
+    is_active: bool = True
+
+    @property
+    def pk(self) -> UUID:
+        return self.id
+
+
+class JWTAuthentication(JWTStatelessUserAuthentication):
+    """simplejwt's authentication with our tokens and the list of ended log-ins."""
+
+    www_authenticate_realm = "orquestra"
+
+    def authenticate(self, request: Request | HttpRequest) -> tuple[Caller, AccessToken] | None:  # type: ignore[override]  # A Caller stands for the user.
+        """:raises NotAuthenticated: the token is not valid, has expired, or its log-in has ended."""
+        header = request.META.get("HTTP_AUTHORIZATION", "")
+        scheme, _, raw = header.strip().partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        token = AccessToken.read(raw.strip().encode("utf-8", "replace"))
+        self._refuse_revoked(request, token)
+        return Caller(id=token.user_id, session_id=token.session_id), token
+
+    @staticmethod
+    def _refuse_revoked(request: Request | HttpRequest, token: AccessToken) -> None:
+        try:
+            revoked = revocations.is_revoked(session_id=token.session_id, user_id=token.user_id)
+        except revocations.RedisError:
+            revocations.refuse_without_redis(method=request.method or "", path=request.path)
+        else:
+            if revoked:
+                raise SessionRevoked
+
+
+def caller_of(request: Request | HttpRequest) -> Caller:
+    """Whoever the request's access token speaks for.
+
+    :raises NotAuthenticated: there is no valid access token.
+    """
+    if isinstance(request, Request):
+        user: Any = request.user
+        if not isinstance(user, Caller):
+            raise NoToken
+        return user
+    result = JWTAuthentication().authenticate(request)
+    if result is None:
+        raise NoToken
+    return result[0]
+
+
+def actor_of(request: Request | HttpRequest) -> Actor:
+    """The caller in the workspace that the request names, or in their personal one. One query, once per request.
+
+    :raises NotAuthenticated: there is no valid access token; ``TokenExpired`` and ``SessionRevoked`` say why.
+    :raises NotFound: there is no such workspace, or the caller is no member of it.
+    """
+    http: Any = request._request if isinstance(request, Request) else request
+    actor: Actor | None = getattr(http, "_actor", None)
+    if actor is None:
+        caller = caller_of(request)
+        named = request.headers.get(WORKSPACE_HEADER)
+        workspace_id = None if named is None else ids.decode(Workspace.id_prefix, named)
+        actor = queries.actor_in(user_id=caller.id, workspace_id=workspace_id, session_id=caller.session_id)
+        http._actor = actor
+    return actor

@@ -1,0 +1,165 @@
+"""What happens to people, their workspaces and their log-ins."""
+
+import logging
+from collections.abc import Iterable
+from uuid import UUID
+
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from backend.accounts import revocations, tokens
+from backend.accounts.errors import EmailTaken, SessionRevoked, TokenExpired
+from backend.accounts.models import Membership, Session, User, Workspace
+from backend.accounts.signals import workspace_created
+from backend.accounts.tokens import RefreshToken, TokenPair
+
+logger = logging.getLogger(__name__)
+
+
+def register_user(
+    *, email: str, password: str | None, name: str = "", is_staff: bool = False, is_superuser: bool = False
+) -> User:
+    """Make a user and their personal workspace.
+
+    :raises EmailTaken: somebody has this address, in whatever case.
+    """
+    user = User(email=email.lower(), name=name, is_staff=is_staff, is_superuser=is_superuser)
+    user.set_password(password)  # Slow by design, so before the transaction.
+    with transaction.atomic():
+        try:
+            with transaction.atomic():
+                user.save(force_insert=True)
+        except IntegrityError as error:
+            raise EmailTaken from error
+        workspace = Workspace.objects.create(name=name or user.email.partition("@")[0][:150], personal_owner=user)
+        Membership.objects.create(workspace=workspace, user=user, role=Membership.Role.OWNER)
+        workspace_created.send(sender=Workspace, workspace_id=workspace.pk, owner_id=user.pk)
+    return user
+
+
+def start_session(
+    *, user: User, amr: list[str], state_key: str = "", user_agent: str = "", ip_address: str | None = None
+) -> tuple[Session, TokenPair]:
+    """Log the user in on one device."""
+    session = Session.objects.create(
+        user=user,
+        amr=amr,
+        state_key=state_key,
+        user_agent=user_agent[:256],
+        ip_address=ip_address,
+        expires_at=timezone.now() + settings.REFRESH_TOKEN_LIFETIME,
+    )
+    return session, tokens.issue(session)
+
+
+def refresh_session(*, refresh_token: str) -> TokenPair:
+    """Buy the next pair of tokens.
+
+    The generation before the current one gets the current pair for ``REFRESH_GRACE`` (two tabs, a lost answer).
+    Anything older, or later, is a copy that somebody else used: it ends the session.
+
+    :raises TokenExpired: the session was not used for ``REFRESH_TOKEN_LIFETIME``.
+    :raises SessionRevoked: the session has ended; where this token ended it, that is committed before the error.
+    :raises NotAuthenticated: this is no refresh token of ours.
+    """
+    token = RefreshToken.read(refresh_token)
+    with transaction.atomic(durable=True):
+        session = _live_session_for_update(token)
+        now = timezone.now()
+        replayed = False
+        if token.generation == session.generation:
+            session.generation += 1
+            session.generation_at = session.last_used_at = now
+            session.expires_at = now + settings.REFRESH_TOKEN_LIFETIME
+            session.save(update_fields=["generation", "generation_at", "last_used_at", "expires_at"])
+        elif token.generation != session.generation - 1 or now - session.generation_at > settings.REFRESH_GRACE:
+            replayed = True
+            _revoke([session], reason="replayed")
+    if replayed:
+        raise SessionRevoked
+    return tokens.issue(session)
+
+
+def _live_session_for_update(token: RefreshToken) -> Session:
+    found = Session.objects.select_for_update(of=("self",)).select_related("user")
+    session = found.filter(pk=token.session_id, user_id=token.user_id).first()
+    if session is None or session.revoked_at is not None or not session.user.is_active:
+        raise SessionRevoked
+    if session.expires_at <= timezone.now():
+        raise TokenExpired
+    return session
+
+
+@transaction.atomic
+def revoke_session(*, session_id: UUID, reason: str) -> bool:
+    """End one log-in; whether it was still alive."""
+    return _revoke(Session.objects.select_for_update().live().filter(pk=session_id), reason=reason) > 0
+
+
+@transaction.atomic
+def revoke_sessions(*, user_id: UUID, reason: str, but: UUID | None = None) -> int:
+    """End all log-ins of the user, or all but one; how many."""
+    sessions = Session.objects.select_for_update().live().filter(user_id=user_id)
+    if but is not None:
+        sessions = sessions.exclude(pk=but)
+    return _revoke(sessions.order_by("pk"), reason=reason)
+
+
+def _revoke(sessions: Iterable[Session], *, reason: str) -> int:
+    ids = [session.pk for session in sessions]
+    if ids:
+        Session.objects.filter(pk__in=ids).update(revoked_at=timezone.now(), revoked_reason=reason)
+        transaction.on_commit(lambda: _announce(session_ids=ids))
+    return len(ids)
+
+
+def _announce(*, session_ids: Iterable[UUID] = (), user_ids: Iterable[UUID] = ()) -> None:
+    try:
+        revocations.announce(session_ids=session_ids, user_ids=user_ids)
+    except revocations.RedisError as error:  # Committed already; the beat repeats it when Redis is back.
+        logger.error("revocations were not announced: %s", error)
+
+
+@transaction.atomic
+def deactivate_user(*, user_id: UUID) -> None:
+    """Lock the user out at once: no log-in, no refresh, no access token."""
+    User.objects.filter(pk=user_id).update(is_active=False)
+    revoke_sessions(user_id=user_id, reason="deactivated")
+    transaction.on_commit(lambda: _announce(user_ids=[user_id]))
+
+
+@transaction.atomic
+def activate_user(*, user_id: UUID) -> None:
+    """Let the user log in again. What was ended stays ended."""
+    User.objects.filter(pk=user_id).update(is_active=True)
+    transaction.on_commit(lambda: revocations.forget_user(user_id))
+
+
+def add_member(*, workspace_id: UUID, user_id: UUID, role: str = Membership.Role.MEMBER) -> None:
+    """Let the user act in the workspace; a member already there keeps their place and gets this role."""
+    Membership.objects.update_or_create(workspace_id=workspace_id, user_id=user_id, defaults={"role": role})
+
+
+def ensure_operator(*, email: str, password: str) -> bool:
+    """Make sure that somebody can open the admin: whether the account was made now.
+
+    An existing account is made an operator and keeps its password.
+    """
+    existing = User.objects.filter(email=email.lower()).first()
+    if existing is None:
+        try:
+            user = register_user(email=email, password=password, is_staff=True, is_superuser=True)
+        except EmailTaken:
+            return ensure_operator(email=email, password=password)  # Another process was faster.
+        EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
+        return True
+    User.objects.filter(pk=existing.pk).update(is_staff=True, is_superuser=True)
+    return False
+
+
+def change_user(*, user_id: UUID, **fields: str) -> None:
+    """Set any of ``name`` and ``language``."""
+    if fields:
+        User.objects.filter(pk=user_id).update(**fields)

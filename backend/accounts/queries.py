@@ -1,0 +1,57 @@
+"""What the apps above may ask about people and workspaces."""
+
+from uuid import UUID
+
+from django.db.models import Prefetch
+
+from backend.accounts.actors import Actor
+from backend.accounts.errors import SessionRevoked
+from backend.accounts.models import Membership, Session, User, Workspace
+from backend.errors import NotFound
+
+
+def personal_workspace_id(user_id: UUID) -> UUID:
+    """:raises NotFound: there is no such user."""
+    try:
+        return Workspace.objects.values_list("pk", flat=True).get(personal_owner_id=user_id)
+    except Workspace.DoesNotExist as error:
+        raise NotFound from error
+
+
+def workspace_exists(workspace_id: UUID) -> bool:
+    return Workspace.objects.filter(pk=workspace_id).exists()
+
+
+def actor_in(*, user_id: UUID, workspace_id: UUID | None, session_id: UUID | None) -> Actor:
+    """The user in that workspace, or in their personal one: one query.
+
+    :raises NotFound: there is no such workspace, or the user is no member of it.
+    """
+    mine = Membership.objects.filter(user_id=user_id)
+    mine = (
+        mine.filter(workspace__personal_owner_id=user_id)
+        if workspace_id is None
+        else mine.filter(workspace_id=workspace_id)
+    )
+    membership = mine.only("workspace_id", "role").first()
+    if membership is None:
+        raise NotFound
+    return Actor(user_id=user_id, workspace_id=membership.workspace_id, role=membership.role, session_id=session_id)
+
+
+def session_is_live(session_id: UUID) -> bool:
+    return Session.objects.live().filter(pk=session_id, user__is_active=True).exists()
+
+
+def user_with_workspaces(user_id: UUID) -> User:
+    """The user with ``memberships`` and their workspaces loaded: two queries.
+
+    :raises SessionRevoked: there is no such user any more, or they are locked out.
+    """
+    memberships = Membership.objects.select_related("workspace").order_by("pk")
+    user = (
+        User.objects.filter(pk=user_id, is_active=True).prefetch_related(Prefetch("memberships", memberships)).first()
+    )
+    if user is None:
+        raise SessionRevoked
+    return user

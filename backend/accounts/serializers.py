@@ -1,0 +1,75 @@
+"""What accounts show and take."""
+
+from typing import Any
+
+from django.conf import settings
+from rest_framework import serializers
+
+from backend.accounts.models import Membership, Session, User, Workspace
+from backend.http.ids import PublicIdField
+
+
+class MembershipSerializer(serializers.ModelSerializer[Membership]):
+    """A workspace as one of its members sees it."""
+
+    id = PublicIdField(Workspace.id_prefix, source="workspace_id", read_only=True)
+    name = serializers.CharField(source="workspace.name", read_only=True)
+    personal = serializers.SerializerMethodField()
+    created_at = serializers.DateTimeField(source="workspace.created_at", read_only=True)
+
+    class Meta:
+        model = Membership
+        fields = ["id", "name", "role", "personal", "created_at"]
+        read_only_fields = fields
+
+    def get_personal(self, membership: Membership) -> bool:
+        return membership.workspace.personal_owner_id == membership.user_id
+
+
+class UserSerializer(serializers.ModelSerializer[User]):
+    id = PublicIdField(User.id_prefix, read_only=True)
+    workspace = serializers.SerializerMethodField(help_text="The personal workspace.")
+    workspaces = MembershipSerializer(source="memberships", many=True, read_only=True)
+
+    class Meta:
+        model = User
+        fields = ["id", "email", "name", "language", "workspace", "workspaces", "created_at"]
+        read_only_fields = fields
+
+    def get_workspace(self, user: User) -> str | None:
+        personal = (row.workspace for row in user.memberships.all() if row.workspace.personal_owner_id == user.pk)
+        return next((workspace.public_id for workspace in personal), None)
+
+
+class UserChangeSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=150, required=False, allow_blank=True)
+    language = serializers.ChoiceField(choices=settings.LANGUAGES, required=False, allow_blank=True)
+
+
+class SessionSerializer(serializers.ModelSerializer[Session]):
+    id = PublicIdField(Session.id_prefix, read_only=True)
+    current = serializers.SerializerMethodField(help_text="Whether this request belongs to it.")
+    amr = serializers.ListField(child=serializers.CharField(), read_only=True)
+
+    class Meta:
+        model = Session
+        fields = ["id", "current", "amr", "user_agent", "ip_address", "created_at", "last_used_at", "expires_at"]
+        read_only_fields = fields
+
+    def get_current(self, session: Session) -> bool:
+        return bool(session.pk == self.context["request"].user.session_id)
+
+
+class RefreshSerializer(serializers.Serializer[Any]):
+    refresh_token = serializers.CharField(max_length=4096)
+
+
+class TokensSerializer(serializers.Serializer[Any]):
+    access_token = serializers.CharField()
+    refresh_token = serializers.CharField()
+    expires_in = serializers.IntegerField(help_text="Seconds that the access token has.")
+
+
+class RefreshedSerializer(serializers.Serializer[Any]):
+    status = serializers.IntegerField()
+    data = TokensSerializer()

@@ -1,0 +1,9 @@
+"""News for the apps above; sent inside the transaction that makes it true."""
+
+from django.dispatch import Signal
+
+# A workspace exists. Keyword arguments: workspace_id: UUID, owner_id: UUID.
+workspace_created = Signal()
+
+# A person is gone and all about them must go. Keyword argument: user_id: UUID.
+user_erased = Signal()

@@ -1,0 +1,105 @@
+"""allauth's log-ins become our sessions: tokens when one succeeds, and our tokens accepted on allauth's own routes."""
+
+from importlib import import_module
+from typing import Any
+
+from allauth.account.internal.flows.login import get_authentication_records
+from allauth.core.internal.httpkit import get_client_ip
+from allauth.headless.tokens.strategies.base import AbstractTokenStrategy
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends.base import SessionBase
+from django.http import HttpRequest
+
+from backend.accounts import operations, queries
+from backend.accounts.authentication import JWTAuthentication
+from backend.accounts.errors import SessionRevoked
+from backend.accounts.models import Session
+
+SESSION_ID = "session_id"  # In allauth's state: the id of our session, once there is one.
+OPEN = frozenset({"login", "signup"})  # Routes that begin a log-in whatever token comes along.
+
+# allauth's names of what was proved, as RFC 8176 calls it.
+METHODS = {"password": "pwd", "password_reset": "pwd", "code": "otp", "socialaccount": "fed", "mfa": "mfa"}
+
+
+class SessionStrategy(AbstractTokenStrategy):  # type: ignore[misc]  # allauth ships no types that mypy reads.
+    def get_session_token(self, request: Any) -> str | None:
+        """The key of allauth's state: its own header's, or that of the bearer's session.
+
+        :raises NotAuthenticated: there is an access token, and it is not valid.
+        """
+        if not hasattr(request, "_state_key"):
+            request._state_key = super().get_session_token(request) or self._state_key_of_bearer(request)
+        key: str | None = request._state_key
+        return key
+
+    def _state_key_of_bearer(self, request: HttpRequest) -> str | None:
+        if request.resolver_match is not None and request.resolver_match.url_name in OPEN:
+            return None
+        result = JWTAuthentication().authenticate(request)
+        if result is None:
+            return None
+        session = Session.objects.live().select_related("user").filter(pk=result[0].session_id).first()
+        if session is None or not session.user.is_active:
+            raise SessionRevoked
+        return session.state_key if _store().exists(session.state_key) else _new_state(session)
+
+    def lookup_session(self, session_token: str) -> SessionBase | None:
+        """allauth's state, unless the log-in it led to has ended."""
+        if not session_token.isalnum() or not _store().exists(session_token):
+            return None
+        state = _store(session_token)
+        session_id = state.get(SESSION_ID)
+        if session_id is None:
+            return None if SESSION_KEY in state else state  # The admin's log-ins are none of ours.
+        return state if queries.session_is_live(session_id) else None
+
+    def create_session_token(self, request: HttpRequest) -> str:
+        if not request.session.session_key:
+            request.session.save()
+        return str(request.session.session_key)
+
+    def create_access_token_payload(self, request: HttpRequest) -> dict[str, Any]:
+        """A log-in has succeeded: begin the session, and answer with its tokens."""
+        session, pair = operations.start_session(
+            user=request.user,
+            amr=_amr(request),
+            state_key=self.create_session_token(request),
+            user_agent=request.headers.get("User-Agent", ""),
+            ip_address=get_client_ip(request),
+        )
+        request.session[SESSION_ID] = str(session.pk)
+        request.session.set_expiry(settings.REFRESH_TOKEN_LIFETIME)
+        return {
+            "access_token": pair.access_token,
+            "refresh_token": pair.refresh_token,
+            "expires_in": int(settings.ACCESS_TOKEN_LIFETIME.total_seconds()),
+        }
+
+
+def _amr(request: HttpRequest) -> list[str]:
+    records = get_authentication_records(request, request.user)
+    methods = [METHODS.get(record["method"], record["method"]) for record in records]
+    if any(record.get("type") in ("totp", "recovery_codes") for record in records):
+        methods.append("otp")
+    return list(dict.fromkeys(methods)) or ["pwd"]
+
+
+def _store(key: str | None = None) -> SessionBase:
+    store: SessionBase = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    return store
+
+
+def _new_state(session: Session) -> str:
+    """State for a log-in whose own has expired or was cleared away."""
+    state = _store()
+    state[SESSION_KEY] = str(session.user_id)
+    state[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
+    state[HASH_SESSION_KEY] = session.user.get_session_auth_hash()
+    state[SESSION_ID] = str(session.pk)
+    state.set_expiry(settings.REFRESH_TOKEN_LIFETIME)
+    state.create()
+    session.state_key = str(state.session_key)
+    session.save(update_fields=["state_key"])
+    return session.state_key

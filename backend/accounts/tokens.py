@@ -1,0 +1,163 @@
+"""Access and refresh tokens: simplejwt's tokens, signed by our keys and told apart by the header's ``typ``."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, ClassVar, Self
+from uuid import UUID
+
+import jwt
+from django.conf import settings
+from rest_framework_simplejwt.backends import TokenBackend
+from rest_framework_simplejwt.exceptions import (
+    ExpiredTokenError,
+    TokenBackendError,
+    TokenBackendExpiredToken,
+    TokenError,
+)
+from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.tokens import Token
+
+from backend.accounts.errors import NotAuthenticated, TokenExpired
+from backend.accounts.keys import key_ring
+from backend.accounts.models import Session, User
+from backend.errors import NotFound
+from backend.http import ids
+
+LONGEST_TOKEN = 4096  # Characters; ours have about 900.
+
+
+class SigningBackend(TokenBackend):
+    """simplejwt's backend and what it lacks: ``kid`` and ``typ`` in the header, and keys that rotate."""
+
+    def __init__(self, typ: str) -> None:
+        super().__init__("RS256", audience=settings.JWT_AUDIENCE, issuer=settings.JWT_ISSUER)
+        self.typ = typ
+
+    def encode(self, payload: dict[str, Any]) -> str:
+        keys = key_ring()
+        claims = {**payload, "aud": self.audience, "iss": self.issuer}
+        return jwt.encode(claims, keys.private, algorithm="RS256", headers={"typ": self.typ, "kid": keys.kid})
+
+    def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
+        if len(token) > LONGEST_TOKEN:
+            raise TokenBackendError("Token is invalid")
+        try:
+            header = jwt.get_unverified_header(token)
+            key = key_ring().public.get(header.get("kid", ""))
+            if key is None or header.get("typ") != self.typ:
+                raise TokenBackendError("Token is invalid")
+            return jwt.decode(
+                token,
+                key,
+                algorithms=["RS256"],
+                audience=self.audience,
+                issuer=self.issuer,
+                options={
+                    "require": ["iss", "aud", "sub", "sid", "jti", "iat", "exp"],
+                    "strict_aud": True,
+                    "verify_iat": False,  # Another server's clock may be a second ahead.
+                },
+            )
+        except jwt.ExpiredSignatureError as error:
+            raise TokenBackendExpiredToken("Token is expired") from error
+        except (jwt.InvalidTokenError, RecursionError) as error:  # JSON nested too deep ends in the latter.
+            raise TokenBackendError("Token is invalid") from error
+
+
+class SessionToken(Token):
+    """A token of a ``Session``. Its kind stands in the header, where a verifier looks before it trusts a claim."""
+
+    typ: ClassVar[str]
+
+    def __init__(self, token: Any = None, verify: bool = True) -> None:
+        super().__init__(token, verify)
+        self.payload.pop(api_settings.TOKEN_TYPE_CLAIM, None)
+
+    @cached_property
+    def token_backend(self) -> TokenBackend:
+        return SigningBackend(self.typ)
+
+    def verify_token_type(self) -> None:
+        """The backend has compared ``typ`` already."""
+
+    @classmethod
+    def of(cls, session: Session) -> Self:
+        token = cls()
+        token["sub"] = ids.encode(User.id_prefix, session.user_id)
+        token["sid"] = session.public_id
+        return token
+
+    @classmethod
+    def read(cls, raw: Any) -> Self:
+        """The verified token.
+
+        :raises TokenExpired: it was ours and its time is over.
+        :raises NotAuthenticated: it is anything else but a valid token of this kind.
+        """
+        try:
+            token = cls(raw)
+            token.user_id, token.session_id  # noqa: B018 — malformed ids are found here, not where they are used.
+        except ExpiredTokenError as error:
+            raise TokenExpired from error
+        except (TokenError, NotFound) as error:
+            raise NotAuthenticated from error
+        return token
+
+    @cached_property
+    def user_id(self) -> UUID:
+        return ids.decode(User.id_prefix, self["sub"])
+
+    @cached_property
+    def session_id(self) -> UUID:
+        return ids.decode(Session.id_prefix, self["sid"])
+
+
+class AccessToken(SessionToken):
+    """Opens the API for ten minutes."""
+
+    typ = "at+jwt"
+    token_type = "access"  # noqa: S105 — a kind.
+    lifetime: timedelta = settings.ACCESS_TOKEN_LIFETIME
+
+    @classmethod
+    def of(cls, session: Session) -> Self:
+        token = super().of(session)
+        token["amr"] = session.amr
+        return token
+
+
+class RefreshToken(SessionToken):
+    """Buys the next pair of tokens, once: it is valid for one generation of its session."""
+
+    typ = "rt+jwt"
+    token_type = "refresh"  # noqa: S105 — a kind.
+    lifetime: timedelta = settings.REFRESH_TOKEN_LIFETIME
+
+    @classmethod
+    def of(cls, session: Session) -> Self:
+        token = super().of(session)
+        token["gen"] = session.generation
+        token.payload["exp"] = int(session.expires_at.timestamp())
+        return token
+
+    @property
+    def generation(self) -> int:
+        return int(self["gen"])
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    access_token: str
+    refresh_token: str
+    access_expires_at: datetime
+
+
+def issue(session: Session) -> TokenPair:
+    """The tokens of the session's current generation."""
+    access = AccessToken.of(session)
+    return TokenPair(
+        access_token=str(access),
+        refresh_token=str(RefreshToken.of(session)),
+        access_expires_at=access.current_time + AccessToken.lifetime,
+    )

@@ -1,0 +1,22 @@
+"""Our routes, then allauth's under ``/api/v1/auth/`` and ``/api/v1/account/``."""
+
+from allauth.headless.constants import Client
+from allauth.headless.urls import build_urlpatterns
+from django.urls import URLPattern, URLResolver, include, path
+
+from backend.accounts import views
+
+allauth_app: list[URLPattern | URLResolver] = [
+    path("", include((build_urlpatterns(Client.APP), "headless"), namespace="app"))
+]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path(".well-known/jwks.json", views.jwks),
+    path("api/v1/tokens/refresh", views.RefreshView.as_view()),
+    path("api/v1/users/me", views.MeView.as_view()),
+    path("api/v1/sessions", views.SessionViewSet.as_view({"get": "list", "delete": "destroy_others"})),
+    path("api/v1/sessions/<str:pk>", views.SessionViewSet.as_view({"delete": "destroy"})),
+    path("api/v1/workspaces", views.WorkspaceViewSet.as_view({"get": "list"})),
+    path("api/v1/workspaces/<str:pk>", views.WorkspaceViewSet.as_view({"get": "retrieve"})),
+    path("api/", include((allauth_app, "headless"), namespace="headless")),
+]
