@@ -272,4 +272,7 @@ CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {}
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    "billing.expire_holds": {"task": "backend.billing.tasks.expire_holds", "schedule": timedelta(minutes=1)},
+    "billing.expire_grants": {"task": "backend.billing.tasks.expire_grants", "schedule": timedelta(minutes=1)},
+}

@@ -3,21 +3,24 @@
 from typing import Any, ClassVar
 from uuid import UUID
 
+import uuid_utils
 from rest_framework import serializers
 from typeid import TypeID
 from typeid.errors import TypeIDException
 
 from backend.errors import NotFound
 
+SUFFIX = r"[0-7][0-9a-hjkmnp-tv-z]{25}"
+
 
 def new_id() -> UUID:
     """A UUIDv7 (RFC 9562): sorts by the millisecond it was made in."""
-    return UUID(str(TypeID().uuid))
+    return UUID(bytes=uuid_utils.uuid7().bytes)
 
 
 def encode(prefix: str, value: UUID) -> str:
     """``encode("run", uuid)`` → ``"run_01h…"``."""
-    return str(TypeID.from_uuid(suffix=value, prefix=prefix))
+    return str(TypeID.from_uuid(suffix=uuid_utils.UUID(bytes=value.bytes), prefix=prefix))
 
 
 def decode(prefix: str, text: object) -> UUID:
@@ -29,9 +32,9 @@ def decode(prefix: str, text: object) -> UUID:
         parsed = TypeID.from_string(str(text))
     except (TypeIDException, ValueError) as error:
         raise NotFound from error
-    if parsed.prefix != prefix:
+    if parsed.prefix != prefix or str(parsed) != text:
         raise NotFound
-    return UUID(str(parsed.uuid))
+    return UUID(bytes=parsed.uuid_bytes)
 
 
 class PublicId:

@@ -1,0 +1,61 @@
+"""The codes of refusals and what they say when nobody says it better."""
+
+from django.utils.translation import gettext_noop as _
+
+# By code: title, detail.
+TEXTS: dict[str, tuple[str, str]] = {
+    "bad_request": (_("Bad request"), _("The request cannot be understood.")),
+    "malformed_body": (_("Malformed body"), _("The body is not what its content type says.")),
+    "not_authenticated": (_("Not authenticated"), _("Log in, or send a valid access token or API key.")),
+    "token_expired": (_("Token expired"), _("The access token has expired; refresh it.")),
+    "session_revoked": (_("Session ended"), _("This session has ended; log in again.")),
+    "insufficient_balance": (_("Insufficient balance"), _("The balance does not cover this request.")),
+    "forbidden": (_("Forbidden"), _("You may not do this.")),
+    "csrf_failed": (_("Forbidden"), _("The CSRF token is missing or wrong.")),
+    "not_found": (_("Not found"), _("There is nothing here that you may see.")),
+    "method_not_allowed": (_("Method not allowed"), _("This path does not know that method.")),
+    "not_acceptable": (_("Not acceptable"), _("The answer cannot be given in a format that you accept.")),
+    "conflict": (_("Conflict"), _("The object is not in a state that allows this.")),
+    "conversation_busy": (_("Conversation busy"), _("Another run of this conversation has not ended.")),
+    "approval_pending": (_("Approval pending"), _("The run waits for an approval.")),
+    "idempotency_in_progress": (_("Conflict"), _("A request with this idempotency key is still running.")),
+    "body_too_large": (_("Body too large"), _("The body is larger than this path takes.")),
+    "file_too_large": (_("File too large"), _("The file is larger than allowed.")),
+    "uri_too_long": (_("Address too long"), _("The address is longer than this server takes.")),
+    "unsupported_media_type": (_("Unsupported media type"), _("This path does not take that content type.")),
+    "unsupported_file": (_("Unsupported file"), _("Files of this kind cannot be read.")),
+    "validation_error": (_("Invalid fields"), _("One or more fields are not valid.")),
+    "idempotency_key_reused": (
+        _("Idempotency key reused"),
+        _("This idempotency key was used with another request."),
+    ),
+    "rate_limited": (_("Too many requests"), _("Too many requests; wait before the next one.")),
+    "spend_limit_reached": (_("Spend limit reached"), _("A spend limit has been reached.")),
+    "internal_error": (_("Internal error"), _("Something went wrong here; the request id finds it in our logs.")),
+    "service_unavailable": (
+        _("Service unavailable"),
+        _("A part that this needs does not answer; try again shortly."),
+    ),
+}
+CODES: dict[int, str] = {
+    400: "bad_request",
+    401: "not_authenticated",
+    402: "insufficient_balance",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    409: "conflict",
+    413: "body_too_large",
+    414: "uri_too_long",
+    415: "unsupported_media_type",
+    422: "validation_error",
+    429: "rate_limited",
+    500: "internal_error",
+    503: "service_unavailable",
+}
+
+
+def code_of(status: int) -> str:
+    """The code of an answer that brings none of its own."""
+    return CODES.get(status, "bad_request" if status < 500 else "internal_error")

@@ -1,0 +1,118 @@
+"""Turns every error answer into a problem document: Django's own, allauth's and those of exceptions that escape."""
+
+import json
+import sys
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
+from django.views import defaults
+from django.views.csrf import csrf_failure as csrf_page
+
+from backend.http.codes import code_of
+from backend.http.problems import CONTENT_TYPE, ProblemField, problem_of, problem_response
+
+KEPT_FOR_PEOPLE = "/admin/"  # The admin shows its own pages, errors too.
+DROPPED = frozenset({"content-type", "content-length", "content-language", "etag"})
+
+
+class ProblemMiddleware(MiddlewareMixin):
+    """Answers exceptions of plain views, and rewrites error answers that are not problems yet."""
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        problem = problem_of(error)
+        if problem is None or (_for_people(request) and problem.status < HTTPStatus.INTERNAL_SERVER_ERROR):
+            return None
+        return problem.response(request)
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if response.status_code < 400 or response.streaming or _for_people(request):
+            return response
+        kind = response.headers.get("Content-Type", "").partition(";")[0]
+        if kind == CONTENT_TYPE or not isinstance(response, HttpResponse):
+            return response
+        body = _json_object(response.content) if kind == "application/json" else {}
+        if kind == "application/json" and not _of_allauth(body):
+            return response  # Another contract's error, such as the OpenAI wire format's.
+        problem = _of_body(request, response.status_code, body)
+        for name, value in response.headers.items():
+            if name.lower() not in DROPPED:
+                problem[name] = value
+        problem.cookies = response.cookies
+        return problem
+
+
+def _for_people(request: HttpRequest) -> bool:
+    return request.path_info.startswith(KEPT_FOR_PEOPLE)
+
+
+def _json_object(content: bytes) -> Mapping[str, Any]:
+    try:
+        body = json.loads(content)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _of_allauth(body: Mapping[str, Any]) -> bool:
+    """``{"status": 400, "errors": [{message, code, param?}], "data": …, "meta": …}``."""
+    return isinstance(body.get("status"), int)
+
+
+def _of_body(request: HttpRequest, status: int, body: Mapping[str, Any]) -> HttpResponse:
+    errors = [
+        ProblemField(
+            pointer=f"/{error['param']}" if error.get("param") else "",
+            code=str(error.get("code", "invalid")),
+            detail=str(error.get("message", "")),
+        )
+        for error in body.get("errors", ())
+    ]
+    members = {name: body[name] for name in ("data", "meta") if body.get(name)}
+    if status == HTTPStatus.BAD_REQUEST and errors:
+        status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = code_of(status)
+    if status == HTTPStatus.GONE:  # allauth: the session token names no session any more.
+        status, code = HTTPStatus.UNAUTHORIZED, "session_revoked"
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and "multipart" in request.headers.get("Content-Type", ""):
+        code = "file_too_large"
+    return problem_response(request, status=status, code=code, errors=errors or None, **members)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    if _for_people(request):
+        return defaults.bad_request(request, exception)
+    problem = problem_of(exception)
+    return problem.response(request) if problem else problem_response(request, status=400, code="bad_request")
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    if _for_people(request):
+        return defaults.permission_denied(request, exception)
+    return problem_response(request, status=403, code="forbidden")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    if _for_people(request):
+        return defaults.page_not_found(request, exception)
+    return problem_response(request, status=404, code="not_found")
+
+
+def server_error(request: HttpRequest) -> HttpResponseBase:
+    """Also asked about exceptions of middleware, which may be an outage rather than a bug."""
+    error = sys.exc_info()[1]
+    problem = problem_of(error) if error is not None else None
+    if problem is not None:
+        return problem.response(request)
+    if _for_people(request):
+        return defaults.server_error(request)
+    return problem_response(request, status=500, code="internal_error")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
+    if _for_people(request):
+        return csrf_page(request, reason)
+    return problem_response(request, status=403, code="csrf_failed")

@@ -1,0 +1,45 @@
+"""Headers that keep browsers from doing more with our answers than they should."""
+
+from collections.abc import Awaitable
+from typing import cast
+
+from asgiref.sync import iscoroutinefunction
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.decorators import sync_and_async_middleware
+
+from backend.http.request_id import type_of_view
+
+PERMISSIONS = "accelerometer=(), camera=(), geolocation=(), gyroscope=(), microphone=(), payment=(), usb=()"
+NOTHING = "default-src 'none'; frame-ancestors 'none'"
+
+
+def _protect(request: HttpRequest, response: HttpResponseBase) -> None:
+    """A page names its own policy; whatever names none may load nothing, and HTML among it may not run either."""
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Referrer-Policy", "same-origin")
+    response.headers.setdefault("X-Frame-Options", "DENY")
+    response.headers.setdefault("Permissions-Policy", PERMISSIONS)
+    if not request.path_info.startswith("/admin/"):
+        kind = response.headers.get("Content-Type", "")
+        document = kind.startswith(("text/html", "application/xhtml", "image/svg", "text/xml", "application/xml"))
+        response.headers.setdefault("Content-Security-Policy", f"{NOTHING}; sandbox" if document else NOTHING)
+
+
+@sync_and_async_middleware
+def security_headers_middleware(get_response: type_of_view) -> type_of_view:
+    if iscoroutinefunction(get_response):
+
+        async def asynchronous(request: HttpRequest) -> HttpResponseBase:
+            response = await cast(Awaitable[HttpResponseBase], get_response(request))
+            _protect(request, response)
+            return response
+
+        return asynchronous
+
+    def synchronous(request: HttpRequest) -> HttpResponseBase:
+        response = cast(HttpResponseBase, get_response(request))
+        _protect(request, response)
+        return response
+
+    return synchronous

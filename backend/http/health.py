@@ -1,0 +1,64 @@
+"""Does this process live, and do the parts that it needs answer? Asked by launchers, gateways and orchestrators."""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as WaitedTooLong
+
+import psycopg
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from redis import Redis
+
+logger = logging.getLogger(__name__)
+
+SECONDS = 2.0
+_threads = ThreadPoolExecutor(max_workers=6, thread_name_prefix="readyz")
+
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    """The process lives."""
+    return JsonResponse({"status": "ok"})
+
+
+def readyz(request: HttpRequest) -> HttpResponse:
+    """200 when every dependency answers within two seconds, else 503; each is named."""
+    waiting = {name: _threads.submit(check) for name, check in CHECKS.items()}
+    states: dict[str, str] = {}
+    for name, future in waiting.items():
+        try:
+            future.result(SECONDS)
+            states[name] = "ok"
+        except WaitedTooLong:
+            states[name] = "error"
+            logger.warning("not ready: %s did not answer within %s s", name, SECONDS)
+        except Exception as error:  # Whatever a driver raises, it is not ready.
+            states[name] = "error"
+            logger.warning("not ready: %s: %s", name, error)
+    ready = all(state == "ok" for state in states.values())
+    return JsonResponse({"status": "ok" if ready else "error", "checks": states}, status=200 if ready else 503)
+
+
+def _database() -> None:
+    """On a connection of its own: a pool that is used up is busy, not broken."""
+    parameters = connection.get_connection_params()
+    for name in ("pool", "cursor_factory", "context", "prepare_threshold", "server_side_binding"):
+        parameters.pop(name, None)
+    parameters["connect_timeout"] = 2
+    with psycopg.connect(**parameters, autocommit=True, options="-c statement_timeout=1500") as opened:
+        opened.execute("SELECT 1")
+
+
+def _redis() -> None:
+    with Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1) as opened:
+        opened.ping()
+
+
+def _storage() -> None:
+    """Asks for a file that need not exist: a storage that is reachable and lets us in says so."""
+    default_storage.exists("readyz")
+
+
+CHECKS: dict[str, Callable[[], object]] = {"database": _database, "redis": _redis, "storage": _storage}

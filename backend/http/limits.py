@@ -1,0 +1,168 @@
+"""Rate limits that hold under concurrency: counted in Redis by one script, so two requests cannot share one place.
+
+A sliding window: at most N requests in any span of its length. When Redis does not answer, ``hit`` raises and the
+request is refused with 503: what is limited here is what an attacker would flood, so it fails closed.
+"""
+
+import hashlib
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Self
+from uuid import uuid4
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from backend.errors import DomainError
+from backend.http.parsers import read_json
+from backend.http.problems import problem_of
+from backend.http.redis import client
+
+SECONDS = {"s": 1, "sec": 1, "min": 60, "hour": 3600, "day": 86400}
+GUARDED = re.compile(r"/api/v1/auth/[a-z0-9/_-]+")
+JSON_OF_ALLAUTH = re.compile(r"/api/v1/(auth|account)/.+")
+
+# KEYS: one sorted set per subject, each hit a member scored by its time. All subjects must have room, else none counts.
+SCRIPT = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local limit, window = tonumber(ARGV[1]), tonumber(ARGV[2])
+local least, reset, allowed = limit, window, 1
+for _, key in ipairs(KEYS) do
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', now - window)
+  local used = redis.call('ZCARD', key)
+  if used >= limit then allowed = 0 end
+  if limit - used <= least then
+    least = limit - used
+    local oldest = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    reset = oldest[2] and (oldest[2] + window - now) or window
+  end
+end
+if allowed == 1 then
+  least = least - 1
+  for _, key in ipairs(KEYS) do
+    redis.call('ZADD', key, now, ARGV[3])
+    redis.call('PEXPIRE', key, window)
+  end
+end
+return {allowed, math.max(least, 0), math.ceil(reset)}
+"""
+
+
+class RateLimited(DomainError):
+    """Too many requests; wait before the next one."""
+
+    code = "rate_limited"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most ``limit`` hits in any ``seconds``."""
+
+    limit: int
+    seconds: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """``"30/min"``, ``"5/10min"``; ``"off"`` is no limit.
+
+        :raises ValueError: it is neither.
+        """
+        if text == "off":
+            return None
+        match = re.fullmatch(r"([1-9][0-9]{0,6})/([1-9][0-9]{0,4})?(s|sec|min|hour|day)", text)
+        if match is None:
+            raise ValueError(f"not a rate: {text!r}; write such as 30/min or off")
+        limit, many, unit = match.groups()
+        return cls(int(limit), int(many or 1) * SECONDS[unit])
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a hit was let through; ``remaining`` hits until ``reset`` seconds from now."""
+
+    policy: str
+    rate: Rate
+    allowed: bool
+    remaining: int
+    reset: int
+
+    @property
+    def headers(self) -> dict[str, str]:
+        headers = {
+            "RateLimit-Policy": f'"{self.policy}";q={self.rate.limit};w={self.rate.seconds}',
+            "RateLimit": f'"{self.policy}";r={self.remaining};t={self.reset}',
+        }
+        return headers if self.allowed else {**headers, "Retry-After": str(self.reset)}
+
+
+def hit(policy: str, rate: Rate, *subjects: str) -> Verdict:
+    """Count one request against every subject at once (an address, an account), or against none when one is full."""
+    keys = [f"limit:{policy}:{hashlib.sha256(subject.encode()).hexdigest()[:32]}" for subject in subjects]
+    allowed, remaining, reset = client().register_script(SCRIPT)(
+        keys=keys, args=[rate.limit, rate.seconds * 1000, uuid4().hex]
+    )
+    return Verdict(policy, rate, bool(allowed), int(remaining), max(1, -(-int(reset) // 1000)))
+
+
+def check(policy: str, rate: Rate | None, *subjects: str) -> Verdict | None:
+    """``hit``, for operations and views.
+
+    :raises RateLimited: one of the subjects has no hit left.
+    """
+    if rate is None:
+        return None
+    verdict = hit(policy, rate, *subjects)
+    if not verdict.allowed:
+        raise RateLimited(headers=verdict.headers)
+    return verdict
+
+
+def address_of(request: HttpRequest) -> str:
+    """The client's address; of IPv6 its /64, which is one customer."""
+    text = str(request.META.get("REMOTE_ADDR") or "unknown")
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return text
+    if address.version == 6 and address.ipv4_mapped is None:
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
+
+
+class AuthLimitsMiddleware:
+    """Guards the public routes of allauth, by path: strict JSON, and AUTH_RATE_LIMIT per address and per account."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.method in ("GET", "HEAD", "OPTIONS") or not JSON_OF_ALLAUTH.fullmatch(request.path_info):
+            return self.get_response(request)
+        try:
+            body = read_json(request) if request.body else None
+            rate = Rate.parse(settings.AUTH_RATE_LIMIT) if _is_guarded(request) else None
+            verdict = check("auth", rate, *_subjects(request, body))
+        except Exception as error:  # The guard itself refused, or Redis did not answer.
+            if (problem := problem_of(error)) is None:
+                raise
+            return problem.response(request)
+        response = self.get_response(request)
+        for name, value in (verdict.headers if verdict else {}).items():
+            response[name] = value
+        return response
+
+
+def _is_guarded(request: HttpRequest) -> bool:
+    return request.method != "DELETE" and GUARDED.fullmatch(request.path_info) is not None
+
+
+def _subjects(request: HttpRequest, body: object) -> list[str]:
+    email = body.get("email") if isinstance(body, dict) else None
+    account = [f"account:{email.strip().casefold()}"] if isinstance(email, str) and email else []
+    return [f"address:{address_of(request)}", *account]

@@ -1,0 +1,15 @@
+"""Routes of every process, whichever services it carries."""
+
+from django.urls import path
+
+from backend.http.health import healthz, readyz
+from backend.http.metrics import metrics
+from backend.http.schema import docs, schema
+
+urlpatterns = [
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
+    path("api/schema", schema, name="schema"),
+    path("api/docs", docs, name="docs"),
+]
