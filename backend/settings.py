@@ -229,9 +229,9 @@ ACCOUNT_EMAIL_VERIFICATION = EMAIL_VERIFICATION
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGIN_BY_CODE_ENABLED = True
 ACCOUNT_RATE_LIMITS = {
-    "signup": env.str("SIGNUP_RATE", default="60/m/ip"),
-    "login": env.str("LOGIN_RATE", default="60/m/ip"),
-    "login_failed": "20/m/ip,5/5m/key",
+    "signup": "",  # AUTH_RATE_LIMIT counts these, and exactly.
+    "login": "",
+    "login_failed": "10/5m/key",  # Wrong passwords of one account, from wherever they come.
 }
 HEADLESS_ONLY = True
 HEADLESS_CLIENTS = ("app",)
@@ -273,6 +273,8 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    "accounts.repeat_revocations": {"task": "backend.accounts.tasks.repeat_revocations", "schedule": 30.0},
+    "accounts.purge": {"task": "backend.accounts.tasks.purge", "schedule": timedelta(hours=1)},
     "billing.expire_holds": {"task": "backend.billing.tasks.expire_holds", "schedule": timedelta(minutes=1)},
     "billing.expire_grants": {"task": "backend.billing.tasks.expire_grants", "schedule": timedelta(minutes=1)},
 }

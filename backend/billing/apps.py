@@ -1,5 +1,12 @@
 from django.apps import AppConfig
+from django.core import checks
 
 
 class BillingConfig(AppConfig):
     name = "backend.billing"
+
+    def ready(self) -> None:
+        from backend.billing import receivers  # noqa: F401  # Importing connects them; models are loaded only now.
+        from backend.billing.checks import money_settings_are_usable
+
+        checks.register(money_settings_are_usable)

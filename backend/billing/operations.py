@@ -1,0 +1,172 @@
+"""Everything that moves money or writes down what it was moved for. Amounts in micro-units of the wallet's currency.
+
+Each call is one atomic statement and may be repeated. Inside a transaction of the caller's it becomes part of that one.
+"""
+
+import logging
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from backend.billing import ledger, pricing
+from backend.billing.models import CreditGrant, Hold, Transfer, Wallet
+from backend.http.ids import encode
+from backend.http.money import parse_money
+from backend.llm.catalog import Model, catalog
+from backend.llm.errors import UnknownModel
+
+logger = logging.getLogger(__name__)
+
+
+@transaction.atomic
+def open_wallet(*, workspace_id: UUID) -> None:
+    """Give a new workspace its wallet and the sign-up credit."""
+    Wallet.objects.create(workspace_id=workspace_id, currency=settings.CURRENCY)
+    credit = parse_money(settings.SIGNUP_CREDIT)
+    if credit > 0:
+        grant(workspace_id=workspace_id, amount=credit, description="Sign-up credit", key=f"sign-up:{workspace_id}")
+
+
+def reserve(*, workspace_id: UUID, amount: int, reference: str, expires_at: datetime) -> None:
+    """Set money aside for work whose price is known when it ends. An amount of 0 sets nothing aside.
+
+    ``expires_at`` is the last resort against a hold that nobody ends: put it far beyond the time-out of the work.
+
+    :raises InsufficientBalance: less than that is available.
+    :raises KeyReused: the reference holds another amount, or in another wallet.
+    :raises ReferenceClosed: the hold of this reference has ended.
+    """
+    if amount == 0:
+        return
+    ledger.reserve(workspace_id=workspace_id, amount=amount, reference=reference, expires_at=expires_at)
+
+
+def record_usage(
+    *,
+    workspace_id: UUID,
+    user_id: UUID | None,
+    agent_id: UUID | None,
+    reference: str,
+    attempt: int,
+    step: int,
+    model: str,
+    provider: str,
+    input_tokens: int,
+    cached_input_tokens: int,
+    output_tokens: int,
+    api_key_id: UUID | None = None,
+) -> Decimal:
+    """Write down one request to a provider, at the prices of now. Answers its exact cost in currency units.
+
+    ``input_tokens`` includes the cached ones. The same step again answers with the cost that was recorded first.
+
+    :raises ModelUnpriced: the model has no price.
+    :raises KeyReused: the step was recorded with another usage.
+    :raises ReferenceClosed: the reference has been settled without this step.
+    """
+    priced = _model(model, provider)
+    return ledger.record_usage(
+        workspace_id=workspace_id,
+        reference=reference,
+        attempt=attempt,
+        step=step,
+        user_id=user_id,
+        agent_id=agent_id,
+        api_key_id=api_key_id,
+        model=priced.id,
+        provider=priced.provider,
+        charge=pricing.charge(
+            priced,
+            input_tokens=input_tokens,
+            cached_input_tokens=cached_input_tokens,
+            output_tokens=output_tokens,
+        ),
+    )
+
+
+def settle(*, reference: str, description: str) -> int:
+    """Charge what the reference has used, rounded up once, and give the rest of its hold back.
+
+    What the wallet cannot cover is written down as the hold's shortfall. Answers the micro-units charged, however often
+    it is called. A hold that was released or has expired is charged all the same: usage is what is owed.
+    """
+    return ledger.capture(reference=reference, description=description)
+
+
+def release(*, reference: str) -> None:
+    """Give a hold back because its work will not be done. Nothing happens when there is no open one."""
+    ledger.release(reference=reference)
+
+
+def grant(
+    *,
+    workspace_id: UUID,
+    amount: int,
+    description: str,
+    key: str,
+    expires_at: datetime | None = None,
+    priority: int = 0,
+) -> None:
+    """Give credit, once per key. Credit is spent before paid money, the soonest-expiring first.
+
+    :raises KeyReused: the key moved something else.
+    """
+    ledger.transfer(
+        workspace_id=workspace_id,
+        kind=Transfer.Kind.GRANT,
+        direction=Transfer.Direction.CREDIT,
+        amount=amount,
+        key=key,
+        description=description,
+        expires_at=expires_at,
+        priority=priority,
+    )
+
+
+def adjust(*, workspace_id: UUID, amount: int, description: str, key: str) -> None:
+    """Correct a balance by a signed amount, once per key.
+
+    :raises InsufficientBalance: it would take more than is available.
+    :raises KeyReused: the key moved something else.
+    """
+    ledger.transfer(
+        workspace_id=workspace_id,
+        kind=Transfer.Kind.ADJUSTMENT,
+        direction=Transfer.Direction.CREDIT if amount > 0 else Transfer.Direction.DEBIT,
+        amount=abs(amount),
+        key=key,
+        description=description,
+    )
+
+
+def expire_holds() -> int:
+    """Release every open hold past its time; answers how many. Each is its own short transaction."""
+    released = 0
+    overdue = Hold.objects.expired(at=timezone.now()).order_by("expires_at")
+    for reference in list(overdue.values_list("reference", flat=True)[:1000]):
+        if ledger.release(reference=reference):
+            released += 1
+            logger.warning("hold_expired", extra={"reference": reference})
+    return released
+
+
+def expire_grants() -> int:
+    """Take back what is left of grants past their time; answers the micro-units taken."""
+    overdue = CreditGrant.objects.filter(remaining__gt=0, expires_at__lte=timezone.now()).order_by("expires_at")
+    return sum(
+        ledger.expire_grant(transfer_id=pk, reference=encode(Transfer.id_prefix, pk), description=_("Credit expired"))
+        for pk in list(overdue.values_list("pk", flat=True)[:1000])
+    )
+
+
+def _model(name: str, provider: str) -> Model:
+    """The model by its name or id, of that provider."""
+    try:
+        return catalog().get(f"{provider}/{name}")
+    except UnknownModel:
+        return catalog().get(name)

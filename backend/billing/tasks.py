@@ -1,0 +1,15 @@
+"""Sweepers; beat rings them."""
+
+from celery import shared_task
+
+from backend.billing import operations
+
+
+@shared_task(ignore_result=True)
+def expire_holds() -> None:
+    operations.expire_holds()
+
+
+@shared_task(ignore_result=True)
+def expire_grants() -> None:
+    operations.expire_grants()
