@@ -10,6 +10,8 @@ from typing import Any
 
 import environ
 
+from backend.celery import app as celery_app  # noqa: F401  # Tasks bind to it wherever settings are read.
+
 env = environ.FileAwareEnv()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -119,7 +121,7 @@ CACHES = {
 
 # Files ----------------------------------------------------------------------------------------------------------------
 STATIC_URL = "/static/"
-STATIC_ROOT = DATA_DIR / "static"
+WHITENOISE_USE_FINDERS = True  # Files are served from where they are; there is nothing to collect first.
 MEDIA_ROOT = DATA_DIR / "files"
 
 # Language and time ----------------------------------------------------------------------------------------------------
@@ -153,7 +155,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 DATA_UPLOAD_MAX_MEMORY_SIZE: int = 1024 * 1024  # Bytes of a body that is not a file.
 CSRF_FAILURE_VIEW = "backend.http.errors.csrf_failure"
 WEB_THREADS: int = env.int("WEB_THREADS", default=16)  # Of one web process: requests that it works on at once.
-AUTH_RATE_LIMIT: str = env.str("AUTH_RATE_LIMIT", default="30/min")  # Log-ins, sign-ups and codes, per address and account.
+AUTH_RATE_LIMIT: str = env.str(
+    "AUTH_RATE_LIMIT", default="30/min"
+)  # Log-ins, sign-ups and codes, per address and account.
 CORS_ALLOW_HEADERS = [
     "accept",
     "accept-language",
@@ -190,7 +194,9 @@ LOG_FILE: str = env.str("LOG_FILE", default="")  # JSON lines, beside what is on
 LOGGING_CONFIG = "backend.http.logs.configure"
 LOGGING = {"format": LOG_FORMAT, "level": LOG_LEVEL, "file": LOG_FILE}
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
-DJANGO_STRUCTLOG_CELERY_DEFAULT_LOG_LEVEL = 10  # Debug: sweepers tick every few seconds; what they did is logged by them.
+DJANGO_STRUCTLOG_CELERY_DEFAULT_LOG_LEVEL = (
+    10  # Debug: sweepers tick every few seconds; what they did is logged by them.
+)
 
 # Accounts -------------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
@@ -257,7 +263,10 @@ MODELS_FILE: Path = Path(env.str("MODELS_FILE", default=str(BASE_DIR / "models.t
 DEMO_CONTENT: bool = env.bool("DEMO_CONTENT", default=False)  # New workspaces get the guide and the demo agent.
 
 # Celery ---------------------------------------------------------------------------------------------------------------
+# Celery names a socket in a folder, and the number of a database on it, in words of its own.
 CELERY_BROKER_URL = REDIS_URL
+if REDIS_URL.startswith("unix://"):
+    CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=")
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_SERIALIZER = "json"

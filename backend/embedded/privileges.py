@@ -1,28 +1,37 @@
 """PostgreSQL refuses to run as root: there, its processes and its folder belong to an ordinary account."""
 
+import ctypes
 import os
+import platform
 import pwd
+import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
     """An operating-system account that child processes run as."""
 
-    name: str
     uid: int
     gid: int
 
 
-def unprivileged() -> Account | None:
-    """The account to drop to: ``nobody`` when we are root, none when we are already ordinary."""
+def unprivileged(cluster: Path | None = None) -> Account | None:
+    """The account to drop to: none when we are already ordinary; else the owner of the cluster that is there, or
+    ``nobody``.
+    """
     if os.geteuid() != 0:
         return None
+    if cluster is not None and cluster.exists() and (state := cluster.stat()).st_uid != 0:
+        return Account(state.st_uid, state.st_gid)
     entry = pwd.getpwnam("nobody")
-    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+    return Account(entry.pw_uid, entry.pw_gid)
 
 
 def own(path: Path, account: Account | None) -> None:
@@ -31,20 +40,55 @@ def own(path: Path, account: Account | None) -> None:
         os.chown(path, account.uid, account.gid)
 
 
-def popen_options(account: Account | None) -> dict[str, object]:
+def reaches(folder: Path, account: Account | None) -> bool:
+    """Whether the account may enter the folder, or the nearest one above it that exists, and all folders above."""
+    if account is None:
+        return True
+    existing = next(place for place in (folder, *folder.parents) if place.exists()).resolve()
+    for place in (existing, *existing.parents):
+        state = place.stat()
+        bit = 0o100 if state.st_uid == account.uid else 0o010 if state.st_gid == account.gid else 0o001
+        if not state.st_mode & bit:
+            return False
+    return True
+
+
+def popen_options(account: Account | None) -> dict[str, Any]:
     """Keyword arguments of ``subprocess.Popen`` that run a child as the account."""
     if account is None:
         return {}
     return {"user": account.uid, "group": account.gid, "extra_groups": []}
 
 
-def run_as(account: Account | None, command: Sequence[str], *, timeout: float) -> None:
+def run_as(account: Account | None, command: Sequence[str], *, timeout: float, stdin: str = "") -> None:
     """Run a command to its end as the account.
 
     :raises RuntimeError: it failed; the message carries what it printed.
     """
-    done = subprocess.run(  # type: ignore[call-overload]  # The options are keywords of Popen.
-        command, capture_output=True, text=True, timeout=timeout, cwd="/", check=False, **popen_options(account)
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        cwd="/",
+        check=False,
+        input=stdin,
+        env={"PATH": os.defpath, "LC_ALL": "C"},
+        **popen_options(account),
     )
     if done.returncode != 0:
         raise RuntimeError(f"{Path(command[0]).name} failed: {(done.stderr or done.stdout).strip()}")
+
+
+def dying_with_us(number: signal.Signals) -> Callable[[], None] | None:
+    """To run in a child before its program starts: it gets this signal when we die, however we die. Linux only."""
+    if platform.system() != "Linux":
+        return None
+    libc, parent = ctypes.CDLL(None), os.getpid()
+
+    def prepare() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, int(number))
+        if os.getppid() != parent:  # We died before the child could ask.
+            os._exit(1)
+
+    return prepare

@@ -8,6 +8,8 @@ import subprocess
 import time
 from pathlib import Path
 
+INSTALL = "install valkey or redis (Debian: apt install redis-server; macOS: brew install valkey)"
+
 
 def binary() -> Path:
     """The server to run.
@@ -22,31 +24,41 @@ def binary() -> Path:
         machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
         if platform.system() == "Linux" and machine == "arm64":
             machine = "aarch64"
-        path = (
-            Path(spec.submodule_search_locations[0])
-            / "_binaries"
-            / f"{platform.system().lower()}-{machine}"
-            / "valkey-server"
-        )
+        folder = f"{platform.system().lower()}-{machine}"
+        path = Path(spec.submodule_search_locations[0]) / "_binaries" / folder / "valkey-server"
         if path.exists():
             return path
-    raise FileNotFoundError(
-        "No Redis server here: install valkey or redis (Debian: apt install redis-server; macOS: brew install valkey)"
-    )
+    raise FileNotFoundError(f"No Redis server here: {INSTALL}")
 
 
-def server_command(folder: Path, *, port: int, save: bool) -> list[str]:
-    """The command line: loopback only, never evicting; ``save`` keeps an append-only file in ``folder``."""
+def server_command(folder: Path, *, port: int = 0, unix_socket: Path | None = None, save: bool) -> list[str]:
+    """The command line: on loopback, or on a socket that only its owner may use; never evicting. ``save`` keeps an
+    append-only file in ``folder``.
+    """
     return [
         str(binary()),
         *("--port", str(port)),
         *("--bind", "127.0.0.1"),
+        *(("--unixsocket", str(unix_socket), "--unixsocketperm", "700") if unix_socket else ()),
         *("--dir", str(folder)),
         *("--maxmemory-policy", "noeviction"),
         *("--save", ""),
         *("--appendonly", "yes" if save else "no"),
         *("--daemonize", "no"),
     ]
+
+
+def is_ready(address: Path | tuple[str, int]) -> bool:
+    """Whether the server answers PING (it does not while it loads its file)."""
+    family = socket.AF_UNIX if isinstance(address, Path) else socket.AF_INET
+    try:
+        with socket.socket(family) as connection:
+            connection.settimeout(1)
+            connection.connect(str(address) if isinstance(address, Path) else address)
+            connection.sendall(b"PING\r\n")
+            return connection.recv(16).startswith(b"+PONG")
+    except OSError:
+        return False
 
 
 def wait_until_ready(port: int, process: "subprocess.Popen[bytes]", seconds: float = 15) -> None:
@@ -58,12 +70,7 @@ def wait_until_ready(port: int, process: "subprocess.Popen[bytes]", seconds: flo
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"Redis ended with code {process.returncode}")
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
-                connection.sendall(b"PING\r\n")
-                if connection.recv(16).startswith(b"+PONG"):
-                    return
-        except OSError:
-            pass
-        time.sleep(0.05)
+        if is_ready(("127.0.0.1", port)):
+            return
+        time.sleep(0.02)
     raise RuntimeError(f"Redis did not answer within {seconds:.0f} s")

@@ -1,0 +1,166 @@
+"""One child process: started with a pid file, ended with its whole group, known again after our own death."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backend.embedded import identity
+from backend.embedded.options import ROOT
+from backend.embedded.privileges import Account, dying_with_us, popen_options
+
+DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # Seconds before each further start of a child that keeps ending.
+SETTLED = 60.0  # Seconds after which a child counts as healthy again.
+
+
+@dataclass
+class Child:
+    """:ivar stop_signal: asks it to finish in order.
+    :ivar death_signal: it gets this one when the launcher dies; it should end it soon without being asked again.
+    :ivar grace: seconds it has after ``stop_signal`` before it is killed.
+    :ivar once: it does one thing and ends; it is never started again.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    pid_folder: Path
+    stop_signal: signal.Signals = signal.SIGTERM
+    death_signal: signal.Signals = signal.SIGTERM
+    grace: float = 4.0
+    account: Account | None = None
+    descriptors: Sequence[int] = ()
+    once: bool = False
+    process: "subprocess.Popen[bytes] | None" = None
+    last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=4))
+    deaths: int = 0
+    start_again_at: float | None = None
+    _started_at: float = 0.0
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid if self.process else 0
+
+    @property
+    def running(self) -> bool:
+        """Whether it lives. When it just died, what is left of its session is ended before its id can be given out."""
+        if self.process is None or self.process.returncode is not None:
+            return False
+        if hasattr(os, "waitid"):
+            if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                return True
+            self._end_session()
+        return self.process.poll() is None
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.pid_folder / f"{self.name}.json"
+
+    def start(self) -> int:
+        """Start it in a session of its own, so that Ctrl-C reaches it only through us.
+
+        :return: the descriptor that its output is read from.
+        """
+        self.start_again_at = None
+        self._started_at = time.monotonic()
+        self.process = subprocess.Popen(
+            self.command,
+            cwd=ROOT if self.account is None else "/",
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=tuple(self.descriptors),
+            preexec_fn=dying_with_us(self.death_signal),  # noqa: PLW1509  # The launcher has one thread.
+            **popen_options(self.account),
+        )
+        record = {"pid": self.pid, "started": identity.started(self.pid), "stop": int(self.stop_signal)}
+        self._pid_file.write_text(json.dumps(record))
+        assert self.process.stdout is not None
+        os.set_blocking(self.process.stdout.fileno(), False)
+        return self.process.stdout.fileno()
+
+    def plan_restart(self) -> float:
+        """After its death: decide when it starts again, longer each time it dies young.
+
+        :return: the seconds until then.
+        """
+        now = time.monotonic()
+        self.deaths = 1 if now - self._started_at > SETTLED else self.deaths + 1
+        delay = DELAYS[min(self.deaths, len(DELAYS)) - 1]
+        self.start_again_at = now + delay
+        return delay
+
+    def how_it_ended(self) -> str:
+        code = self.process.returncode if self.process else None
+        if code is not None and code < 0:
+            return f"was killed by {signal.Signals(-code).name}"
+        return f"ended with code {code}"
+
+    def said(self) -> str:
+        """The last it printed, as lines to append to a message."""
+        return "".join(f"\n    {line}" for line in self.last_lines)
+
+    def ask(self, number: signal.Signals | None = None) -> None:
+        """Send the leader a signal, its stop signal by default."""
+        if self.running:
+            os.kill(self.pid, number or self.stop_signal)
+
+    def kill(self) -> None:
+        """End it and all of its session at once."""
+        if self.running:
+            self._end_session()
+
+    def _end_session(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def forget(self) -> None:
+        """It has ended for good."""
+        self._pid_file.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOver:
+    """A child of a launcher that died without ending it."""
+
+    name: str
+    pid: int
+    started: str
+    stop: signal.Signals
+    record: Path
+
+    @property
+    def alive(self) -> bool:
+        return identity.started(self.pid) == self.started
+
+    def send(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            if self.alive:
+                os.kill(self.pid, number)
+
+
+def left_over(pid_folder: Path) -> list[LeftOver]:
+    """Children of an earlier launcher that still run. Records of dead ones, or of ids that are somebody else's now, are
+    removed.
+    """
+    found = []
+    for record in sorted(pid_folder.glob("*.json")):
+        try:
+            data = json.loads(record.read_text())
+            child = LeftOver(record.stem, int(data["pid"]), str(data["started"]), signal.Signals(data["stop"]), record)
+        except (ValueError, KeyError, TypeError, OSError):
+            record.unlink(missing_ok=True)
+            continue
+        if child.alive:
+            found.append(child)
+        else:
+            record.unlink(missing_ok=True)
+    return found

@@ -1,0 +1,184 @@
+"""The programs that the launcher runs, each with what it needs of the environment and no more."""
+
+import hashlib
+import hmac
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import quote
+
+from backend.embedded import identity, keys, ports, postgres, redis
+from backend.embedded.children import Child
+from backend.embedded.folders import Folders
+from backend.embedded.options import Options
+
+WEB_PROCESSES = 2
+AGENT_THREADS = 16
+DOCUMENT_PROCESSES = 1
+CELERY = ("celery", "-A", "backend")
+QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+POSTGRES_SETTINGS = {
+    "shared_buffers": "64MB",
+    "max_wal_size": "512MB",
+    "min_wal_size": "64MB",
+    "max_connections": "120",
+    "io_method": "sync",  # No idle I/O worker processes.
+    "log_line_prefix": "%m [%p] ",
+    "log_checkpoints": "off",
+}
+
+
+class Commands:
+    """:ivar descriptors: the listening sockets that the web process inherits."""
+
+    def __init__(self, options: Options, folders: Folders, *, descriptors: Sequence[int]) -> None:
+        self._options = options
+        self._folders = folders
+        self._secrets = folders.root / "secrets"
+        self._descriptors = tuple(descriptors)
+        self._first_password = not (self._secrets / "operator-password").exists()
+        self.redis_socket = folders.sockets / "redis.sock"
+        self.binaries = postgres.reachable_binaries(folders.place, folders.account)
+
+    # The operator -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _operator_password(self) -> str:
+        return self._options.operator_password or keys.text(self._secrets, "operator-password", length=16)
+
+    @property
+    def operator_password_hint(self) -> str:
+        """What to print: the password the first time, later where it comes from."""
+        if self._options.operator_password:
+            return "as set by OPERATOR_PASSWORD"
+        if self._first_password:
+            return self._operator_password
+        return f"as set before (the first one is in {self._secrets / 'operator-password'})"
+
+    @property
+    def operator_password_mark(self) -> str:
+        """Changes with a password that the person set, and does not tell it."""
+        key = keys.text(self._secrets, "secret-key").encode()
+        return hmac.new(key, (self._options.operator_password or "").encode(), hashlib.sha256).hexdigest()
+
+    # The environment --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _plain(self) -> dict[str, str]:
+        """What every child gets, the servers included."""
+        return {
+            name: value for name, value in self._options.passed_on.items() if name in ("PATH", "HOME", "TMPDIR", "TZ")
+        } | {"LC_ALL": "C", identity.MARK: self._folders.instance}
+
+    @cached_property
+    def _environment(self) -> dict[str, str]:
+        options, secrets = self._options, self._secrets
+        hosts = ["localhost", "127.0.0.1", "[::1]", *([options.host] if options.host else [])]
+        database = quote(f"{self._folders.sockets}/{postgres.DATABASE}", safe="")
+        if options.host in ports.EVERYWHERE:
+            hosts += [socket.gethostname(), socket.getfqdn()]
+        return {
+            "PUBLIC_URL": options.url,
+            "ALLOWED_HOSTS": ",".join(dict.fromkeys(hosts)),
+            "SIGNUP_CREDIT": "5.00",
+            "DEMO_CONTENT": "true",
+            **options.passed_on,
+            identity.MARK: self._folders.instance,
+            "DJANGO_SETTINGS_MODULE": "backend.settings",
+            "DEBUG": "false",
+            "LOG_FORMAT": "json",
+            "DATA_DIR": str(options.data_dir),
+            "DATABASE_URL": f"postgres://{postgres.USER}@/{database}",
+            "REDIS_URL": f"unix://{quote(str(self.redis_socket))}?db=0",
+            "SECRET_KEY": keys.text(secrets, "secret-key"),
+            "JWT_PRIVATE_KEY_FILE": str(keys.rsa(secrets, "jwt-private-key.pem")),
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONUTF8": "1",
+            "MALLOC_ARENA_MAX": "2",  # Threads share heaps: less memory, hardly any speed.
+        }
+
+    # The programs -----------------------------------------------------------------------------------------------------
+
+    def postgres(self) -> Child:
+        folders = self._folders
+        return Child(
+            "postgres",
+            postgres.server_command(
+                folders.cluster, binaries=self.binaries, sockets=folders.sockets, settings=POSTGRES_SETTINGS
+            ),
+            self._plain,
+            self._pids,
+            stop_signal=postgres.STOP,
+            death_signal=postgres.STOP,
+            grace=2.5,
+            account=folders.account,
+        )
+
+    def redis(self) -> Child:
+        command = redis.server_command(self._folders.root / "redis", unix_socket=self.redis_socket, save=True)
+        return Child("redis", command, self._plain, self._pids, grace=2.5)
+
+    def preparation(self) -> list[Child]:
+        """What must be done before the product starts; both at once."""
+        operator = {"OPERATOR_EMAIL": self._options.operator_email, "OPERATOR_PASSWORD": self._operator_password}
+        if self._options.operator_password:
+            operator["OPERATOR_PASSWORD_CHANGES"] = "true"
+        static = ("manage.py", "collectstatic", "--no-input", "--verbosity=0", "--skip-checks")
+        return [
+            self._python("prepare", "-m", "backend.embedded.prepare", once=True, more=operator),
+            self._python("static", *static, once=True),
+        ]
+
+    def product(self) -> list[Child]:
+        beat = str(self._folders.root / "run" / "beat")
+        return [
+            self._web(),
+            self._python(
+                "agents", "-m", *CELERY, "worker", *self._worker("agents", "threads", AGENT_THREADS, "agents,default")
+            ),
+            self._python(
+                "documents",
+                "-m",
+                *CELERY,
+                "worker",
+                *self._worker("documents", "prefork", DOCUMENT_PROCESSES, "documents"),
+            ),
+            self._python("beat", "-m", *CELERY, "beat", "--schedule", beat, "--pidfile=", grace=1.0),
+        ]
+
+    def _web(self) -> Child:
+        binds = [part for descriptor in self._descriptors for part in ("--bind", f"fd://{descriptor}")]
+        child = self._python(
+            "web",
+            *("-m", "gunicorn", "backend.asgi:application", "--config", "backend/http/gunicorn.py"),
+            *binds,
+            *("--workers", str(WEB_PROCESSES), "--preload", "--graceful-timeout", "2"),
+            grace=2.8,
+        )
+        child.descriptors = self._descriptors
+        return child
+
+    @staticmethod
+    def _worker(name: str, pool: str, size: int, queues: str) -> Sequence[str]:
+        return (f"--pool={pool}", f"--concurrency={size}", "-Q", queues, "-n", f"{name}@%h", *QUIET)
+
+    def _python(
+        self, name: str, *arguments: str, grace: float = 3.5, once: bool = False, more: dict[str, str] | None = None
+    ) -> Child:
+        """A Python of our own environment. On the launcher's death it gets SIGQUIT: stop without waiting for work."""
+        return Child(
+            name,
+            [sys.executable, *arguments],
+            {**self._environment, **(more or {})},
+            self._pids,
+            death_signal=signal.SIGTERM if once else signal.SIGQUIT,
+            grace=grace,
+            once=once,
+        )
+
+    @property
+    def _pids(self) -> Path:
+        return self._folders.root / "run"

@@ -1,0 +1,153 @@
+"""The data folder: can we write there, is it ours alone, and where may PostgreSQL put its part?"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from backend.embedded import keys
+from backend.embedded.options import LauncherError
+from backend.embedded.privileges import Account, own, reaches, unprivileged
+
+NEEDED_MB = 300
+LONGEST_SOCKET = 100  # Bytes; systems allow 104 to 108.
+OUTSIDE = (Path("/var/lib"), Path("/var/tmp"))
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """:ivar instance: names this data folder wherever something of it lies elsewhere.
+    :ivar place: what holds PostgreSQL's cluster: the data folder, or one outside that its account can reach.
+    :ivar sockets: where PostgreSQL and Redis listen; only their owner may enter.
+    """
+
+    root: Path
+    instance: str
+    account: Account | None
+    place: Path
+    sockets: Path
+
+    @property
+    def cluster(self) -> Path:
+        return self.place / "postgres"
+
+
+def open_data(root: Path) -> None:
+    """Make the folder and those in it.
+
+    :raises LauncherError: it cannot be written, or its disk is full.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        for name, mode in {"log": 0o755, "run": 0o700, "secrets": 0o700, "redis": 0o700, "files": 0o700}.items():
+            (root / name).mkdir(mode=mode, exist_ok=True)
+        probe = root / "run" / "probe"
+        with probe.open("wb") as file:
+            file.write(bytes(1024 * 1024))
+            file.flush()
+            os.fsync(file.fileno())
+        probe.unlink()
+        free = shutil.disk_usage(root).free // 2**20
+    except OSError as error:
+        raise LauncherError(f"DATA_DIR {root} cannot be written: {error.strerror or error}") from error
+    if free < NEEDED_MB:
+        raise LauncherError(f"The disk of DATA_DIR {root} is full: {free} MB free, {NEEDED_MB} MB needed")
+
+
+def lock(root: Path, *, wait: Callable[[float], None]) -> TextIO:
+    """Claim the folder for this process; the claim ends with it, however it ends.
+
+    :param wait: called while a launcher that is just stopping still holds it.
+    :raises LauncherError: another launcher has it.
+    """
+    file = (root / "run" / "launcher.lock").open("a+")
+    deadline = time.monotonic() + 2
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            file.seek(0)
+            pid, _, state = file.read().partition(" ")
+            if time.monotonic() > deadline + (10 if state == "stopping" else 0):
+                used = f"DATA_DIR {root} is in use by another Orquestra (process {pid})"
+                raise LauncherError(f"{used}: stop it, or choose another DATA_DIR") from None
+            wait(0.1)
+    mark(file, "")
+    return file
+
+
+def mark(file: TextIO, state: str) -> None:
+    """Write into the lock who holds it and what it is doing."""
+    file.seek(0)
+    file.truncate()
+    file.write(f"{os.getpid()} {state}".strip())
+    file.flush()
+
+
+def lay_out(root: Path) -> Folders:
+    """Find PostgreSQL a place that its account can reach.
+
+    :raises LauncherError: there is none.
+    """
+    instance = keys.token(root / "secrets", "instance")
+    place = root
+    if os.geteuid() == 0:
+        outside = [folder / "orquestra" / instance for folder in OUTSIDE]
+        place = next((folder for folder in outside if folder.exists()), root)
+        if place == root and not reaches(root, unprivileged(root / "postgres")):
+            place = _make_outside(outside, root)
+    account = unprivileged(place / "postgres")
+    return Folders(root, instance, account, place, _sockets(place, instance, account))
+
+
+def _make_outside(candidates: list[Path], root: Path) -> Path:
+    for folder in candidates:
+        try:
+            folder.mkdir(parents=True, mode=0o755)
+            folder.parent.chmod(0o755)
+            folder.chmod(0o755)
+            (folder / "belongs-to").write_text(f"{root}\n")
+        except OSError:
+            continue
+        if reaches(folder, unprivileged()):
+            return folder
+    raise LauncherError(
+        f"PostgreSQL does not run as root, and an ordinary account cannot reach {root}: choose another DATA_DIR"
+    )
+
+
+def _sockets(place: Path, instance: str, account: Account | None) -> Path:
+    """A folder for sockets: beside the cluster where that path is short and plain enough, else below /tmp."""
+    folder = place / "sockets"
+    plain = not set(str(folder)) & set("\"'\\,")
+    if len(os.fsencode(folder)) + len("/.s.PGSQL.5432.lock") > LONGEST_SOCKET or not plain:
+        folder = Path("/tmp") / f"orquestra-{instance}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if os.geteuid() == 0:
+        own(folder, account)
+    state = folder.lstat()
+    if folder.is_symlink() or state.st_uid != (account.uid if account else os.geteuid()):
+        raise LauncherError(f"{folder} belongs to somebody else; remove it or choose another DATA_DIR")
+    folder.chmod(0o700)
+    return folder
+
+
+def fingerprint(source: Path, *also: str) -> str:
+    """Changes when anything does that the preparation of a database or of static files reads."""
+    seen = hashlib.sha256("\0".join(also).encode())
+    files = [
+        source / "requirements.txt",
+        source / "backend" / "settings.py",
+        source / "backend" / "embedded" / "prepare.py",
+    ]
+    for pattern in ("*/migrations/*", "*/static/**/*", "*/demo/**/*", "*/*.sql"):
+        files += (source / "backend").glob(pattern)
+    for file in sorted(file for file in files if file.is_file() and file.suffix != ".pyc"):
+        seen.update(f"{file.relative_to(source)} ".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return seen.hexdigest()

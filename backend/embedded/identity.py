@@ -1,0 +1,70 @@
+"""Who a process is: its id alone proves nothing, since the system gives ids out again."""
+
+import os
+import platform
+import signal
+import subprocess
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+LINUX = platform.system() == "Linux"
+PROC = Path("/proc")
+MARK = "ORQUESTRA_INSTANCE"  # In the environment of every child, with the id of the data folder it works for.
+
+
+def started(pid: int) -> str | None:
+    """When the process started, as text to compare; None when there is no such process (or only its corpse)."""
+    if LINUX:
+        fields = _stat(pid)
+        return None if fields is None or fields[0] == "Z" else f"{_boot()} {fields[19]}"
+    done = subprocess.run(
+        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False, env={"LC_ALL": "C"}
+    )
+    return done.stdout.strip() or None
+
+
+def command_line(pid: int) -> list[str]:
+    """The arguments of the process, empty when they cannot be read."""
+    if LINUX:
+        try:
+            return (PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            return []
+    done = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return done.stdout.split()
+
+
+def marked(instance: str) -> list[int]:
+    """Processes whose environment carries the mark of this data folder, ourselves excepted. Linux only."""
+    mark = f"{MARK}={instance}".encode()
+    found = []
+    for entry in PROC.glob("[0-9]*") if LINUX else ():
+        try:
+            if mark in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+        except OSError:
+            continue  # It ended meanwhile, or is somebody else's.
+    return [pid for pid in found if pid != os.getpid()]
+
+
+def kill(pids: Iterable[int]) -> None:
+    """End these processes at once."""
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields of /proc/PID/stat from the state on; the name before them may hold anything."""
+    try:
+        return (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+
+
+def _boot() -> str:
+    try:
+        return (PROC / "sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

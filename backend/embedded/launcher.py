@@ -1,0 +1,142 @@
+"""From an empty folder to a ready Orquestra, and back to nothing running."""
+
+import http.client
+import os
+import time
+from contextlib import ExitStack
+from typing import TextIO
+
+from backend.embedded import commands, folders, identity, ports, postgres, redis
+from backend.embedded.children import left_over
+from backend.embedded.folders import Folders
+from backend.embedded.options import ROOT, LauncherError, Options, surroundings
+from backend.embedded.output import Output
+from backend.embedded.supervisor import StopRequested, Supervisor
+
+STOP_ORDER = (("agents", "documents", "beat"), ("redis", "postgres"))  # The web process goes before all of them.
+
+
+def main() -> int:
+    """Run until somebody asks us to stop.
+
+    :return: the exit code: 0 when stopped on request, 1 when it could not start.
+    """
+    output = Output()
+    supervisor = Supervisor(output, end_with_parent="MAKELEVEL" in os.environ)
+    with ExitStack() as held:
+        try:
+            options = surroundings()
+            claim = _claim(options, output, supervisor)
+            held.enter_context(claim)
+            _start(options, output, supervisor, held)
+            supervisor.run()
+        except StopRequested:
+            code = 0
+            output.say("Stopping")
+        except (LauncherError, OSError, RuntimeError) as error:
+            code = 1
+            output.say(str(error), level="error")
+        if "claim" in locals():
+            folders.mark(claim, "stopping")
+        supervisor.stop(STOP_ORDER)
+        if code == 0:
+            output.say("Everything is stopped")
+    return code
+
+
+def _claim(options: Options, output: Output, supervisor: Supervisor) -> TextIO:
+    folders.open_data(options.data_dir)
+    claim = folders.lock(options.data_dir, wait=supervisor.pause)
+    output.keep_in(options.data_dir / "log")
+    return claim
+
+
+def _start(options: Options, output: Output, supervisor: Supervisor, held: ExitStack) -> None:
+    began = time.monotonic()
+    laid_out = folders.lay_out(options.data_dir)
+    output.say(f"Starting with the data in {options.data_dir}")
+    if laid_out.place != options.data_dir:
+        output.say(f"PostgreSQL does not run as root; it runs as another account, its data in {laid_out.place}")
+        held.enter_context(folders.lock(laid_out.place, wait=supervisor.pause))
+    _end_left_over(laid_out, output, supervisor)
+    sockets = ports.listen(options.host, options.port)
+    for each in sockets:
+        held.enter_context(each)
+    programs = commands.Commands(options, laid_out, descriptors=[each.fileno() for each in sockets])
+    _start_servers(programs, laid_out, output, supervisor)
+    _prepare(programs, options, laid_out, output, supervisor)
+    for child in programs.product():
+        supervisor.start(child)
+    output.say("Starting web, agents worker, documents worker and beat")
+    supervisor.wait_for("The web process did not say that it is ready", lambda: _ready(options), seconds=120)
+    output.announce(f"Orquestra is ready at {options.url}")
+    output.announce(f"Operator: {options.operator_email}   password: {programs.operator_password_hint}")
+    output.say(
+        f"Ready after {time.monotonic() - began:.1f} s. The page: {options.url}/   The admin: {options.url}/admin/"
+    )
+    output.say("Ctrl-C stops everything")
+
+
+def _end_left_over(laid_out: Folders, output: Output, supervisor: Supervisor) -> None:
+    """What a launcher left that was killed: by its pid files, by the mark in the environment, by PostgreSQL's own."""
+    found = left_over(laid_out.root / "run")
+    if found:
+        names = ", ".join(f"{child.name} ({child.pid})" for child in found)
+        output.say(f"An earlier launcher was killed; ending what it left running: {names}", level="warning")
+        supervisor.end(found)
+    identity.kill(identity.marked(laid_out.instance))
+    if pid := postgres.left_over(laid_out.cluster):
+        output.say(f"Ending a PostgreSQL that was left running ({pid})", level="warning")
+        os.kill(pid, postgres.STOP)
+        supervisor.wait_for(
+            "The old PostgreSQL did not stop", lambda: postgres.left_over(laid_out.cluster) is None, seconds=10
+        )
+
+
+def _start_servers(programs: "commands.Commands", laid_out: Folders, output: Output, supervisor: Supervisor) -> None:
+    began = time.monotonic()
+    cache = programs.redis()
+    supervisor.start(cache)
+    first = not (laid_out.cluster / "orquestra-initialized").exists()
+    if first:
+        output.say("Making the PostgreSQL cluster")
+    postgres.initialize(laid_out.cluster, laid_out.account, programs.binaries)
+    database = programs.postgres()
+    supervisor.start(database)
+    supervisor.wait_for(
+        "PostgreSQL was not ready", lambda: postgres.is_ready(laid_out.cluster, database.pid), seconds=60
+    )
+    supervisor.wait_for("Redis was not ready", lambda: redis.is_ready(programs.redis_socket), seconds=60)
+    output.say(f"PostgreSQL and Redis are up ({time.monotonic() - began:.1f} s)")
+
+
+def _prepare(
+    programs: "commands.Commands", options: Options, laid_out: Folders, output: Output, supervisor: Supervisor
+) -> None:
+    """Migrate, make the operator, collect static files: only when something that they read has changed."""
+    stamp = laid_out.cluster / "orquestra-prepared"
+    wanted = folders.fingerprint(ROOT, options.operator_email, programs.operator_password_mark)
+    static = options.data_dir / "static"
+    if stamp.exists() and stamp.read_text() == wanted and static.is_dir():
+        output.say("The database is up to date")
+        return
+    began = time.monotonic()
+    output.say("Preparing: migrations, operator, static files")
+    stamp.unlink(missing_ok=True)
+    steps = programs.preparation()
+    for child in steps:
+        supervisor.start(child)
+    supervisor.finish(*steps, seconds=600)
+    stamp.write_text(wanted)
+    output.say(f"Prepared ({time.monotonic() - began:.1f} s)")
+
+
+def _ready(options: Options) -> bool:
+    connection = http.client.HTTPConnection(ports.own_address(options.host), options.port, timeout=1)
+    try:
+        connection.request("GET", "/readyz", headers={"Host": f"localhost:{options.port}"})
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

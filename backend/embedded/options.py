@@ -1,0 +1,85 @@
+"""What the person who starts the launcher may choose, read from the environment."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DEFAULT_OPERATOR = "operator@orquestra.local"
+ORDINARY = (  # What any program may want of its surroundings: names of folders, language, certificates, proxies.
+    *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+)
+
+
+class LauncherError(Exception):
+    """Why the launcher cannot go on, in words for the person at the terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """:ivar host: the address to listen on; empty means this machine alone.
+    :ivar operator_password: None unless the person set one.
+    :ivar passed_on: variables of the environment that child processes see.
+    """
+
+    port: int
+    host: str
+    data_dir: Path
+    operator_email: str
+    operator_password: str | None
+    passed_on: Mapping[str, str]
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+
+def from_environment(environment: Mapping[str, str]) -> Options:
+    """
+    :raises LauncherError: a value makes no sense.
+    """
+    port = environment.get("PORT") or "8000"
+    if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise LauncherError(f"PORT is {port!r}; a number from 1 to 65535 is needed")
+    email = environment.get("OPERATOR_EMAIL") or DEFAULT_OPERATOR
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s.]+", email):
+        raise LauncherError(f"OPERATOR_EMAIL is {email!r}; an e-mail address is needed")
+    return Options(
+        port=int(port),
+        host=environment.get("HOST") or "",
+        data_dir=(ROOT / Path(environment.get("DATA_DIR") or "var").expanduser()).absolute(),
+        operator_email=email,
+        operator_password=environment.get("OPERATOR_PASSWORD") or None,
+        passed_on=_passed_on(environment),
+    )
+
+
+def _passed_on(environment: Mapping[str, str]) -> dict[str, str]:
+    """Ordinary variables, every setting that `.env.example` names, and the API keys that the models file names."""
+    settings = set(re.findall(r"^#?\s*([A-Z][A-Z0-9_]+)=", _read(ROOT / ".env.example"), re.MULTILINE))
+    settings |= {f"{name}_FILE" for name in settings}
+    models = ROOT / (environment.get("MODELS_FILE") or "models.toml")
+    try:
+        providers = tomllib.loads(_read(models)).get("provider", [])
+        keys = {str(provider["api_key_env"]) for provider in providers if "api_key_env" in provider}
+    except (tomllib.TOMLDecodeError, TypeError, AttributeError):
+        keys = set()  # The system checks of the web process name the mistake and its line.
+    keys |= {f"{name}_FILE" for name in keys}
+    return {name: environment[name] for name in (*ORDINARY, *settings, *keys) if environment.get(name)}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+def surroundings() -> Options:
+    """The options of this process."""
+    return from_environment(os.environ)

@@ -1,0 +1,164 @@
+"""What the launcher and its children say: a readable line on screen, a JSON line in the log folder.
+
+The screen must never hold anything up: a terminal that is stopped or a pipe that nobody reads loses lines, the files
+do not. The files are bounded: ten megabytes each, with two older ones.
+"""
+
+import json
+import os
+import re
+import select
+import sys
+from collections import deque
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+MAX_BYTES = 10 * 1024 * 1024
+KEPT = 2
+LINE = 2000  # Characters of one line on screen; below PIPE_BUF even in UTF-8, so that a writable pipe takes it whole.
+WAITING = 500  # Lines that wait for a slow screen.
+LEVELS = {"warning": "warning: ", "error": "error: ", "critical": "error: ", "fatal": "error: ", "panic": "error: "}
+UNINTERESTING = {"event", "level", "timestamp", "logger", "exception", "process", "code", "message", "stack_info"}
+POSTGRES = re.compile(r"\b(WARNING|ERROR|FATAL|PANIC): ")
+REDIS = re.compile(r"^\d+:[A-Z] .*? ([.\-*#]) ")
+
+
+class Screen:
+    """Standard output, written only as far as it takes lines at once."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._waiting: deque[bytes] = deque()
+        self._lost = 0
+
+    def show(self, line: str) -> None:
+        if len(self._waiting) >= WAITING:
+            self._waiting.popleft()
+            self._lost += 1
+        self._waiting.append((line[:LINE] + "\n").encode(errors="replace")[:4096])
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what the screen takes now."""
+        try:
+            while self._waiting and self._writable():
+                if self._lost:
+                    os.write(self._descriptor, f"(… {self._lost} lines are only in the log files)\n".encode())
+                    self._lost = 0
+                    continue
+                os.write(self._descriptor, self._waiting.popleft())
+        except OSError:
+            self._waiting.clear()  # Nobody is there any more; the files still are.
+
+    def _writable(self) -> bool:
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLOUT)
+        return bool(poll.poll(0))
+
+
+class LogFile:
+    """One process's JSON lines, in a file that is put aside when it is full."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+
+    def write(self, line: bytes) -> None:
+        try:
+            if self._file is None:
+                self._file = self._path.open("ab", buffering=0)
+            if self._file.tell() + len(line) > MAX_BYTES:
+                self._file.close()
+                self._put_aside()
+                self._file = self._path.open("ab", buffering=0)
+            self._file.write(line)
+        except OSError:
+            self._file = None  # A full disk must not end the programs that log; the next line tries again.
+
+    def _put_aside(self) -> None:
+        for number in range(KEPT, 0, -1):
+            older = self._path.with_suffix(f".log.{number}")
+            newer = self._path if number == 1 else self._path.with_suffix(f".log.{number - 1}")
+            if newer.exists():
+                newer.replace(older)
+
+
+class Output:
+    """Both places at once. The log folder is known only after the first checks; until then there is the screen."""
+
+    def __init__(self) -> None:
+        self.screen = Screen(sys.stdout.fileno())
+        self._folder: Path | None = None
+        self._files: dict[str, LogFile] = {}
+
+    def keep_in(self, folder: Path) -> None:
+        self._folder = folder
+
+    def say(self, text: str, *, level: str = "info") -> None:
+        """A line of the launcher's own."""
+        self.screen.show(_line("launcher", LEVELS.get(level, "") + text))
+        self._store("launcher", {"level": level, "event": text})
+
+    def announce(self, line: str) -> None:
+        """A line that stands alone, exactly as it is."""
+        self.screen.show(line)
+        self._store("launcher", {"level": "info", "event": line})
+
+    def relay(self, process: str, raw: bytes) -> str:
+        """A line that a child printed; returned as it reads on screen."""
+        text = raw.decode(errors="replace").rstrip()
+        if not text:
+            return ""
+        event = _parsed(text)
+        if event is None:
+            level = _level(process, text)
+            self._store(process, {"level": level, "event": text})
+            if process not in ("postgres", "redis") or level != "info":  # Their daily life is only in the files.
+                self.screen.show(_line(process, text))
+            return text
+        self._write(process, text.encode() + b"\n")
+        readable = _readable(event)
+        self.screen.show(_line(process, readable))
+        return readable
+
+    def _store(self, process: str, event: dict[str, Any]) -> None:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self._write(process, json.dumps({"timestamp": now, **event}, ensure_ascii=False).encode() + b"\n")
+
+    def _write(self, process: str, line: bytes) -> None:
+        if self._folder is not None:
+            if process not in self._files:
+                self._files[process] = LogFile(self._folder / f"{process}.log")
+            self._files[process].write(line)
+
+
+def _line(process: str, text: str) -> str:
+    return f"{process:<10} | {text}"
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    if not text.startswith("{"):
+        return None
+    try:
+        event = json.loads(text)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def _readable(event: dict[str, Any]) -> str:
+    """One line: the level where it is not everyday, what happened, then the rest as ``name=value``."""
+    parts = [LEVELS.get(str(event.get("level")), "") + str(event.get("event", event.get("message", "")))]
+    parts += [f"{name}={value}" for name, value in event.items() if name not in UNINTERESTING and value is not None]
+    if trace := str(event.get("exception") or "").strip():
+        parts.append(f"({trace.splitlines()[-1]})")
+    return " ".join(" ".join(parts).split())
+
+
+def _level(process: str, text: str) -> str:
+    if process == "postgres" and (found := POSTGRES.search(text)):
+        return found[1].lower()
+    if process == "redis" and (found := REDIS.search(text)) and found[1] == "#":
+        return "warning"
+    return "info"

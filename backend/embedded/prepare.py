@@ -1,0 +1,38 @@
+"""``python -m backend.embedded.prepare``: the database migrated and the operator there, in one start of Python."""
+
+import os
+
+import django
+
+django.setup()  # Models can be imported only from here on.
+
+from django.contrib.auth import get_user_model  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+
+from backend.accounts import operations  # noqa: E402
+
+
+def main() -> None:
+    call_command("migrate", interactive=False, verbosity=0)
+    make_operator(
+        email=os.environ["OPERATOR_EMAIL"],
+        password=os.environ["OPERATOR_PASSWORD"],
+        change=bool(os.environ.get("OPERATOR_PASSWORD_CHANGES")),
+    )
+
+
+def make_operator(*, email: str, password: str, change: bool) -> None:
+    """Somebody who may do everything in the admin.
+
+    :param change: give an operator who is already there this password.
+    """
+    user = get_user_model().objects.filter(email__iexact=email).first()
+    if user is None:
+        operations.register_user(email=email, password=password, is_staff=True, is_superuser=True)
+    elif change and not user.check_password(password):
+        user.set_password(password)
+        user.save(update_fields=["password"])
+
+
+if __name__ == "__main__":
+    main()

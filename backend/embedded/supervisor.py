@@ -1,0 +1,207 @@
+"""Keeps the children running: relays what they say, starts the dead again, stops all in order."""
+
+import os
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterable, Sequence
+from types import FrameType
+
+from backend.embedded.children import Child, LeftOver
+from backend.embedded.options import LauncherError
+from backend.embedded.output import Output
+
+TRIES = 3  # Deaths before the first readiness that make the launcher give up.
+LONGEST_LINE = 1024 * 1024
+
+
+class StopRequested(Exception):
+    """Somebody wants us to end: Ctrl-C, SIGTERM, the terminal was closed, or the `make` above us died."""
+
+
+class Supervisor:
+    """Single-threaded on purpose: one loop reads pipes, notices deaths and signals."""
+
+    def __init__(self, output: Output, *, end_with_parent: bool) -> None:
+        self.output = output
+        self.children: list[Child] = []
+        self._selector = selectors.DefaultSelector()
+        self._buffers: dict[int, bytes] = {}
+        self._parent = os.getppid() if end_with_parent else None
+        self._stop_asked = 0
+        self._stopping = False
+        self._settled = False
+        self._wake, wake_write = socket.socketpair()
+        self._wake.setblocking(False)
+        wake_write.setblocking(False)
+        self._wake_write = wake_write
+        signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
+        self._selector.register(self._wake, selectors.EVENT_READ, None)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._ask_to_stop)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+    def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
+        self._stop_asked += 1
+
+    # Running ----------------------------------------------------------------------------------------------------------
+
+    def start(self, child: Child) -> None:
+        """Start it and look after it from now on.
+
+        :raises LauncherError: its program cannot be run.
+        """
+        if child not in self.children:
+            self.children.append(child)
+        try:
+            descriptor = child.start()
+        except OSError as error:
+            raise LauncherError(f"{child.name} cannot be started: {error}") from error
+        self._buffers[descriptor] = b""
+        self._selector.register(descriptor, selectors.EVENT_READ, child)
+
+    def finish(self, *children: Child, seconds: float) -> None:
+        """Wait until these children of the kind that runs once have ended well.
+
+        :raises LauncherError: one failed; the message carries the last it said.
+        """
+        names = " and ".join(child.name for child in children)
+        ended = lambda: all(not child.running for child in children)  # noqa: E731  # Reads best where it is used.
+        self.wait_for(f"{names} did not end", ended, seconds=seconds)
+        self._relay(0)
+        for child in children:
+            if child.process is None or child.process.returncode != 0:
+                raise LauncherError(f"{child.name} {child.how_it_ended()}{child.said()}")
+            child.forget()
+
+    def run(self) -> None:
+        """Look after the children until somebody asks us to stop.
+
+        :raises StopRequested: always, in the end.
+        """
+        self._settled = True
+        while True:
+            self.pump(1.0)
+
+    def wait_for(self, what: str, condition: Callable[[], bool], *, seconds: float) -> None:
+        """Look after the children until the condition holds.
+
+        :raises LauncherError: it did not in time.
+        """
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise LauncherError(f"{what} within {seconds:.0f} s")
+            self.pump(0.02)
+
+    def pause(self, seconds: float) -> None:
+        """Wait that long, looking after the children."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.pump(left)
+
+    def pump(self, timeout: float) -> None:
+        """One turn: relay what was said meanwhile, notice deaths, start what is due.
+
+        :raises StopRequested: a signal came, or the parent died.
+        :raises LauncherError: a child keeps ending before all were ready once.
+        """
+        self._relay(min(timeout, 0.5))
+        if not self._stopping:
+            if self._stop_asked or (self._parent is not None and os.getppid() != self._parent):
+                raise StopRequested
+            for child in self.children:
+                self._look_after(child)
+
+    def _look_after(self, child: Child) -> None:
+        if child.process is None or child.once or child.running:
+            return
+        if child.start_again_at is None:
+            delay = child.plan_restart()
+            how = f"{child.name} (process {child.pid}) {child.how_it_ended()}"
+            if not self._settled and child.deaths >= TRIES:
+                raise LauncherError(f"{how}, {child.deaths} times in a row{child.said()}")
+            self.output.say(f"{how}; it starts again in {delay:g} s", level="warning")
+        elif time.monotonic() >= child.start_again_at:
+            try:
+                self.start(child)
+            except LauncherError as error:
+                self.output.say(str(error), level="error")
+                child.plan_restart()
+                return
+            self.output.say(f"{child.name} is started again (process {child.pid})")
+
+    def _relay(self, timeout: float) -> None:
+        self.output.screen.flush()
+        for key, _ in self._selector.select(timeout):
+            if key.data is None:
+                self._drain_wake_ups()
+            else:
+                self._read(key.fd, key.data)
+
+    def _drain_wake_ups(self) -> None:
+        try:
+            while self._wake.recv(4096):
+                pass
+        except BlockingIOError:
+            pass
+
+    def _read(self, descriptor: int, child: Child) -> None:
+        try:
+            data = os.read(descriptor, 65536)
+        except BlockingIOError:
+            return
+        *lines, rest = (self._buffers[descriptor] + data).split(b"\n")
+        if not data or len(rest) > LONGEST_LINE:
+            lines, rest = [*lines, rest], b""
+        for line in lines:
+            if readable := self.output.relay(child.name, line):
+                child.last_lines.append(readable)
+        self._buffers[descriptor] = rest
+        if not data:
+            self._selector.unregister(descriptor)
+            os.close(descriptor)
+            del self._buffers[descriptor]
+
+    # Stopping ---------------------------------------------------------------------------------------------------------
+
+    def stop(self, order: Sequence[Sequence[str]]) -> None:
+        """End all children, one group of names after the other; whoever is not named goes first.
+
+        A second Ctrl-C kills what is left.
+        """
+        self._stopping, self._stop_asked = True, 0
+        named = {name for group in order for name in group}
+        first = [child.name for child in self.children if child.name not in named]
+        for group in (first, *order):
+            self._stop_group([child for child in self.children if child.name in group])
+
+    def _stop_group(self, group: Sequence[Child]) -> None:
+        for child in group:
+            child.ask()
+        deadline = time.monotonic() + max((child.grace for child in group), default=0)
+        while any(child.running for child in group) and time.monotonic() < deadline and not self._stop_asked:
+            self.pump(0.05)
+        for child in group:
+            if child.running:
+                self.output.say(f"{child.name} did not stop in time; it is killed", level="warning")
+                child.kill()
+                child.process and child.process.wait(5)
+            child.forget()
+        self.pump(0)
+
+    def end(self, found: Iterable[LeftOver]) -> None:
+        """End children of an earlier launcher: ask, then kill."""
+        found = list(found)
+        for child in found:
+            child.send(child.stop)
+        deadline = time.monotonic() + 6
+        while any(child.alive for child in found):
+            if time.monotonic() > deadline:
+                for child in found:
+                    child.send(signal.SIGKILL)
+            self.pump(0.05)
+        for child in found:
+            child.record.unlink(missing_ok=True)
