@@ -215,7 +215,7 @@ JWT_AUDIENCE: str = env.str("JWT_AUDIENCE", default="orquestra")
 ACCESS_TOKEN_LIFETIME = timedelta(minutes=10)
 REFRESH_TOKEN_LIFETIME = timedelta(days=env.int("REFRESH_TOKEN_DAYS", default=30))
 REFRESH_GRACE = timedelta(seconds=30)  # How long the generation before the current one is still honoured.
-REVOCATION_REQUIRED_PATHS = ("/api/v1/billing/", "/admin/")  # Not even read while revocations cannot be.
+REVOCATION_REQUIRED_PATHS = ("/api/v1/billing/",)  # Not even read while revocations cannot be.
 SIMPLE_JWT: dict[str, Any] = {
     "ALGORITHM": "RS256",
     "USER_ID_CLAIM": "sub",
@@ -224,7 +224,11 @@ SIMPLE_JWT: dict[str, Any] = {
 FRONTEND_URL: str = env.str("FRONTEND_URL", default=PUBLIC_URL).rstrip("/")  # Where links in e-mails lead.
 EMAIL_VERIFICATION: str = env.str("EMAIL_VERIFICATION", default="none")  # none, optional or mandatory.
 TRUSTED_PROXY_COUNT: int = env.int("TRUSTED_PROXY_COUNT", default=0)  # Proxies that append to X-Forwarded-For.
-vars().update(env.email_url("EMAIL_URL", default=f"filemail://{DATA_DIR / 'mail'}"))
+EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+EMAIL_FILE_PATH = DATA_DIR / "mail"
+if env.str("EMAIL_URL", default=""):
+    vars().update(env.email_url("EMAIL_URL"))  # Such as smtp+tls://user:password@mail.example.com:587.
+EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="Orquestra <no-reply@localhost>")
 ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
 ACCOUNT_ADAPTER = "backend.accounts.adapter.AccountAdapter"

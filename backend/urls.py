@@ -8,6 +8,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("backend.http.urls")),
     path("", include("backend.accounts.urls")),
     path("", include("backend.billing.urls")),
+    path("", include("backend.console.urls")),
 ]
 
 handler400 = "backend.http.errors.bad_request"

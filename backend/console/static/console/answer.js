@@ -1,0 +1,60 @@
+// An answer while it grows: what each event of a run does to its message. No DOM here.
+
+/** Events after which nothing comes. */
+export const ENDS = new Set(["run.completed", "run.failed", "run.cancelled"]);
+
+export const ACTIVE = new Set(["queued", "running", "requires_action", "cancelling"]);
+
+const STATUS = { "run.completed": "complete", "run.failed": "failed", "run.cancelled": "interrupted" };
+
+/** The message after `event`. Parts are only ever appended, and only the last one grows. */
+export function apply(message, event, data) {
+  switch (event) {
+    case "message.started": // Also when another worker begins again: what was there does not count.
+      return { ...message, parts: [], citations: [], status: "streaming" };
+    case "snapshot":
+      return data.messages.find(({ id }) => id === message.id) ?? message;
+    case "message.completed":
+      return data.message;
+    case "text.delta":
+      return { ...message, parts: grown(message.parts, "text", data) };
+    case "reasoning.delta":
+      return { ...message, parts: grown(message.parts, "reasoning", data) };
+    case "tool.call":
+      return { ...message, parts: [...message.parts, { type: "tool_call", ...data }] };
+    case "tool.result":
+      return { ...message, parts: message.parts.map((part) => (part.id === data.id ? { ...part, ...data } : part)) };
+    case "citation.added":
+      return { ...message, citations: [...message.citations, data.citation] };
+    default: {
+      if (!(event in STATUS) || message.status !== "streaming") return message;
+      return { ...message, status: STATUS[event], cost: data.run.cost, usage: data.run.usage };
+    }
+  }
+}
+
+function grown(parts, type, { part, delta }) {
+  const before = parts[part];
+  if (before?.type !== type) return [...parts, { type, text: delta }];
+  return parts.with(part, { ...before, text: before.text + delta });
+}
+
+/** What the agent looked at, for the line above the answer: { searching, searched, documents, passages }. */
+export function activity({ parts, status }) {
+  const searches = parts.filter(({ type, name }) => type === "tool_call" && name === "search_knowledge");
+  const passages = searches.flatMap(({ output }) => passagesOf(output));
+  return {
+    searching: status === "streaming" && searches.some(({ output, error }) => output === undefined && error === undefined),
+    searched: searches.length > 0,
+    documents: new Set(passages.map(({ document }) => document)).size,
+    passages: new Set(passages.map(({ n }) => n)).size,
+  };
+}
+
+function passagesOf(output) {
+  try {
+    return (typeof output === "string" ? JSON.parse(output) : output)?.passages ?? [];
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,206 @@
+// Puts the parts of the page together: who is logged in, which conversation the address names, what a key does.
+
+import { createEntrance, drawAccount, logOut } from "./accounts.js";
+import { createAgents } from "./agents.js";
+import { get, signedIn, whenSignedOut } from "./api.js";
+import { createChat } from "./chat.js";
+import { createConversations } from "./conversations.js";
+import { acceptDrops, createDocuments } from "./documents.js";
+import { element, find, icon, media } from "./dom.js";
+import { switchLanguage, t, translate } from "./i18n.js";
+import { problemText, toast } from "./problems.js";
+import { createSource } from "./source.js";
+import { createWallet } from "./wallet.js";
+
+translate(document);
+
+const app = find("#app");
+const question = find("#question");
+
+// What was typed survives a reload and a log-in, in this tab only.
+const DRAFT = "orquestra.draft";
+
+const source = createSource();
+const wallet = createWallet({ onShow: () => setView("wallet") });
+const conversations = createConversations({
+  onOpen: (id) => go(id),
+  onDeleted: (id) => id === chat.current()?.id && go(null),
+});
+const documents = createDocuments({
+  onOpen: (document, button) => source.showDocument(document, button),
+  onUploaded: (document) => agents.teach(document),
+  onEnded: quietly(wallet.refresh),
+});
+const agents = createAgents({
+  documents: documents.all,
+  onChoose: async (agent) => {
+    // A conversation belongs to its agent: another one begins a new conversation.
+    await agents.show(agent);
+    if (chat.current() && chat.current().agent !== agent.id) await go(null);
+    drawStarters();
+    question.focus();
+  },
+});
+const chat = createChat({
+  agent: agents.current,
+  onCite: source.show,
+  onCreated: (conversation) => {
+    history.pushState(null, "", `/?c=${conversation.id}`);
+    conversations.refresh().then(() => conversations.select(conversation.id));
+  },
+  onStarted: quietly(wallet.refresh),
+  onEnded: (run, message, root) => {
+    quietly(wallet.refresh)();
+    quietly(conversations.refresh)(); // The first question gives a conversation its title.
+    // Beside the answer there is room for its first source; a sheet would cover the answer, so it waits to be asked.
+    if (!media.sheet.matches && message.citations.length && source.isEmpty()) source.show(message.citations[0], find(".cite", root));
+  },
+});
+const entrance = createEntrance({ onEnter: enter });
+
+/** Something that is only nice to have: its failure is not worth a word. */
+function quietly(work) {
+  return () => work().catch(() => {});
+}
+
+// Coming in, going out -----------------------------------------------------------------------------------------------
+
+async function enter() {
+  app.hidden = false;
+  try {
+    const [user] = await Promise.all([get("/api/v1/users/me"), agents.refresh(), documents.refresh(), conversations.refresh(), wallet.refresh()]);
+    drawAccount(user);
+    await openAddress();
+  } catch (error) {
+    if (signedIn()) toast(problemText(error));
+  }
+}
+
+whenSignedOut((reason) => {
+  chat.leave();
+  source.clear();
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  app.hidden = true;
+  document.title = "Orquestra";
+  if (reason === "here") history.replaceState(null, "", "/");
+  entrance.show(reason);
+});
+
+// The conversation in the address --------------------------------------------------------------------------------------
+
+const addressed = () => new URLSearchParams(location.search).get("c");
+
+async function go(id) {
+  if (id !== addressed()) history.pushState(null, "", id ? `/?c=${id}` : "/");
+  await openAddress();
+  if (!media.phone.matches) question.focus();
+}
+
+async function openAddress() {
+  const id = addressed();
+  setView("chat");
+  source.clear();
+  conversations.select(id);
+  try {
+    await chat.open(id);
+  } catch (error) {
+    toast(problemText(error));
+    history.replaceState(null, "", "/");
+    conversations.select(null);
+    await chat.open(null);
+  }
+  const agent = chat.current()?.agent;
+  if (agent && agent !== agents.current()?.id) await agents.showById(agent);
+  drawStarters();
+}
+
+addEventListener("popstate", openAddress);
+
+function drawStarters() {
+  const agent = agents.current();
+  const starters = agent?.starters?.slice(0, 3) ?? [];
+  find("#starters").replaceChildren(
+    starters.length ? element("p", { class: "soft" }, t("empty.starters", { name: agent.name })) : "",
+    ...starters.map((text) => element("button", { type: "button", class: "starter card", onclick: () => ask(text) }, text)),
+  );
+}
+
+// Asking ---------------------------------------------------------------------------------------------------------------
+
+async function ask(text) {
+  if (!text.trim() || chat.isAnswering()) return;
+  const kept = question.value;
+  setQuestion("");
+  setView("chat");
+  // A starter does not throw away what was typed; a question that could not be asked comes back.
+  if (!(await chat.send(text.trim()))) setQuestion(text);
+  else if (kept !== text && !question.value) setQuestion(kept);
+}
+
+function setQuestion(text) {
+  question.value = text;
+  sessionStorage.setItem(DRAFT, text);
+}
+
+question.addEventListener("input", () => sessionStorage.setItem(DRAFT, question.value));
+question.value = sessionStorage.getItem(DRAFT) ?? "";
+question.addEventListener("keydown", (event) => {
+  // Enter that ends a composition (Japanese, Chinese, dead keys) is not Enter that sends.
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  ask(question.value);
+});
+find("#composer").addEventListener("submit", (event) => {
+  event.preventDefault();
+  ask(question.value);
+});
+find("#stop").addEventListener("click", () => chat.stop());
+find("#export").addEventListener("click", () => chat.save());
+
+// Views, keys, drops -----------------------------------------------------------------------------------------------------
+
+/** "chat" or "wallet"; on a phone also "documents" and "conversations", which are beside the chat where there is room. */
+function setView(view) {
+  app.dataset.view = view;
+  for (const tab of document.querySelectorAll("#tabs button")) {
+    if (tab.dataset.view === view) tab.setAttribute("aria-current", "page");
+    else tab.removeAttribute("aria-current");
+  }
+  if (view === "wallet") quietly(wallet.refresh)();
+}
+
+const TABS = { chat: "chat", documents: "document", wallet: "coin" };
+for (const tab of document.querySelectorAll("#tabs button")) {
+  tab.prepend(icon(TABS[tab.dataset.view]));
+  tab.addEventListener("click", () => setView(tab.dataset.view));
+}
+find("#show-conversations").append(icon("list"));
+find("#show-conversations").addEventListener("click", () => setView("conversations"));
+find("#wallet-close").append(icon("close"));
+find("#wallet-close").addEventListener("click", () => setView("chat"));
+find("#source-close").append(icon("close"));
+find("#newest").append(icon("below"));
+find("#drop").prepend(icon("upload"));
+find("#new-conversation").addEventListener("click", () => go(null));
+find("#logout").addEventListener("click", () => logOut());
+for (const button of document.querySelectorAll(".language")) button.addEventListener("click", switchLanguage);
+
+addEventListener("keydown", (event) => {
+  if (app.hidden || find("dialog[open]")) return;
+  if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey) {
+    event.preventDefault();
+    go(null);
+  } else if (event.key === "Escape" && !find("[popover]:popover-open")) {
+    if (source.isSheetOpen()) source.close();
+    else if (app.dataset.view !== "chat") setView("chat");
+    else chat.stop();
+  }
+});
+
+acceptDrops({
+  onFiles: (files) => app.hidden || documents.upload(files),
+  sentence: () => t("drop.here", { name: agents.current()?.name ?? "" }),
+});
+
+if (signedIn()) enter();
+else entrance.show();

@@ -1,0 +1,265 @@
+// The conversation: its messages, asking, the answer as it streams, stopping, trying again, exporting.
+
+import { announce, sentenceReader } from "./announce.js";
+import { ACTIVE, ENDS, activity, apply } from "./answer.js";
+import { get, post, put, randomKey } from "./api.js";
+import { titleOf } from "./conversations.js";
+import { element, find, media } from "./dom.js";
+import { t } from "./i18n.js";
+import { createMessageView, textOf } from "./message.js";
+import { problemText, toast } from "./problems.js";
+import { follow } from "./stream.js";
+
+export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
+  const log = find("#messages");
+  const scroller = find("#scroller");
+  const empty = find("#empty");
+  const earlier = find("#earlier");
+  const newest = find("#newest");
+  const failure = find("#chat-error");
+  const reconnecting = find("#reconnecting");
+  const runs = new Map(); // By id.
+  let conversation = null;
+  let entries = []; // Messages in their order: { message, view }.
+  let following = null; // { run, controller } of the answer that is being written.
+  let more = null; // The page of earlier messages.
+  let visit = 0; // Counts conversations opened, so that a slow answer is not shown in the wrong one.
+
+  earlier.addEventListener("click", showEarlier);
+  newest.addEventListener("click", () => scrollDown({ force: true }));
+  scroller.addEventListener("scroll", () => (newest.hidden = atBottom()));
+  log.addEventListener("keydown", walkCitations);
+
+  // Opening -----------------------------------------------------------------------------------------------------------
+
+  /** Show a conversation, and go on with its answer if one is being written; null is a new one. */
+  async function open(id) {
+    leave();
+    const mine = (visit += 1);
+    if (id === null) return show(null, []);
+    const path = `/api/v1/conversations/${id}`;
+    const [found, page] = await Promise.all([get(path), get(`${path}/messages?branch=head`)]);
+    if (mine !== visit) return;
+    const messages = inOrder(page.results);
+    more = page.next;
+    show(found, messages);
+    await fetchRuns(messages);
+    if (mine !== visit) return;
+    for (const entry of entries) draw(entry);
+    const run = runs.get(messages.at(-1)?.run);
+    if (run && ACTIVE.has(run.status)) watch(run);
+  }
+
+  function show(found, messages) {
+    conversation = found;
+    entries = [];
+    log.replaceChildren();
+    failure.textContent = "";
+    for (const message of messages) add(message);
+    drawState();
+    scrollDown({ force: true });
+  }
+
+  function leave() {
+    following?.controller.abort();
+    following = null;
+    reconnecting.hidden = true;
+    more = null;
+  }
+
+  async function showEarlier() {
+    const page = await get(more);
+    more = page.next;
+    const before = scroller.scrollHeight;
+    for (const message of inOrder(page.results).reverse()) add(message, { first: true });
+    scroller.scrollTop += scroller.scrollHeight - before;
+    await fetchRuns(page.results);
+    entries.forEach(draw);
+    drawState();
+  }
+
+  // The facts under an answer, why it failed and whether it still goes on are known to its run.
+  async function fetchRuns(messages) {
+    const wanted = messages.filter(({ run }) => run && !runs.has(run)).slice(-20);
+    const found = await Promise.all(wanted.map(({ run }) => get(`/api/v1/runs/${run}`).catch(() => null)));
+    for (const run of found) if (run) runs.set(run.id, run);
+  }
+
+  // Drawing -----------------------------------------------------------------------------------------------------------
+
+  function add(message, { first = false } = {}) {
+    const view = createMessageView(message, { cite: onCite, rate, retry });
+    const entry = { message, view };
+    entries[first ? "unshift" : "push"](entry);
+    log[first ? "prepend" : "append"](view.root);
+    draw(entry);
+    return entry;
+  }
+
+  function draw({ message, view }) {
+    if (message.role === "user") view.update(message);
+    else view.update(message, runs.get(message.run), activity(message));
+  }
+
+  function drawState() {
+    empty.hidden = entries.length > 0;
+    earlier.hidden = more === null;
+    find("#export").hidden = entries.length === 0;
+    find("#stop").hidden = following === null;
+    find("#send").hidden = following !== null;
+    find("#app").classList.toggle("fresh", entries.length === 0);
+    document.title = conversation ? `${titleOf(conversation)} – Orquestra` : "Orquestra";
+  }
+
+  const atBottom = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 60;
+
+  function scrollDown({ force = false } = {}) {
+    if (force || atBottom()) scroller.scrollTop = scroller.scrollHeight;
+    newest.hidden = atBottom();
+  }
+
+  // Asking ------------------------------------------------------------------------------------------------------------
+
+  /** Ask. Resolves to false, with the reason on show, if it could not be asked: the text is then still the person's. */
+  async function send(text) {
+    if (following) return false;
+    failure.textContent = "";
+    const key = randomKey();
+    const mine = visit;
+    const now = new Date().toISOString();
+    const placeholder = { citations: [], usage: null, cost: null, run: null, created_at: now };
+    const pair = [
+      add({ ...placeholder, id: `new-${key}`, role: "user", status: "complete", parts: [{ type: "text", text }] }),
+      add({ ...placeholder, id: `answer-${key}`, role: "assistant", status: "streaming", parts: [] }),
+    ];
+    drawState();
+    scrollDown({ force: true });
+    try {
+      if (!conversation) {
+        conversation = await post("/api/v1/conversations", { agent: agent().id }, `${key}-c`);
+        onCreated(conversation);
+      }
+      const run = await post(`/api/v1/conversations/${conversation.id}/runs`, { input: text }, key);
+      if (mine !== visit) return true;
+      pair[1].message = { ...pair[1].message, id: run.message, run: run.id };
+      watch(run);
+      return true;
+    } catch (error) {
+      if (mine !== visit) return false;
+      for (const entry of pair) entry.view.root.remove();
+      entries = entries.filter((entry) => !pair.includes(entry));
+      failure.textContent = problemText(error);
+      drawState();
+      if (error.code === "conversation_busy") await open(conversation.id); // Another tab asked: show its answer.
+      return false;
+    }
+  }
+
+  /** Follow a run from its first event; the message is built anew from them, so nothing is missing or doubled. */
+  async function watch(run) {
+    const controller = new AbortController();
+    following = { run, controller };
+    runs.set(run.id, run);
+    const entry = entries.find(({ message }) => message.run === run.id);
+    entry.message = { ...entry.message, parts: [], citations: [] };
+    const reader = sentenceReader();
+    let scheduled = false;
+    const redraw = () => {
+      scheduled = false;
+      const stay = atBottom();
+      draw(entry);
+      if (stay) scrollDown({ force: true });
+      else newest.hidden = false;
+    };
+    onStarted(run);
+    drawState();
+    try {
+      await follow(`/api/v1/runs/${run.id}/events`, {
+        signal: controller.signal,
+        ends: ({ event }) => ENDS.has(event),
+        onConnection: (connected) => (reconnecting.hidden = connected),
+        onEvent: ({ event, data }) => {
+          if (event.startsWith("run.")) runs.set(run.id, data.run);
+          entry.message = apply(entry.message, event, data);
+          reader.grow(textOf(entry.message));
+          // Once per frame is as often as anybody sees; a hidden tab draws when it is looked at again.
+          if (!scheduled) requestAnimationFrame(redraw);
+          scheduled = true;
+        },
+      });
+    } catch (error) {
+      toast(problemText(error));
+    }
+    if (controller.signal.aborted) return;
+    following = null;
+    reconnecting.hidden = true;
+    redraw();
+    drawState();
+    reader.finish();
+    const ended = runs.get(run.id);
+    announce(ended.status === "completed" ? t("answer.finished") : entry.view.root.querySelector(".notice").textContent);
+    onEnded(ended, entry.message, entry.view.root);
+  }
+
+  async function stop() {
+    if (!following) return;
+    try {
+      await post(`/api/v1/runs/${following.run.id}/cancel`);
+    } catch (error) {
+      if (error.status !== 409) toast(problemText(error)); // 409: it ended by itself just now.
+    }
+  }
+
+  async function retry(run) {
+    failure.textContent = "";
+    try {
+      await post(`/api/v1/runs/${run.id}/retry`);
+      await open(conversation.id);
+    } catch (error) {
+      failure.textContent = problemText(error);
+    }
+  }
+
+  async function rate(message, rating) {
+    try {
+      await put(`/api/v1/messages/${message.id}/feedback`, { rating });
+      const entry = entries.find((candidate) => candidate.message.id === message.id);
+      entry.message = { ...entry.message, feedback: { rating } };
+      draw(entry);
+    } catch (error) {
+      toast(problemText(error));
+    }
+  }
+
+  // Left and right go through the citations, wherever they are in the conversation.
+  function walkCitations(event) {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!step || !event.target.classList.contains("cite")) return;
+    event.preventDefault();
+    const all = [...log.querySelectorAll(".cite")];
+    const next = all[all.indexOf(event.target) + step];
+    next?.focus();
+    next?.scrollIntoView({ block: "nearest", behavior: media.still.matches ? "auto" : "smooth" });
+    if (next && !media.sheet.matches) next.click();
+  }
+
+  /** The conversation as a Markdown file, sources as notes under each answer. */
+  function save() {
+    const text = entries.map(({ message }) => asMarkdown(message)).join("\n\n");
+    const url = URL.createObjectURL(new Blob([`# ${titleOf(conversation)}\n\n${text}\n`], { type: "text/markdown" }));
+    element("a", { href: url, download: `${titleOf(conversation).replace(/[^\p{L}\p{N} ._-]/gu, "").slice(0, 80)}.md` }).click();
+    URL.revokeObjectURL(url);
+  }
+
+  return { open, send, stop, save, isAnswering: () => following !== null, current: () => conversation, leave };
+}
+
+const inOrder = (messages) => [...messages].sort((one, other) => (one.id < other.id ? -1 : 1)); // Ids grow with time.
+
+function asMarkdown(message) {
+  const who = `**${t(message.role === "user" ? "message.yours" : "message.theirs")}**`;
+  const sources = message.citations.map(
+    ({ n, document_name: name, page_from: page, quote }) => `- [${n}] ${name}${page ? `, ${page}` : ""}: “${quote.replace(/\s+/g, " ")}”`,
+  );
+  return [who, textOf(message), ...(sources.length ? [sources.join("\n")] : [])].join("\n\n");
+}

@@ -1,0 +1,65 @@
+// The list of conversations.
+
+import { get, remove } from "./api.js";
+import { confirmed, element, find, iconButton } from "./dom.js";
+import { t } from "./i18n.js";
+import { problemText, toast } from "./problems.js";
+
+export const titleOf = (conversation) => conversation?.title || t("conversation.untitled");
+
+export function createConversations({ onOpen, onDeleted }) {
+  const section = find("#conversations");
+  const list = find("ul", section);
+  const more = find(".more", section);
+  let current = null;
+  let next = null;
+
+  more.addEventListener("click", async () => append(await get(next)));
+
+  async function refresh() {
+    const page = await get("/api/v1/conversations");
+    list.replaceChildren();
+    append(page);
+  }
+
+  function append(page) {
+    list.append(...page.results.map(row));
+    next = page.next;
+    more.hidden = next === null;
+    select(current);
+  }
+
+  function row(conversation) {
+    const name = titleOf(conversation);
+    // A real link: it can be opened in another tab. An ordinary click stays in this one.
+    const link = element("a", { class: "item", href: `/?c=${conversation.id}`, title: name, "data-id": conversation.id }, element("span", { class: "name" }, name));
+    link.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      onOpen(conversation.id);
+    });
+    return element("li", {}, link, iconButton("trash", t("conversation.delete", { name }), () => onDelete(conversation)));
+  }
+
+  async function onDelete(conversation) {
+    const question = t("conversation.deleteAsk", { name: titleOf(conversation) });
+    if (!(await confirmed(question, { yes: t("delete"), no: t("keep") }))) return;
+    try {
+      await remove(`/api/v1/conversations/${conversation.id}`);
+      onDeleted(conversation.id);
+      await refresh();
+    } catch (error) {
+      toast(problemText(error));
+    }
+  }
+
+  function select(id) {
+    current = id;
+    for (const link of list.querySelectorAll("a")) {
+      if (link.dataset.id === id) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+  }
+
+  return { refresh, select };
+}

@@ -1,0 +1,263 @@
+// Documents: the list with its live progress, dropping and uploading files, deleting.
+
+import { ApiError, accessToken, commonHeaders, get, randomKey, remove } from "./api.js";
+import { announce } from "./announce.js";
+import { confirmed, element, find, icon, iconButton } from "./dom.js";
+import { t } from "./i18n.js";
+import { problemText, toast } from "./problems.js";
+
+const ENDED = new Set(["ready", "failed", "cancelled"]);
+const POLL_MS = 1000;
+const SLOW_POLL_MS = 5000; // After a minute without any change.
+const SEARCHABLE_FROM = 12; // A list this long gets a field to search it.
+const UPLOADS_AT_ONCE = 2;
+
+export function createDocuments({ onOpen, onUploaded, onEnded }) {
+  const section = find("#documents");
+  const list = find("ul", section);
+  const filter = find("input[type=search]", section);
+  const more = find(".more", section);
+  const picker = find("#file");
+  const documents = new Map(); // By id, in the order of the list.
+  const rows = new Map();
+  let uploads = []; // Files on their way: { name, part, row }.
+  let next = null;
+
+  find("#document-add").append(icon("plus"));
+  for (const button of document.querySelectorAll("#document-add, #attach, #drop")) button.addEventListener("click", () => picker.click());
+  picker.addEventListener("change", () => {
+    upload([...picker.files]);
+    picker.value = "";
+  });
+  more.addEventListener("click", async () => take(await get(next)));
+  let typing;
+  filter.addEventListener("input", () => {
+    clearTimeout(typing);
+    typing = setTimeout(refresh, 250);
+  });
+
+  // The list ----------------------------------------------------------------------------------------------------------
+
+  async function refresh() {
+    const query = filter.value.trim();
+    const page = await get(`/api/v1/documents${query ? `?q=${encodeURIComponent(query)}` : ""}`);
+    documents.clear();
+    for (const row of rows.values()) row.root.remove();
+    rows.clear();
+    take(page);
+    filter.hidden = !query && documents.size < SEARCHABLE_FROM;
+  }
+
+  function take(page) {
+    for (const one of page.results) put(one);
+    next = page.next;
+    more.hidden = next === null;
+    drawEmptiness();
+    watch();
+  }
+
+  /** Take the newest state of a document, and say so when it has ended. */
+  function put(one, { first = false } = {}) {
+    const before = documents.get(one.id);
+    if (one.status === "deleting") return drop(one.id);
+    documents.set(one.id, one);
+    let row = rows.get(one.id);
+    if (!row) {
+      row = createRow(one, { onOpen, onDelete });
+      rows.set(one.id, row);
+      list[first ? "prepend" : "append"](row.root);
+    }
+    row.update(one);
+    drawEmptiness();
+    if (before && !ENDED.has(before.status) && ENDED.has(one.status)) ended(one);
+  }
+
+  function ended(one) {
+    if (one.status === "ready") announce(t("document.readyNews", { name: one.name }));
+    else if (one.status === "failed") toast(t("document.failedNews", { name: one.name, detail: one.error?.detail ?? "" }));
+    onEnded(one);
+  }
+
+  function drop(id) {
+    rows.get(id)?.root.remove();
+    rows.delete(id);
+    documents.delete(id);
+    drawEmptiness();
+  }
+
+  const drawEmptiness = () => (find(".none", section).hidden = documents.size + uploads.length > 0 || filter.value !== "");
+
+  async function onDelete(one) {
+    if (!(await confirmed(t("document.deleteAsk", { name: one.name }), { yes: t("delete"), no: t("keep") }))) return;
+    try {
+      await remove(`/api/v1/documents/${one.id}`);
+      drop(one.id);
+    } catch (error) {
+      toast(problemText(error));
+    }
+  }
+
+  // Progress ----------------------------------------------------------------------------------------------------------
+  // Each document has an event stream too, but a browser opens six connections to a server, over all tabs: one stream
+  // per document in progress would leave none for the answers. So what is in progress is asked for, a few at a time.
+
+  let watching = false;
+
+  async function watch() {
+    if (watching) return;
+    watching = true;
+    let changedAt = Date.now();
+    for (;;) {
+      const pending = [...documents.values()].filter(({ status }) => !ENDED.has(status)).slice(-4);
+      if (!pending.length) break;
+      const quiet = Date.now() - changedAt > 60_000 || document.hidden;
+      await new Promise((resolve) => setTimeout(resolve, quiet ? SLOW_POLL_MS : POLL_MS));
+      for (const { id, status, progress } of pending) {
+        try {
+          const now = await get(`/api/v1/documents/${id}`);
+          if (now.status !== status || now.progress?.pages_done !== progress?.pages_done) changedAt = Date.now();
+          if (documents.has(id)) put(now);
+        } catch (error) {
+          if (error.status === 404) drop(id);
+          else if (error.status === 401) return (watching = false);
+        }
+      }
+    }
+    watching = false;
+  }
+
+  // Uploading ---------------------------------------------------------------------------------------------------------
+
+  const waiting = [];
+  let running = 0;
+
+  function upload(files) {
+    for (const file of files) {
+      const row = createUploadRow(file.name);
+      list.prepend(row.root);
+      uploads.push(row);
+      waiting.push({ file, row });
+    }
+    drawEmptiness();
+    for (let free = UPLOADS_AT_ONCE - running; free > 0; free -= 1) work();
+  }
+
+  async function work() {
+    running += 1;
+    for (let job = waiting.shift(); job; job = waiting.shift()) {
+      const { file, row } = job;
+      try {
+        const { created, body } = await send(file, row.progress);
+        if (!created) toast(t("document.already", { name: body.name }));
+        settle(row);
+        put(body, { first: true });
+        onUploaded(body);
+        watch();
+      } catch (error) {
+        settle(row);
+        toast(problemText(error, { name: file.name }));
+      }
+    }
+    running -= 1;
+  }
+
+  function settle(row) {
+    row.root.remove();
+    uploads = uploads.filter((other) => other !== row);
+    drawEmptiness();
+  }
+
+  return {
+    refresh,
+    upload,
+    all: () => [...documents.values()],
+  };
+}
+
+/** POST a file. XMLHttpRequest, because fetch cannot tell how much of a body has been sent. */
+async function send(file, onProgress) {
+  const token = await accessToken();
+  const form = new FormData();
+  form.append("file", file);
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", "/api/v1/documents");
+    request.responseType = "json";
+    const headers = { ...commonHeaders(), Authorization: `Bearer ${token}`, "Idempotency-Key": randomKey() };
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+    request.upload.addEventListener("progress", ({ loaded, total }) => onProgress(loaded / (total || 1)));
+    request.addEventListener("error", () => reject(new ApiError({ code: "network" })));
+    request.addEventListener("load", () => {
+      const { status, response } = request;
+      if (status >= 200 && status < 300) resolve({ created: status === 201, body: response });
+      else reject(new ApiError({ ...response, status, code: response?.code ?? `http_${status}` }));
+    });
+    request.send(form);
+  });
+}
+
+function createRow(one, { onOpen, onDelete }) {
+  let current = one;
+  const badge = element("span", { class: "badge-status" });
+  const name = element("span", { class: "name" });
+  const bar = element("span", { class: "bar-progress", hidden: true }, element("span"));
+  const button = element("button", { type: "button", class: "item", onclick: () => onOpen(current, button) }, name, badge, bar);
+  const bin = iconButton("trash", t("document.delete", { name: one.name }), () => onDelete(current));
+  const root = element("li", {}, button, bin);
+  const update = (document) => {
+    current = document;
+    const { status, progress, error } = document;
+    const total = progress?.pages_total ?? 0;
+    const done = progress?.pages_done ?? 0;
+    const counting = !ENDED.has(status) && total > 0;
+    name.textContent = document.name;
+    button.title = error?.detail ? `${document.name}\n${error.detail}` : document.name;
+    button.disabled = status !== "ready";
+    badge.className = `badge-status ${ENDED.has(status) ? status : "working"}`;
+    badge.textContent = counting && done < total ? t("document.progress", { done, total }) : t(`status.${status}`);
+    bar.hidden = !counting;
+    bar.firstChild.style.width = counting ? `${(100 * done) / total}%` : "0";
+    root.classList.toggle("working", counting);
+  };
+  return { root, update };
+}
+
+function createUploadRow(name) {
+  const percent = (part) => t("status.uploading", { percent: `${Math.floor(part * 100)} %` });
+  const badge = element("span", { class: "badge-status working" }, percent(0));
+  const fill = element("span");
+  const bar = element("span", { class: "bar-progress" }, fill);
+  const root = element("li", { class: "working" }, element("span", { class: "item" }, element("span", { class: "name", title: name }, name), badge, bar));
+  const progress = (part) => {
+    badge.textContent = percent(part);
+    fill.style.width = `${part * 100}%`;
+  };
+  return { root, progress };
+}
+
+/** Files dropped anywhere on the page. `sentence()` says what will happen to them. */
+export function acceptDrops({ onFiles, sentence }) {
+  const veil = find("#drop-veil");
+  let depth = 0; // dragenter and dragleave come for every element on the way.
+  const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
+  const end = () => {
+    depth = 0;
+    veil.hidden = true;
+  };
+  addEventListener("dragenter", (event) => {
+    if (!hasFiles(event)) return;
+    depth += 1;
+    find("p", veil).textContent = sentence();
+    veil.hidden = false;
+  });
+  addEventListener("dragleave", (event) => {
+    if (hasFiles(event) && (depth -= 1) <= 0) end();
+  });
+  addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
+  addEventListener("drop", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    end();
+    onFiles([...event.dataTransfer.files]);
+  });
+}
