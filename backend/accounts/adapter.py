@@ -1,6 +1,7 @@
 """Where allauth's flows meet our users, texts and limits."""
 
 from typing import Any
+from uuid import UUID
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.headless.adapter import DefaultHeadlessAdapter
@@ -11,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from backend.accounts import operations
 from backend.accounts.models import User
 
+SESSION_ID = "session_id"  # In allauth's state of a log-in: the id of our session, once there is one.
 LONGEST_EMAIL = 254
 LONGEST_PASSWORD = 1024  # Characters; hashing more is work for nothing.
 
@@ -27,20 +29,21 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
     def clean_email(self, email: str) -> str:
         if len(email) > LONGEST_EMAIL:
             raise ValidationError(_("An email address has at most 254 characters."), code="max_length")
-        _refuse_surrogates(email)
         return email
 
     def clean_password(self, password: str, user: User | None = None) -> str:
-        _refuse_surrogates(password)
         if len(password) > LONGEST_PASSWORD:
             raise ValidationError(_("A password has at most 1024 characters."), code="max_length")
         cleaned: str = super().clean_password(password, user)
         return cleaned
 
-    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        for value in credentials.values():
-            _refuse_surrogates(str(value))
-        super().pre_authenticate(request, **credentials)
+    def set_password(self, user: User, password: str) -> None:
+        """After a change or a reset: whoever knew the old password is logged out, but for this log-in."""
+        super().set_password(user, password)
+        session_id = self.request.session.get(SESSION_ID)
+        operations.revoke_sessions(
+            user_id=user.pk, reason="password_changed", but=UUID(session_id) if session_id else None
+        )
 
 
 class HeadlessAdapter(DefaultHeadlessAdapter):  # type: ignore[misc]  # allauth ships no types that mypy reads.
@@ -51,11 +54,3 @@ class HeadlessAdapter(DefaultHeadlessAdapter):  # type: ignore[misc]  # allauth 
             "display": user.name or user.email,
             "has_usable_password": user.has_usable_password(),
         }
-
-
-def _refuse_surrogates(text: str) -> None:
-    """JSON can spell half a character, which no encoding can store."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValidationError(_("This is not valid text."), code="invalid") from error

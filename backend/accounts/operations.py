@@ -2,11 +2,14 @@
 
 import logging
 from collections.abc import Iterable
+from datetime import timedelta
+from importlib import import_module
 from uuid import UUID
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from backend.accounts import revocations, tokens
@@ -16,6 +19,8 @@ from backend.accounts.signals import workspace_created
 from backend.accounts.tokens import RefreshToken, TokenPair
 
 logger = logging.getLogger(__name__)
+
+SESSIONS_KEPT = timedelta(days=90)  # After their end, so that their owner can still be told of them.
 
 
 def register_user(
@@ -33,10 +38,18 @@ def register_user(
                 user.save(force_insert=True)
         except IntegrityError as error:
             raise EmailTaken from error
-        workspace = Workspace.objects.create(name=name or user.email.partition("@")[0][:150], personal_owner=user)
-        Membership.objects.create(workspace=workspace, user=user, role=Membership.Role.OWNER)
-        workspace_created.send(sender=Workspace, workspace_id=workspace.pk, owner_id=user.pk)
+        give_personal_workspace(user=user)
     return user
+
+
+@transaction.atomic
+def give_personal_workspace(*, user: User) -> Workspace:
+    """What every user has from the first moment; call it in the transaction that inserts the user."""
+    name = user.name or user.email.partition("@")[0][:150]
+    workspace = Workspace.objects.create(name=name, personal_owner=user)
+    Membership.objects.create(workspace=workspace, user=user, role=Membership.Role.OWNER)
+    workspace_created.send(sender=Workspace, workspace_id=workspace.pk, owner_id=user.pk)
+    return workspace
 
 
 def start_session(
@@ -163,3 +176,17 @@ def change_user(*, user_id: UUID, **fields: str) -> None:
     """Set any of ``name`` and ``language``."""
     if fields:
         User.objects.filter(pk=user_id).update(**fields)
+
+
+def repeat_revocations() -> None:
+    """Announce every revocation that an access token may still outlive."""
+    since = timezone.now() - settings.ACCESS_TOKEN_LIFETIME
+    revocations.announce(session_ids=Session.objects.filter(revoked_at__gt=since).values_list("pk", flat=True))
+
+
+def purge_sessions() -> int:
+    """Delete log-ins that ended more than ``SESSIONS_KEPT`` ago, and allauth's expired state; how many log-ins."""
+    since = timezone.now() - SESSIONS_KEPT
+    deleted, _ = Session.objects.filter(Q(revoked_at__lt=since) | Q(expires_at__lt=since)).delete()
+    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
+    return deleted

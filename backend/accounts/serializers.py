@@ -72,4 +72,6 @@ class TokensSerializer(serializers.Serializer[Any]):
 
 class RefreshedSerializer(serializers.Serializer[Any]):
     status = serializers.IntegerField()
-    data = TokensSerializer()
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {**super().get_fields(), "data": TokensSerializer()}  # ``data`` as an attribute would hide the API.

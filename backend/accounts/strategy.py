@@ -1,7 +1,7 @@
 """allauth's log-ins become our sessions: tokens when one succeeds, and our tokens accepted on allauth's own routes."""
 
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from allauth.account.internal.flows.login import get_authentication_records
 from allauth.core.internal.httpkit import get_client_ip
@@ -12,11 +12,11 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 
 from backend.accounts import operations, queries
+from backend.accounts.adapter import SESSION_ID
 from backend.accounts.authentication import JWTAuthentication
 from backend.accounts.errors import SessionRevoked
-from backend.accounts.models import Session
+from backend.accounts.models import Session, User
 
-SESSION_ID = "session_id"  # In allauth's state: the id of our session, once there is one.
 OPEN = frozenset({"login", "signup"})  # Routes that begin a log-in whatever token comes along.
 
 # allauth's names of what was proved, as RFC 8176 calls it.
@@ -63,7 +63,7 @@ class SessionStrategy(AbstractTokenStrategy):  # type: ignore[misc]  # allauth s
     def create_access_token_payload(self, request: HttpRequest) -> dict[str, Any]:
         """A log-in has succeeded: begin the session, and answer with its tokens."""
         session, pair = operations.start_session(
-            user=request.user,
+            user=cast(User, request.user),
             amr=_amr(request),
             state_key=self.create_session_token(request),
             user_agent=request.headers.get("User-Agent", ""),

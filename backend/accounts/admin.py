@@ -1,0 +1,211 @@
+"""The operators' view of people, workspaces and log-ins."""
+
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, AuthenticationForm, UserChangeForm, UserCreationForm
+
+from backend.accounts import operations
+from backend.accounts.models import Membership, Session, User, Workspace
+from backend.http import limits
+
+LOGIN_RATE = limits.Rate(limit=10, seconds=60)
+RIGHTS = ["is_staff", "is_superuser", "groups", "user_permissions"]
+
+# allauth's own pages would change its rows behind the back of ours; Django's groups return in our look.
+for model in (EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken, Group):
+    if admin.site.is_registered(model):
+        admin.site.unregister(model)
+
+
+class LimitedAuthenticationForm(AuthenticationForm):  # type: ignore[misc]  # unfold ships no types that mypy reads.
+    """The admin's log-in, as hard to guess at as the API's."""
+
+    def clean(self) -> dict[str, Any]:
+        account = str(self.cleaned_data.get("username", "")).casefold()
+        address = limits.address_of(self.request)
+        try:
+            limits.check("admin", LOGIN_RATE, f"address:{address}", f"account:{account}")
+        except limits.RateLimited as error:
+            raise forms.ValidationError(_("Too many attempts. Try again in a minute.")) from error
+        cleaned: dict[str, Any] = super().clean()
+        return cleaned
+
+
+admin.site.login_form = LimitedAuthenticationForm
+
+
+class PasswordForm(AdminPasswordChangeForm):  # type: ignore[misc]  # unfold ships no types that mypy reads.
+    """Whoever knew the old password is logged out."""
+
+    def save(self, commit: bool = True) -> User:
+        user: User = super().save(commit)
+        operations.revoke_sessions(user_id=user.pk, reason="password_changed")
+        return user
+
+
+class NewUserForm(UserCreationForm):  # type: ignore[misc]  # unfold ships no types that mypy reads.
+    class Meta:
+        model = User
+        fields = ["email", "name", "is_staff"]
+
+    def clean_email(self) -> str:
+        email = str(self.cleaned_data["email"]).lower()
+        if User.objects.filter(email=email).exists():
+            raise forms.ValidationError(_("A user is already registered with this email address."))
+        return email
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]  # unfold ships no types that mypy reads.
+    """Groups of operators and what they may do."""
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]  # Django's class takes no argument when it runs.
+    """Only a superuser gives rights, and only a superuser touches another operator."""
+
+    form = UserChangeForm
+    add_form = NewUserForm
+    change_password_form = PasswordForm
+    list_display = ["email", "name", "is_active", "is_staff", "last_login", "created_at"]
+    list_filter = ["is_active", "is_staff"]
+    search_fields = ["=id", "email", "name"]
+    ordering = ["-id"]
+    show_full_result_count = False
+    actions = ["lock_out", "let_in"]
+    fieldsets = [
+        (None, {"fields": ["id", "email", "password", "name", "language"]}),
+        (_("Rights"), {"fields": ["is_active", *RIGHTS]}),
+        (_("Times"), {"fields": ["created_at", "last_login"]}),
+    ]
+    add_fieldsets = [(None, {"fields": ["email", "name", "is_staff", "usable_password", "password1", "password2"]})]
+    readonly_fields = ["id", "email", "is_active", "created_at", "last_login"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
+        if obj is None:
+            return [] if _is_superuser(request) else ["is_staff"]
+        return [*self.readonly_fields, *([] if _is_superuser(request) else RIGHTS)]
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        if obj is not None and obj.is_staff and not _is_superuser(request):
+            return False
+        return bool(super().has_change_permission(request, obj))
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return False
+
+    @transaction.atomic
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if not change:
+            EmailAddress.objects.create(user=obj, email=obj.email, primary=True, verified=True)
+            operations.give_personal_workspace(user=obj)
+
+    @admin.action(description=_("Lock out: end every log-in and allow no new one"), permissions=["change"])
+    def lock_out(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for user in self._within_reach(request, queryset):
+            if user == request.user:
+                continue
+            operations.deactivate_user(user_id=user.pk)
+            self.log_change(request, user, "Locked out.")
+
+    @admin.action(description=_("Let in again"), permissions=["change"])
+    def let_in(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for user in self._within_reach(request, queryset):
+            operations.activate_user(user_id=user.pk)
+            self.log_change(request, user, "Let in again.")
+
+    def _within_reach(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
+        return queryset if _is_superuser(request) else queryset.filter(is_staff=False)
+
+
+@admin.register(Workspace)
+class WorkspaceAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types that mypy reads.
+    list_display = ["name", "personal_owner", "created_at"]
+    list_select_related = ["personal_owner"]
+    search_fields = ["=id", "name", "personal_owner__email"]
+    readonly_fields = ["id", "personal_owner", "created_at"]
+    fields = ["id", "name", "personal_owner", "created_at"]
+    ordering = ["-id"]
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Workspace | None = None) -> bool:
+        return False
+
+
+@admin.register(Membership)
+class MembershipAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types that mypy reads.
+    """Who may do what where. Nobody takes a personal workspace from its owner."""
+
+    list_display = ["workspace", "user", "role", "created_at"]
+    list_filter = ["role"]
+    list_select_related = ["workspace", "user"]
+    search_fields = ["workspace__name", "user__email"]
+    autocomplete_fields = ["workspace", "user"]
+    fields = ["workspace", "user", "role"]
+    ordering = ["-pk"]
+    show_full_result_count = False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Membership | None = None) -> list[str]:
+        return [] if obj is None else ["workspace", "user"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Membership | None = None) -> bool:
+        return not _of_personal_owner(obj) and bool(super().has_change_permission(request, obj))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Membership | None = None) -> bool:
+        return not _of_personal_owner(obj) and bool(super().has_delete_permission(request, obj))
+
+
+@admin.register(Session)
+class SessionAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types that mypy reads.
+    """A window on the log-ins; the only thing to do here is to end one."""
+
+    list_display = ["public_id", "user", "ip_address", "created_at", "last_used_at", "revoked_at", "revoked_reason"]
+    list_filter = ["revoked_reason"]
+    list_select_related = ["user"]
+    search_fields = ["=id", "user__email", "=ip_address"]
+    exclude = ["state_key"]
+    ordering = ["-id"]
+    show_full_result_count = False
+    actions = ["revoke"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.change_session")
+
+    @admin.action(description=_("Log out"), permissions=["revoke"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
+        ended = sum(operations.revoke_session(session_id=session.pk, reason="operator") for session in queryset)
+        self.message_user(request, _("%(count)d log-ins ended.") % {"count": ended}, messages.SUCCESS)
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return bool(getattr(request.user, "is_superuser", False))
+
+
+def _of_personal_owner(membership: Membership | None) -> bool:
+    return membership is not None and membership.workspace.personal_owner_id == membership.user_id
