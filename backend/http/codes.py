@@ -2,6 +2,8 @@
 
 from django.utils.translation import gettext_noop as _
 
+CONTENT_TYPE = "application/problem+json"
+
 # By code: title, detail.
 TEXTS: dict[str, tuple[str, str]] = {
     "bad_request": (_("Bad request"), _("The request cannot be understood.")),
@@ -22,6 +24,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "body_too_large": (_("Body too large"), _("The body is larger than this path takes.")),
     "file_too_large": (_("File too large"), _("The file is larger than allowed.")),
     "uri_too_long": (_("Address too long"), _("The address is longer than this server takes.")),
+    "headers_too_large": (_("Headers too large"), _("The headers are larger than this server takes.")),
     "unsupported_media_type": (_("Unsupported media type"), _("This path does not take that content type.")),
     "unsupported_file": (_("Unsupported file"), _("Files of this kind cannot be read.")),
     "validation_error": (_("Invalid fields"), _("One or more fields are not valid.")),

@@ -12,8 +12,8 @@ from django.utils.deprecation import MiddlewareMixin
 from django.views import defaults
 from django.views.csrf import csrf_failure as csrf_page
 
-from backend.http.codes import code_of
-from backend.http.problems import CONTENT_TYPE, ProblemField, problem_of, problem_response
+from backend.http.codes import CONTENT_TYPE, code_of
+from backend.http.problems import ProblemField, problem_of, problem_response
 
 KEPT_FOR_PEOPLE = "/admin/"  # The admin shows its own pages, errors too.
 DROPPED = frozenset({"content-type", "content-length", "content-language", "etag"})

@@ -32,12 +32,11 @@ from rest_framework.serializers import as_serializer_error
 from rest_framework.views import set_rollback
 
 from backend.errors import DomainError
-from backend.http.codes import TEXTS, code_of
+from backend.http.codes import CONTENT_TYPE, TEXTS, code_of
 from backend.http.request_id import request_id_of
 
 logger = logging.getLogger(__name__)
 
-CONTENT_TYPE = "application/problem+json"
 OUTAGES = (OperationalError, InterfaceError, RedisConnectionError, RedisTimeoutError, BrokerError)
 
 

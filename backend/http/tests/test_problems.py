@@ -18,7 +18,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from backend.errors import Conflict, FieldError
-from backend.urls import handler400, handler403, handler404, handler500  # noqa: F401  # This module is a URLconf too.
 
 MEMBERS = {"type", "title", "status", "detail", "instance", "code", "request_id"}
 FAILURES: dict[str, Exception] = {
@@ -114,6 +113,10 @@ urlpatterns = [
     path("v1/openai", openai),
     path("", include("backend.http.urls")),
 ]
+handler400 = "backend.http.errors.bad_request"
+handler403 = "backend.http.errors.permission_denied"
+handler404 = "backend.http.errors.not_found"
+handler500 = "backend.http.errors.server_error"
 
 
 @pytest.fixture(autouse=True)

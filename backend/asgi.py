@@ -1,0 +1,44 @@
+"""The ASGI application of the web process: streams are native, everything else runs as WSGI in threads.
+
+Django's own ASGI handler takes a thread and a database connection for each synchronous request and three times the
+processor time; behind a2wsgi's pool they are kept. An event stream of hours, in turn, must not hold a thread.
+"""
+
+import os
+import re
+
+from a2wsgi import WSGIMiddleware
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
+
+streams = get_asgi_application()
+
+from django.conf import settings  # noqa: E402  # Only after Django is set up.
+
+from backend.http.bridge import Receive, Scope, Send, cleaned, served_by_threads, without_body  # noqa: E402
+from backend.wsgi import application as wsgi  # noqa: E402
+
+STREAMS = re.compile(r"/api/v1/(runs|documents)/[^/]+/events")  # Their views are async and answer GET alone.
+
+threads = served_by_threads(WSGIMiddleware(wsgi, workers=settings.WEB_THREADS))  # type: ignore[arg-type]  # Its own types.
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Route by path and nothing else."""
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+    elif scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1000})
+    elif STREAMS.fullmatch(scope["path"]):
+        await streams(cleaned(scope), without_body(receive), send)  # type: ignore[arg-type]  # asgiref's own types.
+    else:
+        await threads(cleaned(scope), receive, send)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

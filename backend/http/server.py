@@ -1,0 +1,105 @@
+"""uvicorn inside gunicorn, with three things added: bounded heads, refusals as problems, streams that end in time."""
+
+import json
+import logging
+import socket
+import sys
+from typing import Any
+from uuid import uuid4
+
+from gunicorn.arbiter import Arbiter
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import Server
+from uvicorn_worker import UvicornWorker
+
+from backend.http.codes import CONTENT_TYPE, TEXTS
+from backend.http.sse import end_streams
+
+LONGEST_HEAD = 64 * 1024  # Bytes of request line and headers; llhttp itself would collect them without end.
+
+
+class Protocol(HttpToolsProtocol):
+    """HTTP/1.1 of one connection."""
+
+    _head = 0
+    _in_head = True
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head += len(data)
+        super().data_received(data)
+        if self._in_head and self._head > LONGEST_HEAD and not self.transport.is_closing():
+            self._refuse(431, "headers_too_large")
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._head = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_head, self._head = True, 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(400, "bad_request")
+
+    def _refuse(self, status: int, code: str) -> None:
+        """Answer what never became a request, and hang up."""
+        title, detail = TEXTS[code]
+        request_id = uuid4().hex
+        document = {
+            "type": f"urn:orquestra:problem:{code}",
+            "title": title,
+            "status": status,
+            "detail": detail,
+            "instance": None,
+            "code": code,
+            "request_id": request_id,
+        }
+        body = json.dumps(document).encode()
+        head = (
+            f"HTTP/1.1 {status} {title}\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
+            f"X-Request-ID: {request_id}\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode("ascii") + body)
+        self.transport.close()
+
+
+class StreamingServer(Server):
+    """Ends the event streams before it waits for requests to end: their clients come back elsewhere and resume."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        end_streams()
+        await super().shutdown(sockets)
+
+
+class Worker(UvicornWorker):  # type: ignore[misc]  # Untyped upstream.
+    """gunicorn's worker class of the web process."""
+
+    CONFIG_KWARGS: dict[str, Any] = {
+        "loop": "auto",
+        "http": Protocol,
+        "ws": "none",
+        "lifespan": "on",
+        "server_header": False,
+        "access_log": False,
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.config.timeout_graceful_shutdown = max(1, int(self.cfg.graceful_timeout) - 1)
+        for name in ("uvicorn.error", "uvicorn.access"):  # Back to our own handlers, from those of gunicorn.
+            logger = logging.getLogger(name)
+            logger.handlers, logger.propagate = [], True
+            logger.setLevel(logging.NOTSET)
+
+    async def _serve(self) -> None:
+        self.config.app = self.wsgi
+        server = StreamingServer(config=self.config)
+        self._install_sigquit_handler()
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
