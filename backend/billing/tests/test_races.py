@@ -177,13 +177,13 @@ def test_a_connection_killed_in_the_middle_leaves_nothing_half_done(together: To
     hold(workspace_id, 300, "run_1")
     use(workspace_id, "run_1", 120)
     backend: list[int] = []
-    waiting = threading.Event()
+    locked = threading.Event()
 
     def settle_behind_a_lock() -> str:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_backend_pid()")
             backend.append(cursor.fetchone()[0])
-        waiting.set()
+        assert locked.wait(20)
         try:
             operations.settle(reference="run_1", description="A run")
         except OperationalError:
@@ -193,11 +193,11 @@ def test_a_connection_killed_in_the_middle_leaves_nothing_half_done(together: To
     def kill_it_while_it_waits() -> bool:
         with connection.cursor() as cursor:
             cursor.execute("BEGIN")
-            cursor.execute("SELECT 1 FROM billing_wallet FOR UPDATE")  # It has its hold locked and now waits for this.
-            assert waiting.wait(20)
-            for _ in range(2_000):
-                cursor.execute("SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s", backend)
-                if cursor.fetchone() == ("Lock",):
+            cursor.execute("SELECT 1 FROM billing_wallet FOR UPDATE")
+            locked.set()
+            while True:  # Until it has its hold locked and waits for this wallet; the test's time-out is the end of it.
+                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = ANY(%s)", [backend])
+                if cursor.fetchone() == (1,):
                     break
             cursor.execute("SELECT pg_terminate_backend(%s, 5000)", backend)
             killed = bool(cursor.fetchone()[0])
