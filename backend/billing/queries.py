@@ -121,7 +121,7 @@ def usage(*, workspace_id: UUID, group_by: UsageGrouping, start: datetime, end: 
         )
     # Typed loosely: the stubs do not follow annotations that come from a dictionary.
     rows: Any = records.values(group=GROUP_COLUMNS[group_by]).annotate(**sums)
-    rows = rows.order_by(*(["group"] if group_by is UsageGrouping.DAY else [Sum("cost").desc(), "group"]))
+    rows = rows.order_by(*(["group"] if group_by is UsageGrouping.DAY else ["-total", "group"]))
     prefix = GROUP_PREFIXES.get(group_by)
     return [
         UsageGroup(
