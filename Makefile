@@ -1,10 +1,10 @@
 # Everything a person types. Only make and Python 3.11 or newer are needed; the rest is installed into .venv.
 
-PYTHON = python3
-PORT = 8000
-DATA_DIR = var
-SIGNUP_CREDIT = 5.00
-WORKERS = 2
+PYTHON ?= python3
+PORT ?= 8000
+DATA_DIR ?= var
+SIGNUP_CREDIT ?= 5.00
+WORKERS ?= 2
 PY = .venv/bin/python
 
 export PORT DATA_DIR SIGNUP_CREDIT HOST OPERATOR_EMAIL OPERATOR_PASSWORD

@@ -65,27 +65,36 @@ class Child:
     def start(self) -> int:
         """Start it in a session of its own, so that Ctrl-C reaches it only through us.
 
-        :return: the descriptor that its output is read from.
+        :return: the descriptor that its output is read from; the caller closes it.
         """
         self.start_again_at = None
         self._started_at = time.monotonic()
-        self.process = subprocess.Popen(
+        reading, writing = os.pipe()
+        try:
+            self.process = self._popen(writing)
+        except OSError:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        record = {"pid": self.pid, "started": identity.started(self.pid), "stop": int(self.stop_signal)}
+        self._pid_file.write_text(json.dumps(record))
+        os.set_blocking(reading, False)
+        return reading
+
+    def _popen(self, writing: int) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
             self.command,
             cwd=ROOT if self.account is None else "/",
             env=self.environment,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stdout=writing,
+            stderr=writing,
             start_new_session=True,
             pass_fds=tuple(self.descriptors),
             preexec_fn=dying_with_us(self.death_signal),  # noqa: PLW1509  # The launcher has one thread.
             **popen_options(self.account),
         )
-        record = {"pid": self.pid, "started": identity.started(self.pid), "stop": int(self.stop_signal)}
-        self._pid_file.write_text(json.dumps(record))
-        assert self.process.stdout is not None
-        os.set_blocking(self.process.stdout.fileno(), False)
-        return self.process.stdout.fileno()
 
     def plan_restart(self) -> float:
         """After its death: decide when it starts again, longer each time it dies young.

@@ -121,16 +121,12 @@ class Commands:
         command = redis.server_command(self._folders.root / "redis", unix_socket=self.redis_socket, save=True)
         return Child("redis", command, self._plain, self._pids, grace=2.5)
 
-    def preparation(self) -> list[Child]:
-        """What must be done before the product starts; both at once."""
+    def preparation(self) -> Child:
+        """What must be done before the product starts."""
         operator = {"OPERATOR_EMAIL": self._options.operator_email, "OPERATOR_PASSWORD": self._operator_password}
         if self._options.operator_password:
             operator["OPERATOR_PASSWORD_CHANGES"] = "true"
-        static = ("manage.py", "collectstatic", "--no-input", "--verbosity=0", "--skip-checks")
-        return [
-            self._python("prepare", "-m", "backend.embedded.prepare", once=True, more=operator),
-            self._python("static", *static, once=True),
-        ]
+        return self._python("prepare", "-m", "backend.embedded.prepare", once=True, more=operator)
 
     def product(self) -> list[Child]:
         beat = str(self._folders.root / "run" / "beat")

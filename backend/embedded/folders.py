@@ -59,13 +59,13 @@ def open_data(root: Path) -> None:
         raise LauncherError(f"The disk of DATA_DIR {root} is full: {free} MB free, {NEEDED_MB} MB needed")
 
 
-def lock(root: Path, *, wait: Callable[[float], None]) -> TextIO:
-    """Claim the folder for this process; the claim ends with it, however it ends.
+def lock(folder: Path, *, wait: Callable[[float], None]) -> TextIO:
+    """Claim the folder, by a file in it, for this process; the claim ends with it, however it ends.
 
     :param wait: called while a launcher that is just stopping still holds it.
     :raises LauncherError: another launcher has it.
     """
-    file = (root / "run" / "launcher.lock").open("a+")
+    file = (folder / "launcher.lock").open("a+")
     deadline = time.monotonic() + 2
     while True:
         try:
@@ -75,7 +75,7 @@ def lock(root: Path, *, wait: Callable[[float], None]) -> TextIO:
             file.seek(0)
             pid, _, state = file.read().partition(" ")
             if time.monotonic() > deadline + (10 if state == "stopping" else 0):
-                used = f"DATA_DIR {root} is in use by another Orquestra (process {pid})"
+                used = f"{folder} is in use by another Orquestra (process {pid})"
                 raise LauncherError(f"{used}: stop it, or choose another DATA_DIR") from None
             wait(0.1)
     mark(file, "")
@@ -139,14 +139,14 @@ def _sockets(place: Path, instance: str, account: Account | None) -> Path:
 
 
 def fingerprint(source: Path, *also: str) -> str:
-    """Changes when anything does that the preparation of a database or of static files reads."""
+    """Changes when anything does that the preparation of a database reads."""
     seen = hashlib.sha256("\0".join(also).encode())
     files = [
         source / "requirements.txt",
         source / "backend" / "settings.py",
         source / "backend" / "embedded" / "prepare.py",
     ]
-    for pattern in ("*/migrations/*", "*/static/**/*", "*/demo/**/*", "*/*.sql"):
+    for pattern in ("*/migrations/*", "*/demo/**/*", "*/*.sql"):
         files += (source / "backend").glob(pattern)
     for file in sorted(file for file in files if file.is_file() and file.suffix != ".pyc"):
         seen.update(f"{file.relative_to(source)} ".encode() + hashlib.sha256(file.read_bytes()).digest())

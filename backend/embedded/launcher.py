@@ -4,7 +4,6 @@ import http.client
 import os
 import time
 from contextlib import ExitStack
-from typing import TextIO
 
 from backend.embedded import commands, folders, identity, ports, postgres, redis
 from backend.embedded.children import left_over
@@ -23,36 +22,28 @@ def main() -> int:
     """
     output = Output()
     supervisor = Supervisor(output, end_with_parent="MAKELEVEL" in os.environ)
-    with ExitStack() as held:
-        try:
-            options = surroundings()
-            claim = _claim(options, output, supervisor)
-            held.enter_context(claim)
-            _start(options, output, supervisor, held)
+    try:
+        with ExitStack() as held:
+            _start(surroundings(), output, supervisor, held)
             supervisor.run()
-        except StopRequested:
-            code = 0
-            output.say("Stopping")
-        except (LauncherError, OSError, RuntimeError) as error:
-            code = 1
-            output.say(str(error), level="error")
-        if "claim" in locals():
-            folders.mark(claim, "stopping")
-        supervisor.stop(STOP_ORDER)
-        if code == 0:
-            output.say("Everything is stopped")
-    return code
-
-
-def _claim(options: Options, output: Output, supervisor: Supervisor) -> TextIO:
-    folders.open_data(options.data_dir)
-    claim = folders.lock(options.data_dir, wait=supervisor.pause)
-    output.keep_in(options.data_dir / "log")
-    return claim
+    except StopRequested:
+        output.say("Everything is stopped")
+        return 0
+    except (LauncherError, OSError, RuntimeError) as error:
+        output.say(str(error), level="error")
+        return 1
+    return 0
 
 
 def _start(options: Options, output: Output, supervisor: Supervisor, held: ExitStack) -> None:
+    """
+    :param held: takes what must be given back at the end, after everything has stopped.
+    :raises LauncherError: it cannot be started; the message says why.
+    """
     began = time.monotonic()
+    folders.open_data(options.data_dir)
+    claim = held.enter_context(folders.lock(options.data_dir / "run", wait=supervisor.pause))
+    output.keep_in(options.data_dir / "log")
     laid_out = folders.lay_out(options.data_dir)
     output.say(f"Starting with the data in {options.data_dir}")
     if laid_out.place != options.data_dir:
@@ -62,6 +53,9 @@ def _start(options: Options, output: Output, supervisor: Supervisor, held: ExitS
     sockets = ports.listen(options.host, options.port)
     for each in sockets:
         held.enter_context(each)
+    held.callback(supervisor.stop, STOP_ORDER)
+    held.callback(folders.mark, claim, "stopping")
+    held.callback(output.say, "Stopping")  # Unwound in reverse: say so, stop all, free the port, then the folder.
     programs = commands.Commands(options, laid_out, descriptors=[each.fileno() for each in sockets])
     _start_servers(programs, laid_out, output, supervisor)
     _prepare(programs, options, laid_out, output, supervisor)
@@ -113,20 +107,18 @@ def _start_servers(programs: "commands.Commands", laid_out: Folders, output: Out
 def _prepare(
     programs: "commands.Commands", options: Options, laid_out: Folders, output: Output, supervisor: Supervisor
 ) -> None:
-    """Migrate, make the operator, collect static files: only when something that they read has changed."""
+    """Migrate and make the operator: only when something that this reads has changed."""
     stamp = laid_out.cluster / "orquestra-prepared"
     wanted = folders.fingerprint(ROOT, options.operator_email, programs.operator_password_mark)
-    static = options.data_dir / "static"
-    if stamp.exists() and stamp.read_text() == wanted and static.is_dir():
+    if stamp.exists() and stamp.read_text() == wanted:
         output.say("The database is up to date")
         return
     began = time.monotonic()
-    output.say("Preparing: migrations, operator, static files")
+    output.say("Preparing: migrations, operator")
     stamp.unlink(missing_ok=True)
-    steps = programs.preparation()
-    for child in steps:
-        supervisor.start(child)
-    supervisor.finish(*steps, seconds=600)
+    preparation = programs.preparation()
+    supervisor.start(preparation)
+    supervisor.finish(preparation, seconds=600)
     stamp.write_text(wanted)
     output.say(f"Prepared ({time.monotonic() - began:.1f} s)")
 

@@ -21,7 +21,6 @@ WAITING = 500  # Lines that wait for a slow screen.
 LEVELS = {"warning": "warning: ", "error": "error: ", "critical": "error: ", "fatal": "error: ", "panic": "error: "}
 UNINTERESTING = {"event", "level", "timestamp", "logger", "exception", "process", "code", "message", "stack_info"}
 POSTGRES = re.compile(r"\b(WARNING|ERROR|FATAL|PANIC): ")
-REDIS = re.compile(r"^\d+:[A-Z] .*? ([.\-*#]) ")
 
 
 class Screen:
@@ -91,6 +90,7 @@ class Output:
         self.screen = Screen(sys.stdout.fileno())
         self._folder: Path | None = None
         self._files: dict[str, LogFile] = {}
+        self._in_traceback: set[str] = set()
 
     def keep_in(self, folder: Path) -> None:
         self._folder = folder
@@ -114,13 +114,23 @@ class Output:
         if event is None:
             level = _level(process, text)
             self._store(process, {"level": level, "event": text})
-            if process not in ("postgres", "redis") or level != "info":  # Their daily life is only in the files.
+            if self._worth_showing(process, text, level):
                 self.screen.show(_line(process, text))
             return text
         self._write(process, text.encode() + b"\n")
         readable = _readable(event)
         self.screen.show(_line(process, readable))
         return readable
+
+    def _worth_showing(self, process: str, text: str, level: str) -> bool:
+        """Of a traceback the last line; of the servers what is wrong: the rest is in the files."""
+        if text.startswith("Traceback "):
+            self._in_traceback.add(process)
+        elif not text.startswith(" "):
+            self._in_traceback.discard(process)
+        if process in self._in_traceback:
+            return False
+        return process not in ("postgres", "redis") or level != "info"
 
     def _store(self, process: str, event: dict[str, Any]) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -157,8 +167,5 @@ def _readable(event: dict[str, Any]) -> str:
 
 
 def _level(process: str, text: str) -> str:
-    if process == "postgres" and (found := POSTGRES.search(text)):
-        return found[1].lower()
-    if process == "redis" and (found := REDIS.search(text)) and found[1] == "#":
-        return "warning"
-    return "info"
+    found = POSTGRES.search(text) if process == "postgres" else None
+    return found[1].lower() if found else "info"

@@ -62,19 +62,16 @@ class Supervisor:
         self._buffers[descriptor] = b""
         self._selector.register(descriptor, selectors.EVENT_READ, child)
 
-    def finish(self, *children: Child, seconds: float) -> None:
-        """Wait until these children of the kind that runs once have ended well.
+    def finish(self, child: Child, *, seconds: float) -> None:
+        """Wait until a child of the kind that runs once has ended well.
 
-        :raises LauncherError: one failed; the message carries the last it said.
+        :raises LauncherError: it failed; the message carries the last it said.
         """
-        names = " and ".join(child.name for child in children)
-        ended = lambda: all(not child.running for child in children)  # noqa: E731  # Reads best where it is used.
-        self.wait_for(f"{names} did not end", ended, seconds=seconds)
+        self.wait_for(f"{child.name} did not end", lambda: not child.running, seconds=seconds)
         self._relay(0)
-        for child in children:
-            if child.process is None or child.process.returncode != 0:
-                raise LauncherError(f"{child.name} {child.how_it_ended()}{child.said()}")
-            child.forget()
+        if child.process is None or child.process.returncode != 0:
+            raise LauncherError(f"{child.name} {child.how_it_ended()}{child.said()}")
+        child.forget()
 
     def run(self) -> None:
         """Look after the children until somebody asks us to stop.

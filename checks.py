@@ -1,0 +1,92 @@
+"""What `make test`, `make lint` and `make lock` do. Run by the Python of .venv.
+
+checks.py         every check, then every test
+checks.py lint    the checks that need no servers
+checks.py lock    the hashed locks, written anew from pyproject.toml
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+PYTHON = sys.executable
+NO_SERVERS = {
+    **os.environ,
+    "DATABASE_URL": "postgres://nobody@/%2Fnonexistent%2Fnone",
+    "REDIS_URL": "unix:///nonexistent",
+}
+CHECKS = {
+    "ruff check": ["-m", "ruff", "check", "."],
+    "ruff format": ["-m", "ruff", "format", "--check", "."],
+    "mypy": ["-m", "mypy"],
+    "import contracts": ["-c", "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"],
+    "migrations": ["-W", "ignore", "manage.py", "makemigrations", "--check", "--dry-run", "--verbosity=1"],
+    "system checks": ["manage.py", "check", "--fail-level=WARNING"],
+    "OpenAPI": ["manage.py", "spectacular", "--validate", "--fail-on-warn", "--file", os.devnull],
+}
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def lint() -> list[str]:
+    """All checks at once, since most wait for one core; what a failed one printed is shown whole.
+
+    :return: the names of those that failed.
+    """
+    began = time.monotonic()
+    running = {
+        name: subprocess.Popen(
+            [PYTHON, *arguments], cwd=ROOT, env=NO_SERVERS, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        for name, arguments in CHECKS.items()
+    }
+    failed = []
+    for name, process in running.items():
+        printed, _ = process.communicate()
+        good = process.returncode == 0
+        say(f"--- {name}: {'ok' if good else 'FAILED'} ({time.monotonic() - began:.0f} s)")
+        if not good:
+            failed.append(name)
+            say(printed)
+    return failed
+
+
+def test() -> list[str]:
+    """Every test, on as many workers as WORKERS says; a file's tests stay together, since they share servers."""
+    say("--- pytest")
+    began = time.monotonic()
+    workers = os.environ.get("WORKERS") or "2"
+    code = subprocess.call([PYTHON, "-m", "pytest", "-q", "-n", workers, "--dist=loadfile"], cwd=ROOT)
+    say(f"--- pytest: {'ok' if code == 0 else 'FAILED'} ({time.monotonic() - began:.0f} s)")
+    return [] if code == 0 else ["pytest"]
+
+
+def lock() -> int:
+    uv = shutil.which("uv")
+    if uv is None:
+        say("`make lock` needs uv: https://docs.astral.sh/uv/ or `pip install uv`")
+        return 1
+    compile_lock = [uv, "pip", "compile", "-q", "--universal", "--python-version", "3.11", "--generate-hashes"]
+    compile_lock += ["--no-emit-index-url", "--custom-compile-command", "make lock", "pyproject.toml"]
+    dev = [*compile_lock, "--group", "dev", "-c", "requirements.txt", "-o", "requirements-dev.txt"]
+    return subprocess.call([*compile_lock, "-o", "requirements.txt"], cwd=ROOT) or subprocess.call(dev, cwd=ROOT)
+
+
+def main(wanted: str) -> int:
+    if wanted == "lock":
+        return lock()
+    failed = lint()
+    if wanted != "lint":
+        failed += test()
+    say(f"Failed: {', '.join(failed)}" if failed else "Every check passed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "test"))
