@@ -37,6 +37,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         cleaned: str = super().clean_password(password, user)
         return cleaned
 
+    def logout(self, request: HttpRequest) -> None:
+        session_id = request.session.get(SESSION_ID)
+        super().logout(request)
+        if session_id is not None:
+            operations.revoke_session(session_id=UUID(session_id), reason="logged_out")
+
     def set_password(self, user: User, password: str) -> None:
         """After a change or a reset: whoever knew the old password is logged out, but for this log-in."""
         super().set_password(user, password)

@@ -78,8 +78,8 @@ class SessionToken(Token):
     def token_backend(self) -> TokenBackend:
         return SigningBackend(self.typ)
 
-    def verify_token_type(self) -> None:
-        """The backend has compared ``typ`` already."""
+    def verify(self) -> None:
+        """The backend has checked ``typ`` and every claim already."""
 
     @classmethod
     def of(cls, session: Session) -> Self:
