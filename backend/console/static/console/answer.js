@@ -3,8 +3,6 @@
 /** Events after which nothing comes. */
 export const ENDS = new Set(["run.completed", "run.failed", "run.cancelled"]);
 
-export const ACTIVE = new Set(["queued", "running", "requires_action", "cancelling"]);
-
 const STATUS = { "run.completed": "complete", "run.failed": "failed", "run.cancelled": "interrupted" };
 
 /** The message after `event`. Parts are only ever appended, and only the last one grows. */
@@ -28,7 +26,7 @@ export function apply(message, event, data) {
       return { ...message, citations: [...message.citations, data.citation] };
     default: {
       if (!(event in STATUS) || message.status !== "streaming") return message;
-      return { ...message, status: STATUS[event], cost: data.run.cost, usage: data.run.usage };
+      return { ...message, status: STATUS[event], cost: data.run.cost, usage: data.run.usage, error: data.run.error };
     }
   }
 }

@@ -89,8 +89,9 @@ export function randomKey() {
 export const commonHeaders = () => ({ "Accept-Language": language, "X-Request-ID": randomKey() });
 
 async function send(method, path, { json, headers = {}, signal } = {}) {
+  const { pathname, search } = new URL(path, location); // The next page is named with the host that the server knows.
   try {
-    return await fetch(path, {
+    return await fetch(pathname + search, {
       method,
       signal,
       headers: { ...commonHeaders(), ...(json === undefined ? {} : { "Content-Type": "application/json" }), ...headers },
@@ -124,6 +125,18 @@ export async function authorized(method, path, options = {}) {
 const body = async (response) => (response.status === 204 ? null : response.json());
 
 export const get = async (path, options) => body(await authorized("GET", path, options));
+
+/** Every object of a list, over all its pages. For lists that are short by nature. */
+export async function getAll(path) {
+  const found = [];
+  for (let next = path; next; ) {
+    const page = await get(next);
+    found.push(...page.results);
+    ({ next } = page);
+  }
+  return found;
+}
+
 export const put = async (path, json) => body(await authorized("PUT", path, { json }));
 export const remove = async (path) => body(await authorized("DELETE", path));
 

@@ -27,7 +27,10 @@ const conversations = createConversations({
   onDeleted: (id) => id === chat.current()?.id && go(null),
 });
 const documents = createDocuments({
-  onOpen: (document, button) => source.showDocument(document, button),
+  onOpen: (document, button) => {
+    if (app.dataset.view === "wallet") setView("chat"); // The wallet takes the place of the source.
+    source.showDocument(document, button);
+  },
   onUploaded: (document) => agents.teach(document),
   onEnded: quietly(wallet.refresh),
 });
@@ -49,7 +52,7 @@ const chat = createChat({
     conversations.refresh().then(() => conversations.select(conversation.id));
   },
   onStarted: quietly(wallet.refresh),
-  onEnded: (run, message, root) => {
+  onEnded: (message, root) => {
     quietly(wallet.refresh)();
     quietly(conversations.refresh)(); // The first question gives a conversation its title.
     // Beside the answer there is room for its first source; a sheet would cover the answer, so it waits to be asked.

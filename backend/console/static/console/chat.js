@@ -1,8 +1,8 @@
 // The conversation: its messages, asking, the answer as it streams, stopping, trying again, exporting.
 
 import { announce, sentenceReader } from "./announce.js";
-import { ACTIVE, ENDS, activity, apply } from "./answer.js";
-import { get, post, put, randomKey } from "./api.js";
+import { ENDS, activity, apply } from "./answer.js";
+import { get, getAll, post, put, randomKey } from "./api.js";
 import { titleOf } from "./conversations.js";
 import { element, find, media } from "./dom.js";
 import { t } from "./i18n.js";
@@ -14,18 +14,14 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
   const log = find("#messages");
   const scroller = find("#scroller");
   const empty = find("#empty");
-  const earlier = find("#earlier");
   const newest = find("#newest");
   const failure = find("#chat-error");
   const reconnecting = find("#reconnecting");
-  const runs = new Map(); // By id.
   let conversation = null;
   let entries = []; // Messages in their order: { message, view }.
-  let following = null; // { run, controller } of the answer that is being written.
-  let more = null; // The page of earlier messages.
+  let following = null; // { run: its id, controller } of the answer that is being written.
   let visit = 0; // Counts conversations opened, so that a slow answer is not shown in the wrong one.
 
-  earlier.addEventListener("click", showEarlier);
   newest.addEventListener("click", () => scrollDown({ force: true }));
   scroller.addEventListener("scroll", () => (newest.hidden = atBottom()));
   log.addEventListener("keydown", walkCitations);
@@ -38,16 +34,12 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
     const mine = (visit += 1);
     if (id === null) return show(null, []);
     const path = `/api/v1/conversations/${id}`;
-    const [found, page] = await Promise.all([get(path), get(`${path}/messages?branch=head`)]);
+    const [found, messages] = await Promise.all([get(path), getAll(`${path}/messages?limit=200`)]);
     if (mine !== visit) return;
-    const messages = inOrder(page.results);
-    more = page.next;
     show(found, messages);
-    await fetchRuns(messages);
-    if (mine !== visit) return;
-    for (const entry of entries) draw(entry);
-    const run = runs.get(messages.at(-1)?.run);
-    if (run && ACTIVE.has(run.status)) watch(run);
+    // Reloaded in the middle of an answer: its run goes on, and so does this page.
+    const answer = entries.find(({ message }) => message.run && message.run === found.active_run);
+    if (answer) watch(answer);
   }
 
   function show(found, messages) {
@@ -64,46 +56,25 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
     following?.controller.abort();
     following = null;
     reconnecting.hidden = true;
-    more = null;
-  }
-
-  async function showEarlier() {
-    const page = await get(more);
-    more = page.next;
-    const before = scroller.scrollHeight;
-    for (const message of inOrder(page.results).reverse()) add(message, { first: true });
-    scroller.scrollTop += scroller.scrollHeight - before;
-    await fetchRuns(page.results);
-    entries.forEach(draw);
-    drawState();
-  }
-
-  // The facts under an answer, why it failed and whether it still goes on are known to its run.
-  async function fetchRuns(messages) {
-    const wanted = messages.filter(({ run }) => run && !runs.has(run)).slice(-20);
-    const found = await Promise.all(wanted.map(({ run }) => get(`/api/v1/runs/${run}`).catch(() => null)));
-    for (const run of found) if (run) runs.set(run.id, run);
   }
 
   // Drawing -----------------------------------------------------------------------------------------------------------
 
-  function add(message, { first = false } = {}) {
+  function add(message) {
     const view = createMessageView(message, { cite: onCite, rate, retry });
     const entry = { message, view };
-    entries[first ? "unshift" : "push"](entry);
-    log[first ? "prepend" : "append"](view.root);
+    entries.push(entry);
+    log.append(view.root);
     draw(entry);
     return entry;
   }
 
   function draw({ message, view }) {
-    if (message.role === "user") view.update(message);
-    else view.update(message, runs.get(message.run), activity(message));
+    view.update(message, message.role === "user" ? null : activity(message));
   }
 
   function drawState() {
     empty.hidden = entries.length > 0;
-    earlier.hidden = more === null;
     find("#export").hidden = entries.length === 0;
     find("#stop").hidden = following === null;
     find("#send").hidden = following !== null;
@@ -127,7 +98,7 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
     const key = randomKey();
     const mine = visit;
     const now = new Date().toISOString();
-    const placeholder = { citations: [], usage: null, cost: null, run: null, created_at: now };
+    const placeholder = { citations: [], run: null, created_at: now };
     const pair = [
       add({ ...placeholder, id: `new-${key}`, role: "user", status: "complete", parts: [{ type: "text", text }] }),
       add({ ...placeholder, id: `answer-${key}`, role: "assistant", status: "streaming", parts: [] }),
@@ -141,8 +112,9 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
       }
       const run = await post(`/api/v1/conversations/${conversation.id}/runs`, { input: text }, key);
       if (mine !== visit) return true;
-      pair[1].message = { ...pair[1].message, id: run.message, run: run.id };
-      watch(run);
+      pair[0].message.id = run.input_message;
+      Object.assign(pair[1].message, { id: run.output_message, run: run.id });
+      watch(pair[1]);
       return true;
     } catch (error) {
       if (mine !== visit) return false;
@@ -155,13 +127,12 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
     }
   }
 
-  /** Follow a run from its first event; the message is built anew from them, so nothing is missing or doubled. */
-  async function watch(run) {
+  /** Follow the run of an answer from its first event; the answer is built anew from them: no word missing or doubled. */
+  async function watch(entry) {
     const controller = new AbortController();
+    const { run } = entry.message;
     following = { run, controller };
-    runs.set(run.id, run);
-    const entry = entries.find(({ message }) => message.run === run.id);
-    entry.message = { ...entry.message, parts: [], citations: [] };
+    entry.message = { ...entry.message, parts: [], citations: [], status: "streaming" };
     const reader = sentenceReader();
     let scheduled = false;
     const redraw = () => {
@@ -171,15 +142,14 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
       if (stay) scrollDown({ force: true });
       else newest.hidden = false;
     };
-    onStarted(run);
+    onStarted();
     drawState();
     try {
-      await follow(`/api/v1/runs/${run.id}/events`, {
+      await follow(`/api/v1/runs/${run}/events`, {
         signal: controller.signal,
         ends: ({ event }) => ENDS.has(event),
         onConnection: (connected) => (reconnecting.hidden = connected),
         onEvent: ({ event, data }) => {
-          if (event.startsWith("run.")) runs.set(run.id, data.run);
           entry.message = apply(entry.message, event, data);
           reader.grow(textOf(entry.message));
           // Once per frame is as often as anybody sees; a hidden tab draws when it is looked at again.
@@ -196,24 +166,24 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
     redraw();
     drawState();
     reader.finish();
-    const ended = runs.get(run.id);
-    announce(ended.status === "completed" ? t("answer.finished") : entry.view.root.querySelector(".notice").textContent);
-    onEnded(ended, entry.message, entry.view.root);
+    const { message, view } = entry;
+    announce(message.status === "complete" ? t("answer.finished") : find(".notice p", view.root)?.textContent ?? "");
+    onEnded(message, view.root);
   }
 
   async function stop() {
     if (!following) return;
     try {
-      await post(`/api/v1/runs/${following.run.id}/cancel`);
+      await post(`/api/v1/runs/${following.run}/cancel`);
     } catch (error) {
       if (error.status !== 409) toast(problemText(error)); // 409: it ended by itself just now.
     }
   }
 
-  async function retry(run) {
+  async function retry({ run }) {
     failure.textContent = "";
     try {
-      await post(`/api/v1/runs/${run.id}/retry`);
+      await post(`/api/v1/runs/${run}/retry`);
       await open(conversation.id);
     } catch (error) {
       failure.textContent = problemText(error);
@@ -253,8 +223,6 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
 
   return { open, send, stop, save, isAnswering: () => following !== null, current: () => conversation, leave };
 }
-
-const inOrder = (messages) => [...messages].sort((one, other) => (one.id < other.id ? -1 : 1)); // Ids grow with time.
 
 function asMarkdown(message) {
   const who = `**${t(message.role === "user" ? "message.yours" : "message.theirs")}**`;

@@ -13,7 +13,7 @@ export const textOf = (message) =>
 
 /**
  * `actions`: cite(citation, button), rate(message, rating), retry(message).
- * `update(message, run, activity)` may be called as often as something changes; it touches only what differs.
+ * `update(message, activity)` may be called as often as something changes; it touches only what differs.
  */
 export function createMessageView(message, actions) {
   return message.role === "user" ? userView(message) : assistantView(message, actions);
@@ -64,13 +64,13 @@ function assistantView(first, actions) {
     body.hidden = drawn.length === 0 && !streaming;
   }
 
-  function update(changed, run, seen) {
+  function update(changed, seen) {
     message = changed;
     const streaming = message.status === "streaming";
     drawBody(streaming);
-    drawActivity(activity, seen, streaming && drawn.length === 0, run);
-    drawNotice(notice, message, run, actions);
-    drawFacts(footer, message, run, actions);
+    drawActivity(activity, seen, streaming && drawn.length === 0);
+    drawNotice(notice, message, actions);
+    drawFacts(footer, message, actions);
     root.setAttribute("aria-busy", String(streaming));
   }
 
@@ -83,49 +83,46 @@ function keyOf({ kind, lines }, known) {
   return `${kind}\n${text}\n${known.filter((n) => text.includes(String(n)))}`;
 }
 
-/** What the agent did for this answer: `seen` is { searching, documents, passages }. */
-function drawActivity(node, seen, waiting, run) {
+/** What the agent did for this answer; `seen` comes from activity() of answer.js. */
+function drawActivity(node, seen, waiting) {
   let text = null;
   if (seen?.searching) text = t("activity.searching");
   else if (seen?.passages) {
     text = t("activity.searched", { documents: count("documents", seen.documents), passages: count("passages", seen.passages) });
   } else if (seen?.searched) text = t("activity.nothing");
-  else if (waiting) text = run?.status === "queued" ? t("activity.queued") : t("activity.thinking");
+  else if (waiting) text = t("activity.thinking");
   node.hidden = text === null;
   if (node.textContent !== text) node.replaceChildren(icon("search"), element("span", {}, text ?? ""));
 }
 
-/** Why an answer is not whole, in words for people, and the way on. */
-function drawNotice(node, message, run, actions) {
-  const stopped = message.status === "interrupted";
-  const failed = message.status === "failed";
-  node.hidden = !stopped && !failed;
-  if (node.hidden || node.dataset.for === run?.id) return;
-  node.dataset.for = run?.id ?? "";
-  const cost = money(message.cost ?? run?.cost ?? "0", run?.currency);
-  const reason = stopped ? t("stopped.text") : tryText(`failed.${run?.error?.code}`) ?? run?.error?.detail ?? t("failed.unknown");
+/** Why an answer is not whole, in words for people, what it cost, and the way on. */
+function drawNotice(node, message, actions) {
+  const { status, error, cost, currency } = message;
+  const failed = status === "failed";
+  node.hidden = !failed && status !== "interrupted";
+  if (node.hidden || node.children.length) return;
+  const reason = failed ? tryText(`failed.${error?.code}`) ?? error?.detail ?? t("failed.unknown") : t("stopped.text");
   node.classList.toggle("failed", failed);
-  node.replaceChildren(
-    element("p", {}, failed && icon("warning"), reason, " ", t("stopped.cost", { cost })),
-    failed && run ? element("button", { type: "button", class: "quiet", onclick: () => actions.retry(run) }, t("retry")) : "",
+  node.append(
+    element("p", {}, failed && icon("warning"), reason, " ", t("stopped.cost", { cost: money(cost, currency) })),
+    failed ? element("button", { type: "button", class: "quiet", onclick: () => actions.retry(message) }, t("retry")) : "",
   );
 }
 
-function drawFacts(node, message, run, actions) {
-  const { usage, cost, citations, status } = message;
-  const ended = status !== "streaming";
-  node.hidden = !ended || status === "failed";
+function drawFacts(node, message, actions) {
+  const { usage, cost, currency, citations, status, duration_ms: milliseconds, feedback } = message;
+  node.hidden = status === "streaming" || status === "failed" || status === "interrupted"; // Those have a notice.
   if (node.hidden) return;
-  const tokens = usage ? usage.input_tokens + usage.output_tokens : 0;
+  const tokens = usage.input_tokens + usage.output_tokens;
   const thumb = (name, rating) =>
     iconButton(name, t(`feedback.${name}`), () => actions.rate(message, rating), {
-      "aria-pressed": String((message.feedback?.rating ?? message.feedback ?? 0) === rating),
+      "aria-pressed": String(feedback?.rating === rating),
     });
   node.replaceChildren(
     citations.length ? element("span", {}, count("sources", citations.length)) : "",
     tokens ? element("span", {}, count("tokens", tokens)) : "",
-    element("span", { class: "cost" }, money(cost ?? "0", run?.currency)),
-    run?.started_at && run?.finished_at ? element("span", {}, duration(new Date(run.finished_at) - new Date(run.started_at))) : "",
+    element("span", { class: "cost" }, money(cost, currency)),
+    milliseconds ? element("span", {}, duration(milliseconds)) : "",
     element("span", { class: "thumbs" }, thumb("up", 1), thumb("down", -1)),
   );
 }

@@ -60,8 +60,6 @@ export const texts = {
   "message.yours": "You",
   "message.theirs": "Answer",
   "messages.label": "Messages",
-  "messages.earlier": "Show earlier messages",
-  "activity.queued": "Waiting for its turn",
   "activity.thinking": "Thinking",
   "activity.searching": "Searching your documents",
   "activity.searched": "Searched {documents}, read {passages}",

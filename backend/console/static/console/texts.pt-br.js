@@ -60,8 +60,6 @@ export const texts = {
   "message.yours": "Você",
   "message.theirs": "Resposta",
   "messages.label": "Mensagens",
-  "messages.earlier": "Mostrar mensagens anteriores",
-  "activity.queued": "Esperando a vez",
   "activity.thinking": "Pensando",
   "activity.searching": "Procurando nos seus documentos",
   "activity.searched": "Procurou em {documents}, leu {passages}",
