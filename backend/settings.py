@@ -97,6 +97,7 @@ DATABASE_POOL_SIZE: int = env.int("DATABASE_POOL_SIZE", default=16)
 DATABASES: dict[str, dict[str, Any]] = {
     "default": env.db_url("DATABASE_URL", default="postgres://orquestra:orquestra@127.0.0.1:5432/orquestra")
 }
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # A restart of PostgreSQL costs no request its connection.
 DATABASES["default"]["CONN_MAX_AGE"] = 0  # The pool keeps connections; Django's own keeping would starve it.
 DATABASES["default"]["OPTIONS"] = {
     **DATABASES["default"].get("OPTIONS", {}),
@@ -139,13 +140,22 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PAGINATION_CLASS": "backend.http.pagination.CursorPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "EXCEPTION_HANDLER": "backend.http.problems.exception_handler",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "backend.http.negotiation.Lenient",
+    "URL_FORMAT_OVERRIDE": None,
     "DEFAULT_AUTHENTICATION_CLASSES": ["backend.accounts.authentication.JWTAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Orquestra",
+    "DESCRIPTION": "Accounts, documents, agents and prepaid billing behind one API. Refusals are problem documents.",
     "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SWAGGER_UI_SETTINGS": {"persistAuthorization": False, "displayRequestDuration": True},
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "backend.http.schema.add_conventions",
+    ],
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -261,10 +271,37 @@ SIGNUP_CREDIT: str = env.str("SIGNUP_CREDIT", default="0")  # Given to new works
 
 # Documents ------------------------------------------------------------------------------------------------------------
 MAX_UPLOAD_BYTES: int = env.int("MAX_UPLOAD_BYTES", default=100 * 1024 * 1024)
+MAX_DOCUMENT_PAGES: int = env.int("MAX_DOCUMENT_PAGES", default=5_000)
+MAX_DOCUMENT_CHARACTERS: int = env.int("MAX_DOCUMENT_CHARACTERS", default=20_000_000)
+MAX_UNPACKED_BYTES: int = env.int("MAX_UNPACKED_BYTES", default=200_000_000)  # Of a DOCX, which is an archive.
+STORAGE_BACKEND: str = env.str("STORAGE_BACKEND", default="folder")  # "folder" (DATA_DIR/files) or "s3".
+S3_BUCKET: str = env.str("S3_BUCKET", default="orquestra")
+S3_REGION: str = env.str("S3_REGION", default="us-east-1")
+S3_ENDPOINT_URL: str = env.str("S3_ENDPOINT_URL", default="")  # As this server reaches it; empty for AWS.
+S3_PUBLIC_ENDPOINT_URL: str = env.str("S3_PUBLIC_ENDPOINT_URL", default="")  # As browsers reach it, if they differ.
+S3_ACCESS_KEY: str = env.str("S3_ACCESS_KEY", default="")
+S3_SECRET_KEY: str = env.str("S3_SECRET_KEY", default="")
+INGESTION_BATCH_PAGES: int = env.int("INGESTION_BATCH_PAGES", default=16)  # Committed together; a dead worker loses one.
+INGESTION_LEASE_SECONDS: float = env.float("INGESTION_LEASE_SECONDS", default=30.0)
+PARSER_MEMORY_BYTES: int = env.int("PARSER_MEMORY_BYTES", default=1024 * 1024 * 1024)  # Address space per document.
+PARSER_CPU_SECONDS: int = env.int("PARSER_CPU_SECONDS", default=60)  # Per batch.
+PARSER_BATCH_SECONDS: float = env.float("PARSER_BATCH_SECONDS", default=120.0)  # Wall clock per batch.
+SEARCH_EXACT_CHUNKS: int = env.int("SEARCH_EXACT_CHUNKS", default=5_000)  # Larger workspaces search by counts made aside.
 
 # Agents and models ----------------------------------------------------------------------------------------------------
 MODELS_FILE: Path = Path(env.str("MODELS_FILE", default=str(BASE_DIR / "models.toml")))
 DEMO_CONTENT: bool = env.bool("DEMO_CONTENT", default=False)  # New workspaces get the guide and the demo agent.
+RUN_MAX_STEPS: int = env.int("RUN_MAX_STEPS", default=4)  # Requests to the provider in one run; an agent may set its own.
+RUN_MAX_OUTPUT_TOKENS: int = env.int("RUN_MAX_OUTPUT_TOKENS", default=2048)  # Of one request; an agent may set its own.
+RUN_TIMEOUT_SECONDS: int = env.int("RUN_TIMEOUT_SECONDS", default=300)  # From start to end; an agent may set its own.
+RUN_QUEUE_SECONDS: int = env.int("RUN_QUEUE_SECONDS", default=3600)  # A run that no worker took by then has failed.
+RUN_INPUT_CHARACTERS: int = env.int("RUN_INPUT_CHARACTERS", default=32_000)  # The longest question.
+RUN_PROVIDER_RETRIES: int = env.int("RUN_PROVIDER_RETRIES", default=2)  # Only before any of the answer was shown.
+RUN_LEASE_SECONDS: float = env.float("RUN_LEASE_SECONDS", default=20.0)  # Until a silent worker counts as dead.
+RUN_SWEEP_SECONDS: float = env.float("RUN_SWEEP_SECONDS", default=10.0)  # How often dead workers are looked for.
+RUN_DOORBELL_SECONDS: float = env.float("RUN_DOORBELL_SECONDS", default=30.0)  # Until a queued run is announced again.
+RUN_DRAIN_SECONDS: float = env.float("RUN_DRAIN_SECONDS", default=5.0)  # What a stopping worker gives its runs.
+RUN_STREAM_SECONDS: int = env.int("RUN_STREAM_SECONDS", default=3600)  # How long events outlive their run.
 
 # Celery ---------------------------------------------------------------------------------------------------------------
 # Celery names a socket in a folder, and the number of a database on it, in words of its own.
@@ -286,6 +323,13 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    "documents.sweep": {"task": "backend.documents.tasks.sweep", "schedule": 15.0},
+    "documents.refresh_statistics": {"task": "backend.documents.tasks.refresh_statistics", "schedule": 60.0},
+    "agents.reap_runs": {"task": "backend.agents.tasks.reap_runs", "schedule": RUN_SWEEP_SECONDS},
+    "agents.purge_conversations": {
+        "task": "backend.agents.tasks.purge_conversations",
+        "schedule": timedelta(minutes=10),
+    },
     "accounts.repeat_revocations": {"task": "backend.accounts.tasks.repeat_revocations", "schedule": 30.0},
     "accounts.purge": {"task": "backend.accounts.tasks.purge", "schedule": timedelta(hours=1)},
     "billing.expire_holds": {"task": "backend.billing.tasks.expire_holds", "schedule": timedelta(minutes=1)},

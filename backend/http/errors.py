@@ -29,12 +29,13 @@ class ProblemMiddleware(MiddlewareMixin):
         return problem.response(request)
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if response.status_code < 400 or response.streaming or _for_people(request):
+        if response.status_code < 400 or _for_people(request):
             return response
         kind = response.headers.get("Content-Type", "").partition(";")[0]
-        if kind == CONTENT_TYPE or not isinstance(response, HttpResponse):
+        if kind == CONTENT_TYPE:
             return response
-        body = _json_object(response.content) if kind == "application/json" else {}
+        content = response.content if isinstance(response, HttpResponse) else b""
+        body = _json_object(content) if kind == "application/json" else {}
         if kind == "application/json" and not _of_allauth(body):
             return response  # Another contract's error, such as the OpenAI wire format's.
         problem = _of_body(request, response.status_code, body)
@@ -42,6 +43,7 @@ class ProblemMiddleware(MiddlewareMixin):
             if name.lower() not in DROPPED:
                 problem[name] = value
         problem.cookies = response.cookies
+        problem._resource_closers.extend(response._resource_closers)  # type: ignore[attr-defined]  # Not in the stubs.
         return problem
 
 

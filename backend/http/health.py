@@ -10,7 +10,10 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
 from redis import Redis
+
+from backend.http.problems import problem_response
 
 logger = logging.getLogger(__name__)
 
@@ -18,11 +21,13 @@ SECONDS = 2.0
 _threads = ThreadPoolExecutor(max_workers=6, thread_name_prefix="readyz")
 
 
+@require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
     """The process lives."""
     return JsonResponse({"status": "ok"})
 
 
+@require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
     """200 when every dependency answers within two seconds, else 503; each is named."""
     waiting = {name: _threads.submit(check) for name, check in CHECKS.items()}
@@ -37,8 +42,9 @@ def readyz(request: HttpRequest) -> HttpResponse:
         except Exception as error:  # Whatever a driver raises, it is not ready.
             states[name] = "error"
             logger.warning("not ready: %s: %s", name, error)
-    ready = all(state == "ok" for state in states.values())
-    return JsonResponse({"status": "ok" if ready else "error", "checks": states}, status=200 if ready else 503)
+    if all(state == "ok" for state in states.values()):
+        return JsonResponse({"status": "ok", "checks": states})
+    return problem_response(request, status=503, code="service_unavailable", checks=states)
 
 
 def _database() -> None:

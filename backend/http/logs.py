@@ -17,6 +17,7 @@ from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
+from django.utils.encoding import escape_uri_path
 from structlog.contextvars import bind_contextvars, merge_contextvars
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -103,7 +104,7 @@ def dict_config(*, format: str, level: str, file: str) -> dict[str, Any]:
             "celery.beat": {"level": "WARNING"},
             "gunicorn.error": {"handlers": [], "level": "INFO", "propagate": True},
             "gunicorn.access": {"handlers": [], "level": "WARNING", "propagate": True},
-            "uvicorn": {"level": "WARNING"},
+            "uvicorn": {"level": "ERROR"},
             "httpx": {"level": "WARNING"},
             "botocore": {"level": "WARNING"},
         },
@@ -140,7 +141,7 @@ def _write(request: HttpRequest, response: HttpResponseBase, started: float) -> 
     write(
         "request",
         method=request.method,
-        path=request.path,
+        path=escape_uri_path(request.path),
         status=response.status_code,
         duration_ms=round((time.perf_counter() - started) * 1000, 1),
         **({"streaming": True} if response.streaming else {}),

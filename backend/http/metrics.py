@@ -14,6 +14,7 @@ from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
+from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -69,6 +70,7 @@ def metrics_middleware(get_response: type_of_view) -> type_of_view:
     return synchronous
 
 
+@require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """Every metric, in Prometheus's text format."""
     registry: CollectorRegistry = REGISTRY

@@ -1,0 +1,62 @@
+"""System checks on settings: what `manage.py check` refuses anywhere, and `check --deploy` before production."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+from backend.http.limits import Rate
+
+DEVELOPMENT_KEY = "development-only"
+
+
+@register(Tags.security, deploy=True)
+def production(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[CheckMessage]:
+    """A production start with a development value is a mistake, whatever else works."""
+    found: list[CheckMessage] = []
+    if settings.SECRET_KEY.startswith(DEVELOPMENT_KEY) or len(settings.SECRET_KEY) < 32:
+        found.append(
+            Error("SECRET_KEY is the development one, or short.", hint="50 random characters.", id="http.E001")
+        )
+    if settings.DEBUG:
+        found.append(Error("DEBUG is on.", id="http.E002"))
+    if not settings.JWT_PRIVATE_KEY:
+        hint = "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048; JWT_PRIVATE_KEY_FILE names the file."
+        found.append(
+            Error("JWT_PRIVATE_KEY is empty: every process would sign with its own.", hint=hint, id="http.E003")
+        )
+    if not settings.ALLOWED_HOSTS or any(host in ("*", ".") for host in settings.ALLOWED_HOSTS):
+        found.append(Error("ALLOWED_HOSTS lets every host name in, or none.", id="http.E004"))
+    if "*" in settings.CORS_ALLOWED_ORIGINS or getattr(settings, "CORS_ALLOW_ALL_ORIGINS", False):
+        found.append(Error("CORS_ALLOWED_ORIGINS lets every site in.", id="http.E005"))
+    if not settings.PUBLIC_URL.startswith("https://"):
+        found.append(Warning("PUBLIC_URL is not https: cookies and tokens travel in the clear.", id="http.W006"))
+    if settings.AUTH_RATE_LIMIT == "off":
+        found.append(Warning("AUTH_RATE_LIMIT is off: passwords can be guessed at full speed.", id="http.W007"))
+    return found
+
+
+@register()
+def values(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[CheckMessage]:
+    """Values that could not work anywhere."""
+    found: list[CheckMessage] = []
+    try:
+        Rate.parse(settings.AUTH_RATE_LIMIT)
+    except ValueError as error:
+        found.append(Error(f"AUTH_RATE_LIMIT is {error}.", id="http.E101"))
+    if settings.LOG_FORMAT not in ("console", "json"):
+        found.append(Error("LOG_FORMAT is neither console nor json.", id="http.E102"))
+    if settings.LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+        found.append(Error("LOG_LEVEL is not a level.", hint="DEBUG, INFO, WARNING or ERROR.", id="http.E103"))
+    if settings.LOG_FILE and not Path(settings.LOG_FILE).parent.is_dir():
+        found.append(Error("The folder of LOG_FILE does not exist.", id="http.E104"))
+    if settings.WEB_THREADS < 1:
+        found.append(Error("WEB_THREADS is less than 1.", id="http.E105"))
+    public = urlsplit(settings.PUBLIC_URL)
+    if public.scheme not in ("http", "https") or not public.netloc or public.path:
+        found.append(Error("PUBLIC_URL is not an address such as https://api.example.com.", id="http.E106"))
+    return found
