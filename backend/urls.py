@@ -8,6 +8,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("backend.http.urls")),
     path("", include("backend.accounts.urls")),
     path("", include("backend.billing.urls")),
+    path("", include("backend.documents.urls")),
+    path("", include("backend.agents.urls")),
     path("", include("backend.console.urls")),
 ]
 

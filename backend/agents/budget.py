@@ -1,0 +1,55 @@
+"""How much a run may cost at most, and how much of that is left for its next request."""
+
+from decimal import Decimal
+
+from django.conf import settings
+
+from backend.agents.models import AgentVersion
+from backend.billing import pricing
+from backend.http.money import MICRO
+from backend.llm.catalog import Model
+
+PASSAGE_TOKENS = 500  # A generous passage with its name and number, as the model reads it.
+FEWEST_OUTPUT_TOKENS = 32  # An answer cut shorter than this is not worth its input.
+
+
+def max_output_tokens(version: AgentVersion, model: Model) -> int:
+    """How long one answer of the model may be."""
+    wanted = int(version.setting("max_tokens", settings.RUN_MAX_OUTPUT_TOKENS))
+    return max(1, min(wanted, model.max_output_tokens, model.context_window // 2))
+
+
+def most_possible_cost(
+    *, model: Model, version: AgentVersion, input_tokens: int, passages: int, max_cost: int | None
+) -> int:
+    """Micro-units to set aside: every step in full, each reading what the ones before it found and said.
+
+    ``passages`` is how many one search gives; 0 means no search, hence one step. Never above the limits on cost.
+
+    :raises ModelUnpriced: the model has no price.
+    """
+    output = max_output_tokens(version, model)
+    steps = int(version.limit("max_steps", settings.RUN_MAX_STEPS)) if passages else 1
+    grown = passages * PASSAGE_TOKENS + output
+    total = sum(
+        pricing.most_possible_cost(
+            model,
+            input_tokens=min(input_tokens + step * grown, model.context_window - output),
+            max_output_tokens=output,
+        )
+        for step in range(steps)
+    )
+    limits = [limit for limit in (max_cost, version.limits.get("max_cost")) if limit is not None]
+    return min([total, *limits])
+
+
+def affordable_output_tokens(*, model: Model, input_tokens: int, left: Decimal, wanted: int) -> int:
+    """How many tokens the next answer may have for ``left`` micro-units; 0 when it is not worth asking."""
+    input_cost = Decimal(pricing.most_possible_cost(model, input_tokens=input_tokens, max_output_tokens=0))
+    price = (model.output_price or Decimal(0)) * MICRO / pricing.MILLION  # Micro-units per token.
+    if input_cost == 0 and price == 0:
+        return wanted
+    affordable = wanted if price == 0 else int((left - input_cost) / price)
+    if left < input_cost or affordable < min(FEWEST_OUTPUT_TOKENS, wanted):
+        return 0
+    return min(wanted, affordable)

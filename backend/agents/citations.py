@@ -1,0 +1,126 @@
+"""From the markers ``[1]`` in an answer to the sentences of the passages behind them."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from backend.http.ids import encode
+
+MARKER = re.compile(r"\[(\d{1,3}(?:\s?[,;]\s?\d{1,3})*)\]", re.ASCII)
+OPEN_MARKER = re.compile(r"\[[\d,;\s]*\Z", re.ASCII)  # What may still become one.
+LONGEST_MARKER = 40
+
+_WORD = re.compile(r"\w+")
+_QUOTED = re.compile(r"[“\"«]([^”\"»]{8,400})[”\"»]")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A passage that the model was given, with the number it is cited by."""
+
+    n: int
+    document_id: UUID
+    document_name: str
+    chunk_id: UUID
+    text: str
+    page_from: int | None
+    page_to: int | None
+
+    def citation(self, claim: str) -> dict[str, Any]:
+        """As a message keeps it; the quote is a literal piece of the passage."""
+        return {
+            "n": self.n,
+            "document": encode("doc", self.document_id),
+            "document_name": self.document_name,
+            "chunk": encode("chk", self.chunk_id),
+            "page_from": self.page_from,
+            "page_to": self.page_to,
+            "quote": quote_for(claim, self.text),
+        }
+
+
+class CitationTracker:
+    """Reads an answer as it arrives, in pieces cut anywhere, and reports each source the first time it is cited.
+
+    Numbers that name no source are text and stay text.
+    """
+
+    def __init__(self) -> None:
+        self._sources: dict[int, Source] = {}
+        self._by_chunk: dict[UUID, Source] = {}
+        self._cited: set[int] = set()
+        self._text = ""
+        self._read = 0  # Up to here every marker has been seen.
+
+    def number(self, chunk_id: UUID) -> int:
+        """The number of a passage: its own if it was found before, else the next."""
+        known = self._by_chunk.get(chunk_id)
+        return known.n if known else len(self._sources) + 1
+
+    def add_source(self, source: Source) -> None:
+        self._sources[source.n] = source
+        self._by_chunk[source.chunk_id] = source
+
+    def feed(self, delta: str) -> list[dict[str, Any]]:
+        """The citations that this piece of text completes."""
+        self._text += delta
+        found: list[dict[str, Any]] = []
+        for marker in MARKER.finditer(self._text, self._read):
+            for number in re.findall(r"\d+", marker[1]):
+                found += self._cite(int(number), claim=claim_before(self._text, marker.start()))
+            self._read = marker.end()
+        rest = OPEN_MARKER.search(self._text, max(self._read, len(self._text) - LONGEST_MARKER))
+        self._read = rest.start() if rest else len(self._text)
+        return found
+
+    def _cite(self, number: int, *, claim: str) -> list[dict[str, Any]]:
+        source = self._sources.get(number)
+        if source is None or number in self._cited:
+            return []
+        self._cited.add(number)
+        return [source.citation(claim)]
+
+
+def claim_before(text: str, end: int) -> str:
+    """The sentence that a marker at ``end`` stands behind, without other markers."""
+    before = MARKER.sub("", text[max(0, end - 1000) : end]).rstrip()
+    body = before.rstrip('.!?…"”’»)] ')
+    cut = max(body.rfind(mark) for mark in (". ", "! ", "? ", "… ", "\n"))
+    return before[cut + 1 :].strip()
+
+
+def quote_for(claim: str, passage: str) -> str:
+    """The sentence of the passage that the claim rests on: the words it quotes, else those nearest to it."""
+    quoted = [found for found in _QUOTED.findall(claim) if found.strip() in passage]
+    if quoted:
+        return str(max(quoted, key=len)).strip()
+    sentences = sentences_of(passage)
+    wanted = _words(claim)
+    if not sentences:
+        return passage.strip()
+
+    def likeness(sentence: str) -> float:
+        words = _words(sentence)
+        return len(words & wanted) / (len(words) + 8) ** 0.5 if words else -1.0
+
+    return max(sentences, key=likeness)
+
+
+def sentences_of(text: str) -> Sequence[str]:
+    """Literal pieces of the text. A line break inside a sentence, as PDFs have them, does not end it."""
+    pieces: list[str] = []
+    start = 0
+    for end in re.finditer(r"[.!?…][\"”’»)\]]*(?=\s)|\n\s*\n|\Z", text):
+        piece = text[start : end.end()].strip()
+        if piece:
+            pieces.append(piece)
+        start = end.end()
+    return pieces
+
+
+def _words(text: str) -> set[str]:
+    folded = unicodedata.normalize("NFD", text.casefold())
+    return set(_WORD.findall("".join(mark for mark in folded if not unicodedata.combining(mark))))

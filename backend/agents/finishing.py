@@ -1,0 +1,105 @@
+"""The one way a run ends, whoever ends it: row, message and money in a single transaction, the next run let through."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from backend.agents.answer import Answer
+from backend.agents.lease import LeaseLost
+from backend.agents.models import Conversation, Message, Run, Step
+from backend.agents.models.runs import LEASED
+from backend.agents.representations import message_data, run_data
+from backend.billing import operations as billing
+
+Failure = dict[str, Any]  # code, detail, provider, retryable
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ends. ``error`` is given exactly when it failed."""
+
+    status: str
+    message_status: str
+    error: Failure | None = None
+
+    @classmethod
+    def completed(cls) -> "Ending":
+        return cls(Run.Status.COMPLETED, Message.Status.COMPLETE)
+
+    @classmethod
+    def cancelled(cls) -> "Ending":
+        return cls(Run.Status.CANCELLED, Message.Status.INTERRUPTED)
+
+    @classmethod
+    def failed(cls, code: str, detail: str, *, provider: str | None = None, retryable: bool = True) -> "Ending":
+        error = {"code": code, "detail": detail, "provider": provider, "retryable": retryable}
+        return cls(Run.Status.FAILED, Message.Status.FAILED, error)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run that has ended, and the run of its conversation that may start now, if one waited."""
+
+    run: Run
+    promoted: UUID | None
+
+    @property
+    def events(self) -> list[tuple[str, dict[str, Any]]]:
+        """What readers are told once this is committed."""
+        self.run.output_message.run = self.run
+        return [
+            ("message.completed", {"message": message_data(self.run.output_message)}),
+            (f"run.{self.run.status}", {"run": run_data(self.run)}),
+        ]
+
+
+@transaction.atomic
+def finish(*, run_id: UUID, conversation_id: UUID, epoch: int, ending: Ending, answer: Answer | None) -> Ended:
+    """End a run that the caller holds under ``epoch``, or that is queued at ``epoch``.
+
+    Repeating it after a lost connection finds the same end. Locks: conversation, run, then billing's own.
+
+    :param answer: what the message will say; none keeps what is stored.
+    :raises LeaseLost: the run is not the caller's any more.
+    """
+    Conversation.objects.select_for_update(no_key=True).get(pk=conversation_id)
+    rows = Run.objects.select_for_update(of=("self",)).select_related("agent_version__agent", "output_message")
+    run = rows.filter(pk=run_id, epoch=epoch).first()
+    if run is None:
+        raise LeaseLost
+    if run.is_terminal:
+        return Ended(run, None)
+    if run.status not in (*LEASED, Run.Status.QUEUED):
+        raise LeaseLost
+    run.status, run.error, run.finished_at = ending.status, ending.error, timezone.now()
+    run.waits, run.lease_owner, run.lease_until = False, "", None
+    run.usage = _usage(run)
+    run.cost = billing.settle(reference=run.public_id, description=run.agent_version.agent.name)
+    run.save()
+    message = run.output_message
+    message.status, message.usage, message.cost = ending.message_status, run.usage, run.cost
+    if answer is not None:
+        message.parts, message.citations = answer.parts(), answer.citations()
+    message.save()
+    return Ended(run, promote(conversation_id))
+
+
+def promote(conversation_id: UUID) -> UUID | None:
+    """Let the oldest waiting run of the conversation through, if none is active; its lock must be held."""
+    mine = Run.objects.filter(conversation_id=conversation_id)
+    waiting = mine.filter(status=Run.Status.QUEUED, waits=True).order_by("id").values_list("pk", flat=True).first()
+    if waiting is None or mine.active().exists():
+        return None
+    Run.objects.filter(pk=waiting).update(waits=False, rung_at=timezone.now())
+    return waiting
+
+
+def _usage(run: Run) -> dict[str, int]:
+    total = {"input_tokens": 0, "cached_input_tokens": 0, "output_tokens": 0}
+    for usage in Step.objects.filter(run=run).values_list("usage", flat=True):
+        for name in total:
+            total[name] += usage.get(name, 0)
+    return total

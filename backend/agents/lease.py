@@ -1,0 +1,75 @@
+"""Who may write to a run: the worker that claimed it, while it renews its lease and nobody claimed it after."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from backend.agents.models import Message, Run
+
+
+class LeaseLost(Exception):
+    """Somebody else ended or claimed the run: its writer must stop and leave everything as it is."""
+
+
+def claim(run_id: UUID) -> Run | None:
+    """Take a queued run; none if there is nothing to take (another worker has it, it was cancelled, it waits)."""
+    now = timezone.now()
+    with transaction.atomic():
+        relax_durability()  # The first step, committed in full, makes this durable too; without it nothing is sent.
+        claimed = Run.objects.filter(pk=run_id, status=Run.Status.QUEUED, waits=False).update(
+            status=Run.Status.RUNNING,
+            lease_owner=f"{socket.gethostname()}:{os.getpid()}"[:128],
+            lease_until=now + lease_time(),
+            epoch=F("epoch") + 1,
+            started_at=now,
+        )
+        if not claimed:
+            return None
+        return Run.objects.select_related(
+            "agent_version__agent", "conversation", "input_message", "output_message"
+        ).get(pk=run_id)
+
+
+@contextmanager
+def fenced(run: Run) -> Iterator[Run]:
+    """A transaction in which the run's row is locked and still ours.
+
+    :raises LeaseLost: it is not ours any more.
+    """
+    with transaction.atomic():
+        row = Run.objects.select_for_update().held_by(epoch=run.epoch).filter(pk=run.pk).first()
+        if row is None:
+            raise LeaseLost
+        yield row
+
+
+def checkpoint(run: Run, answer: dict[str, Any] | None) -> bool:
+    """Renew the lease and store the answer so far; whether somebody asked to cancel.
+
+    :raises LeaseLost: the run is not ours any more.
+    """
+    with fenced(run) as row:
+        relax_durability()
+        Run.objects.filter(pk=row.pk).update(lease_until=timezone.now() + lease_time())
+        if answer is not None:
+            Message.objects.filter(pk=row.output_message_id).update(**answer)
+    return row.cancel_requested_at is not None
+
+
+def lease_time() -> timedelta:
+    return timedelta(seconds=settings.RUN_LEASE_SECONDS)
+
+
+def relax_durability() -> None:
+    """This transaction may be lost if PostgreSQL itself crashes in the next moments; it need not wait for the disk."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit TO OFF")

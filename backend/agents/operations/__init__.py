@@ -1,0 +1,1 @@
+"""What people do with agents, conversations and runs."""

@@ -1,0 +1,59 @@
+"""Beginning, naming, archiving and deleting conversations, and judging what was answered."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from backend.accounts.actors import Actor
+from backend.agents import queries
+from backend.agents.models import Conversation, Feedback, Message, Run
+from backend.agents.operations import runs
+from backend.errors import FieldError
+
+
+def create_conversation(*, actor: Actor, agent_id: UUID, title: str = "") -> Conversation:
+    """:raises NotFound: there is no such agent for this actor."""
+    actor.require("agents:run")
+    agent = queries.agent(actor, agent_id)
+    return Conversation.objects.create(
+        workspace_id=actor.workspace_id, created_by_id=actor.user_id, agent=agent, title=title
+    )
+
+
+def change_conversation(*, actor: Actor, conversation: Conversation, fields: dict[str, Any]) -> Conversation:
+    """Change ``title`` or ``archived``."""
+    actor.require("agents:run")
+    if "title" in fields:
+        conversation.title = fields["title"]
+    if "archived" in fields:
+        conversation.archived_at = (conversation.archived_at or timezone.now()) if fields["archived"] else None
+    conversation.save(update_fields=["title", "archived_at"])
+    return conversation
+
+
+@transaction.atomic
+def delete_conversation(*, actor: Actor, conversation: Conversation) -> None:
+    """Hide it at once and stop what runs in it; the rows are purged when nothing runs any more."""
+    actor.require("agents:run")
+    runs.lock_conversation(conversation.pk)
+    for run in Run.objects.unfinished().filter(conversation=conversation).order_by("-waits", "pk"):
+        runs.cancel_run(actor=actor, run=run)
+    Conversation.objects.filter(pk=conversation.pk).update(deleted_at=timezone.now())
+
+
+def give_feedback(*, actor: Actor, message: Message, rating: int, comment: str) -> Feedback:
+    """Rate an answer, or rate it anew.
+
+    :raises FieldError: the message is a question.
+    """
+    actor.require("agents:run")
+    if message.role != Message.Role.ASSISTANT:
+        raise FieldError("/rating", "Only answers can be rated.")
+    feedback, _ = Feedback.objects.update_or_create(
+        message=message,
+        user_id=actor.user_id,
+        defaults={"rating": rating, "comment": comment, "updated_at": timezone.now()},
+    )
+    return feedback

@@ -1,0 +1,245 @@
+"""Starting, cancelling and retrying runs."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from backend.accounts.actors import Actor
+from backend.agents import budget, finishing, prompt, reaper, tasks
+from backend.agents.errors import AgentDeleted, ContextTooLong, ConversationBusy, RunEnded, RunNotRetryable
+from backend.agents.finishing import Ending
+from backend.agents.models import Agent, Conversation, Message, Run
+from backend.agents.representations import run_data
+from backend.agents.stream.publish import ask_to_stop, publish
+from backend.billing import operations as billing
+from backend.billing import queries as wallets
+from backend.errors import FieldError, NotFound
+from backend.http.ids import new_id
+from backend.llm import chat
+from backend.llm.catalog import catalog
+
+HOLD_MARGIN = timedelta(hours=6)  # Beyond the longest life of a run; the sweepers are long done by then.
+TITLE_LENGTH = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """New words, the same again (``regenerate_of`` an answer), or other words (``edit_of`` a question)."""
+
+    text: str | None = None
+    regenerate_of: UUID | None = None
+    edit_of: UUID | None = None
+
+
+@transaction.atomic
+def start_run(
+    *,
+    actor: Actor,
+    conversation_id: UUID,
+    question: Question,
+    max_cost: int | None = None,
+    when_busy: str = "reject",
+    retry_of: Run | None = None,
+) -> Run:
+    """Queue a run of the conversation's agent, its most possible cost set aside.
+
+    :param when_busy: ``reject``, ``queue`` behind the run that goes on, or ``interrupt`` it.
+    :raises NotFound: the conversation or the message is unknown or not the actor's.
+    :raises ConversationBusy: another run of this conversation has not ended.
+    :raises AgentDeleted: there is nobody to answer.
+    :raises ContextTooLong: the question does not fit the model.
+    :raises ModelUnpriced: nobody knows what this would cost.
+    :raises InsufficientBalance: the wallet cannot cover that cost; nothing is left behind.
+    """
+    actor.require("agents:run")
+    conversation = _locked(actor, conversation_id)
+    busy = list(Run.objects.unfinished().filter(conversation=conversation).order_by("-waits", "pk"))
+    if busy and when_busy == "reject":
+        raise ConversationBusy
+    if when_busy == "interrupt":
+        for other in busy:
+            cancel_run(actor=actor, run=other)
+        busy = list(Run.objects.active().filter(conversation=conversation))
+    run = _new_run(actor, conversation, question, max_cost=max_cost, waits=bool(busy), retry_of=retry_of)
+    billing.reserve(
+        workspace_id=conversation.workspace_id,
+        amount=run.reserved,
+        reference=run.public_id,
+        expires_at=run.created_at + _longest_life(run) + HOLD_MARGIN,
+    )
+    queued = [("run.queued", {"run": run_data(run)})]
+    transaction.on_commit(lambda: publish(run_id=run.pk, epoch=0, events=queued), robust=True)
+    if not run.waits:
+        tasks.ring(run.pk)
+    return run
+
+
+@transaction.atomic
+def cancel_run(*, actor: Actor, run: Run) -> Run:
+    """Stop a run: at once if it was only queued, else as soon as its worker hears of it.
+
+    :raises RunEnded: it has completed or failed. Cancelling twice is no mistake.
+    """
+    actor.require("agents:run")
+    return stop_run(run)
+
+
+@transaction.atomic
+def stop_run(run: Run) -> Run:
+    """As ``cancel_run``, for operators.
+
+    :raises RunEnded: it has completed or failed.
+    """
+    lock_conversation(run.conversation_id)
+    run = Run.objects.select_for_update(of=("self",)).select_related("agent_version").get(pk=run.pk)
+    if run.status in (Run.Status.COMPLETED, Run.Status.FAILED):
+        raise RunEnded
+    if run.status in (Run.Status.CANCELLED, Run.Status.CANCELLING):
+        return run
+    run.cancel_requested_at = timezone.now()
+    if run.status == Run.Status.RUNNING:
+        run.status = Run.Status.CANCELLING
+        run.save(update_fields=["status", "cancel_requested_at"])
+        transaction.on_commit(lambda: ask_to_stop(run.pk), robust=True)
+        return run
+    run.save(update_fields=["cancel_requested_at"])
+    ended = finishing.finish(
+        run_id=run.pk,
+        conversation_id=run.conversation_id,
+        epoch=run.epoch,
+        ending=Ending.cancelled(),
+        answer=None,
+    )
+    transaction.on_commit(lambda: _ring(reaper.announce(ended)), robust=True)
+    return ended.run
+
+
+def retry_run(*, actor: Actor, run: Run) -> Run:
+    """Ask the same question again in a new run, beside the answer that failed or was stopped.
+
+    :raises RunNotRetryable: it has not failed.
+    """
+    if run.status not in (Run.Status.FAILED, Run.Status.CANCELLED):
+        raise RunNotRetryable
+    return start_run(
+        actor=actor,
+        conversation_id=run.conversation_id,
+        question=Question(regenerate_of=run.output_message_id),
+        max_cost=run.max_cost,
+        retry_of=run,
+    )
+
+
+def lock_conversation(conversation_id: UUID) -> None:
+    """Everything that starts or ends a run of a conversation does so one after the other."""
+    Conversation.objects.select_for_update(no_key=True).filter(pk=conversation_id).first()
+
+
+def _locked(actor: Actor, conversation_id: UUID) -> Conversation:
+    rows = Conversation.objects.visible_to(actor).select_for_update(no_key=True, of=("self",))
+    conversation = rows.select_related("agent__version").filter(pk=conversation_id).first()
+    if conversation is None:
+        raise NotFound
+    agent = conversation.agent
+    shared = agent.visibility == Agent.Visibility.WORKSPACE or agent.created_by_id == actor.user_id
+    if agent.deleted_at is not None or not shared:
+        raise AgentDeleted
+    return conversation
+
+
+def _new_run(
+    actor: Actor,
+    conversation: Conversation,
+    question: Question,
+    *,
+    max_cost: int | None,
+    waits: bool,
+    retry_of: Run | None,
+) -> Run:
+    """The rows of a run: the question (unless it is asked again), an empty answer, and the run."""
+    version = conversation.agent.current
+    model = catalog().get(version.model)
+    asked, is_new = _question_message(conversation, question)
+    history = prompt.history_of(asked)
+    knowledge = list(version.knowledge.all())
+    request = prompt.opening(version=version, model=model, history=history, knows=bool(knowledge))
+    input_tokens = chat.count_request(request)
+    if input_tokens > prompt.room(model, knows=bool(knowledge)):
+        raise ContextTooLong
+    now = timezone.now()
+    answer = Message(
+        conversation=conversation, parent=asked, role=Message.Role.ASSISTANT, status=Message.Status.STREAMING
+    )
+    Message.objects.bulk_create([asked, answer] if is_new else [answer])
+    run = Run(
+        workspace_id=conversation.workspace_id,
+        conversation=conversation,
+        created_by_id=actor.user_id,
+        agent_version=version,
+        input_message=asked,
+        output_message=answer,
+        retry_of=retry_of,
+        waits=waits,
+        currency=wallets.currency(conversation.workspace_id),
+        max_cost=max_cost,
+        reserved=budget.most_possible_cost(
+            model=model,
+            version=version,
+            input_tokens=input_tokens,
+            passages=max((row.limit for row in knowledge), default=0),
+            max_cost=max_cost,
+        ),
+        rung_at=now,
+        created_at=now,
+    )
+    run.save(force_insert=True)
+    conversation.head = answer
+    conversation.updated_at = now
+    conversation.title = conversation.title or _title(asked.text)
+    conversation.archived_at = None
+    conversation.save(update_fields=["head", "updated_at", "title", "archived_at"])
+    return run
+
+
+def _question_message(conversation: Conversation, question: Question) -> tuple[Message, bool]:
+    """The message to answer, and whether it has yet to be stored."""
+    if question.regenerate_of is not None:
+        answer = _message(conversation, question.regenerate_of, Message.Role.ASSISTANT, "/regenerate_of")
+        return Message.objects.get(children=answer), False
+    parent_id = conversation.head_id
+    if question.edit_of is not None:
+        parent_id = _message(conversation, question.edit_of, Message.Role.USER, "/edit_of").parent_id
+    parts = [{"type": "text", "text": question.text or ""}]
+    return Message(
+        id=new_id(), conversation=conversation, parent_id=parent_id, role=Message.Role.USER, parts=parts
+    ), True
+
+
+def _message(conversation: Conversation, message_id: UUID, role: str, pointer: str) -> Message:
+    found = Message.objects.filter(conversation=conversation, pk=message_id).first()
+    if found is None:
+        raise NotFound
+    if found.role != role:
+        wanted = _("This is not an answer.") if role == Message.Role.ASSISTANT else _("This is not a question.")
+        raise FieldError(pointer, wanted)
+    return found
+
+
+def _longest_life(run: Run) -> timedelta:
+    working = int(run.agent_version.limit("timeout_seconds", settings.RUN_TIMEOUT_SECONDS))
+    return timedelta(seconds=settings.RUN_QUEUE_SECONDS + working)
+
+
+def _title(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1].rstrip() + "…"
+
+
+def _ring(run_ids: list[UUID]) -> None:
+    for run_id in run_ids:
+        tasks.execute_run.delay(run_id=str(run_id))

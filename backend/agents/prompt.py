@@ -1,0 +1,76 @@
+"""What the model is told: instructions, how to use its knowledge, as much of the conversation as it can read."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.conf import settings
+
+from backend.agents.citations import MARKER
+from backend.agents.models import AgentVersion, Message
+from backend.agents.tools import search_knowledge
+from backend.llm import chat
+from backend.llm.catalog import Model
+
+LONGEST_HISTORY = 100  # Messages.
+
+KNOWLEDGE = """\
+You have documents that may answer the user. Call search_knowledge before answering anything they may cover; search \
+again in other words if the passages do not fit. Rest what you say on the passages and put the number of the passage, \
+such as [1], right behind each statement that it supports. Cite only numbers you were given. When the passages do not \
+answer the question, say so. Answer in the language of the question."""
+
+LAST_STEP = "Do not call a tool again: answer now from what you have."
+
+
+def instructions_of(version: AgentVersion, *, knows: bool) -> str:
+    return "\n\n".join(text for text in (version.instructions.strip(), KNOWLEDGE if knows else "") if text)
+
+
+def tools_of(*, knows: bool) -> tuple[chat.ToolDefinition, ...]:
+    return (search_knowledge.DEFINITION,) if knows else ()
+
+
+def opening(*, version: AgentVersion, model: Model, history: Sequence[Message], knows: bool) -> chat.ChatRequest:
+    """The first request of a run; ``history`` ends with the question. Old messages are left out until it fits."""
+    turns = [turn for message in history if (turn := _turn(message)) is not None]
+    while True:
+        request = chat.ChatRequest(
+            model=model,
+            instructions=instructions_of(version, knows=knows),
+            messages=tuple(turns),
+            tools=tools_of(knows=knows),
+            temperature=version.setting("temperature", None) if model.temperature else None,
+        )
+        if len(turns) <= 1 or chat.count_request(request) <= room(model, knows=knows):
+            return request
+        turns = turns[2:] if len(turns) > 2 else turns[1:]
+        while len(turns) > 1 and turns[0].role != "user":
+            turns = turns[1:]
+
+
+def room(model: Model, *, knows: bool) -> int:
+    """Tokens for the conversation, with the answer and one search left free."""
+    searched = min(search_knowledge.LONGEST_OUTPUT_TOKENS, model.context_window // 4) if knows else 0
+    answered = min(settings.RUN_MAX_OUTPUT_TOKENS, model.max_output_tokens, model.context_window // 2)
+    return model.context_window - answered - searched
+
+
+def history_of(last: Message) -> list[Message]:
+    """The branch that ends with ``last``, oldest first, bounded: one query for the neighbourhood, walked here."""
+    recent = Message.objects.filter(conversation_id=last.conversation_id, id__lte=last.pk).order_by("-id")
+    known: dict[UUID, Message] = {message.pk: message for message in recent[: LONGEST_HISTORY * 2]}
+    branch: list[Message] = []
+    message: Message | None = last
+    while message is not None and len(branch) < LONGEST_HISTORY:
+        branch.append(message)
+        message = known.get(message.parent_id) if message.parent_id else None
+    return branch[::-1]
+
+
+def _turn(message: Message) -> chat.Message | None:
+    text = message.text
+    if not text:
+        return None
+    if message.role == Message.Role.USER:
+        return chat.Message(role="user", text=text)
+    return chat.Message(role="assistant", text=MARKER.sub("", text) if message.citations else text)

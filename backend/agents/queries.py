@@ -1,0 +1,92 @@
+"""Reads of agents, conversations and runs, with all that their representations need."""
+
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.db.models import Model, OuterRef, Q, QuerySet, Subquery
+
+from backend.accounts.actors import Actor
+from backend.agents.models import Agent, Conversation, Message, Run, Step
+from backend.agents.models.agents import AgentQuerySet
+from backend.agents.models.conversations import ConversationQuerySet, MessageQuerySet
+from backend.agents.models.runs import RunQuerySet
+from backend.errors import NotFound
+
+T = TypeVar("T", bound=Model)
+
+
+def agents(actor: Actor) -> AgentQuerySet:
+    return Agent.objects.visible_to(actor).select_related("version").prefetch_related("version__knowledge")
+
+
+def agent(actor: Actor, agent_id: UUID) -> Agent:
+    """:raises NotFound: unknown, deleted, or not for this actor."""
+    return _one(agents(actor), agent_id)
+
+
+def conversations(actor: Actor) -> ConversationQuerySet:
+    unfinished = Run.objects.active().filter(conversation=OuterRef("pk")).values("pk")[:1]
+    found = Conversation.objects.visible_to(actor).select_related("agent")
+    return found.annotate(active_run_id=Subquery(unfinished))
+
+
+def conversation(actor: Actor, conversation_id: UUID) -> Conversation:
+    """:raises NotFound: unknown, deleted, or somebody else's."""
+    return _one(conversations(actor), conversation_id)
+
+
+def matching(found: ConversationQuerySet, words: str) -> ConversationQuerySet:
+    """Conversations whose title or messages contain the words as they stand."""
+    said = Message.objects.filter(conversation=OuterRef("pk"), parts__icontains=words).values("pk")[:1]
+    return found.alias(said=Subquery(said)).filter(Q(title__icontains=words) | Q(said__isnull=False))
+
+
+def messages(actor: Actor) -> MessageQuerySet:
+    return Message.objects.visible_to(actor).select_related("run").prefetch_related("feedback")
+
+
+def branch(conversation: Conversation) -> list[UUID]:
+    """The ids from the head of the conversation back to its first message, walked in the database."""
+    if conversation.head_id is None:
+        return []
+    rows: list[Any] = list(
+        Message.objects.raw(
+            "WITH RECURSIVE line AS ("
+            " SELECT id, parent_id FROM agents_message WHERE id = %s"
+            " UNION ALL SELECT m.id, m.parent_id FROM agents_message m JOIN line ON m.id = line.parent_id"
+            ") SELECT id FROM line",
+            [conversation.head_id],
+        )
+    )
+    return [row.pk for row in rows]
+
+
+def runs(actor: Actor) -> RunQuerySet:
+    return Run.objects.visible_to(actor).select_related("agent_version")
+
+
+def run(actor: Actor, run_id: UUID) -> Run:
+    """:raises NotFound: unknown, or somebody else's."""
+    return _one(runs(actor), run_id)
+
+
+def run_for_events(run_id: UUID) -> Run:
+    """The run with both of its messages.
+
+    :raises Run.DoesNotExist: its conversation was purged.
+    """
+    return Run.objects.select_related("agent_version", "input_message", "output_message").get(pk=run_id)
+
+
+def steps(run: Run) -> list[Step]:
+    found = list(Step.objects.filter(run=run))
+    for step in found:
+        step.run = run
+    return found
+
+
+def _one(found: "QuerySet[T]", pk: UUID) -> T:
+    row = found.filter(pk=pk).first()
+    if row is None:
+        raise NotFound
+    return row

@@ -1,0 +1,347 @@
+"""Carries a run from its claim to its end: asks the provider, runs the tools it asks for, asks again.
+
+This is the thread's half: it keeps the books. The other half, ``pump``, streams on the worker's event loop.
+"""
+
+import json
+import logging
+import random
+import time
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+from django.utils import timezone
+
+from backend.agents import budget, finishing, lease, loop, prompt, steps
+from backend.agents.answer import Answer
+from backend.agents.bookkeeping import give_back, persist
+from backend.agents.citations import CitationTracker
+from backend.agents.finishing import Ended, Ending
+from backend.agents.lease import LeaseLost
+from backend.agents.loop import Job
+from backend.agents.models import Knowledge, Run
+from backend.agents.pump import Pump, Reply
+from backend.agents.representations import message_data, run_data, step_data
+from backend.agents.stream.writer import StreamWriter
+from backend.agents.tools import search_knowledge
+from backend.http.money import MICRO
+from backend.llm import chat
+from backend.llm.catalog import catalog
+from backend.llm.errors import ProviderError, UnknownModel
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS = 1.0  # How often the books are brought up to date while text streams.
+LONGEST_RETRY_AFTER = 30.0
+TOOL_FAILURES = 3
+
+
+class Stopped(Exception):
+    """The run was interrupted; the job says why."""
+
+
+class Failed(Exception):
+    """The run cannot go on."""
+
+    def __init__(self, code: str, detail: str, *, provider: str | None = None, retryable: bool = True) -> None:
+        super().__init__(detail)
+        self.ending = Ending.failed(code, detail, provider=provider, retryable=retryable)
+
+
+def execute(*, run_id: UUID) -> UUID | None:
+    """Claim the run and carry it to its end; a second delivery finds nothing to claim.
+
+    Returns the next run of the conversation, if one waited for this one and may start now.
+    """
+    run = persist(lambda: lease.claim(run_id))
+    if run is None:
+        return None
+    job = Job(run.pk)
+    loop.enlist(job)
+    try:
+        return Runner(run, job).carry()
+    except LeaseLost:
+        logger.warning("run_lease_lost run=%s epoch=%s", run.public_id, run.epoch)
+        return None
+    finally:
+        loop.dismiss(job)
+        give_back()
+
+
+class Runner:
+    """One claimed run."""
+
+    def __init__(self, run: Run, job: Job) -> None:
+        self.run, self.job, self.version = run, job, run.agent_version
+        self.answer, self.tracker = Answer(), CitationTracker()
+        self.message = run.output_message.public_id
+        self.deadline = time.monotonic() + float(self.version.limit("timeout_seconds", settings.RUN_TIMEOUT_SECONDS))
+        self.spent = Decimal(0)  # Micro-units, exact.
+        self.steps = 0
+        self._stored = self.answer.changes
+        self._renewed = time.monotonic()
+        self.writer = loop.submit(self._open_writer()).result(10)
+        self.pump = Pump(job, self.message, self.answer, self.tracker, self.writer)
+
+    def carry(self) -> UUID | None:
+        """To the end. The end is committed first and told afterwards.
+
+        :raises LeaseLost: somebody else ended or claimed it.
+        """
+        try:
+            self.run.output_message.run = self.run
+            self._tell("run.started", {"run": run_data(self.run)})
+            self._tell("message.started", {"message": message_data(self.run.output_message)})
+            ended = self._end(self._work())
+            for name, data in ended.events:
+                self._tell(name, data)
+        finally:
+            loop.submit(self.writer.close()).result(10)
+        logger.info("run_ended run=%s status=%s cost=%s", self.run.public_id, ended.run.status, ended.run.cost)
+        return ended.promoted
+
+    def _work(self) -> Ending:
+        try:
+            self._converse()
+        except Stopped:
+            return self._ending_of_stop()
+        except Failed as failure:
+            return failure.ending
+        except LeaseLost:
+            raise
+        except Exception:
+            logger.exception("run_broke run=%s", self.run.public_id)
+            return Ending.failed("worker_lost", "Something broke on our side. What was answered so far is kept.")
+        return Ending.completed()
+
+    def _ending_of_stop(self) -> Ending:
+        match self.job.stop_reason:
+            case "cancelled":
+                return Ending.cancelled()
+            case "timed_out":
+                return Ending.failed("timed_out", "The answer took longer than this agent may take.")
+            case "shutdown":
+                return Ending.failed("worker_lost", "The server was restarted before the answer was complete.")
+            case _:
+                raise LeaseLost
+
+    def _end(self, ending: Ending) -> Ended:
+        run = self.run
+        return persist(
+            lambda: finishing.finish(
+                run_id=run.pk, conversation_id=run.conversation_id, epoch=run.epoch, ending=ending, answer=self.answer
+            )
+        )
+
+    def _converse(self) -> None:
+        """The loop that the product exists for."""
+        try:
+            model = catalog().get(self.version.model)
+        except UnknownModel as error:
+            raise Failed("provider_unavailable", error.detail, retryable=False) from error
+        if not model.available:
+            reason = model.unavailable_reason or "This provider is not available."
+            raise Failed("provider_auth", reason, provider=model.provider, retryable=False)
+        history, knowledge = persist(self._read)
+        request = prompt.opening(version=self.version, model=model, history=history, knows=bool(knowledge))
+        adapter = chat.chat_model(model)
+        most_steps = int(self.version.limit("max_steps", settings.RUN_MAX_STEPS)) if knowledge else 1
+        failures = 0
+        for number in range(1, most_steps + 1):
+            if number == most_steps and number > 1:
+                instructions = f"{request.instructions}\n\n{prompt.LAST_STEP}"
+                request = msgspec.structs.replace(request, instructions=instructions)
+            reply = self._ask(adapter, request)
+            if not reply.calls:
+                return
+            if number == most_steps:
+                if reply.text:
+                    return
+                raise Failed("budget_exhausted", "The agent used all its steps without coming to an answer.")
+            turns = [chat.Message(role="assistant", text=reply.text, tool_calls=tuple(reply.calls))]
+            for call in reply.calls:
+                output, failed = self._use_tool(call, knowledge)
+                failures += failed
+                if failures >= TOOL_FAILURES:
+                    raise Failed("tool_failed", "A tool that the agent needs failed again and again.")
+                turns.append(chat.Message(role="tool", text=output, tool_call_id=call.id))
+            request = msgspec.structs.replace(request, messages=(*request.messages, *turns))
+
+    def _read(self) -> tuple[list[Any], list[Knowledge]]:
+        return prompt.history_of(self.run.input_message), list(self.version.knowledge.all())
+
+    def _ask(self, adapter: chat.ChatModel, request: chat.ChatRequest) -> Reply:
+        """One answer of the provider, asked for again only while the client has seen nothing of it."""
+        provider = request.model.provider
+        for tries in range(settings.RUN_PROVIDER_RETRIES + 1):
+            reply = self._step(adapter, request)
+            if reply.interrupted or self.job.stop_reason:
+                raise Stopped
+            if reply.fault is not None:
+                raise reply.fault
+            error = reply.error
+            if error is None:
+                return reply
+            pause = error.retry_after if error.retry_after is not None else 0.5 * 2**tries * random.uniform(0.8, 1.2)  # noqa: S311  # Not a secret.
+            if (
+                not error.retryable
+                or reply.shown
+                or tries == settings.RUN_PROVIDER_RETRIES
+                or pause > min(LONGEST_RETRY_AFTER, self.deadline - time.monotonic())
+            ):
+                raise Failed(error.code, error.detail, provider=provider, retryable=error.retryable)
+            self._pause(pause)
+        raise AssertionError  # The last try returns or raises.
+
+    def _step(self, adapter: chat.ChatModel, request: chat.ChatRequest) -> Reply:
+        """One request to the provider: stored before it is sent, with its usage after it ended."""
+        input_tokens = chat.count_request(request)
+        wanted = budget.max_output_tokens(self.version, request.model)
+        most = budget.affordable_output_tokens(
+            model=request.model, input_tokens=input_tokens, left=self.run.reserved - self.spent, wanted=wanted
+        )
+        if most == 0:
+            raise Failed("budget_exhausted", "What was set aside for this answer does not cover its next step.")
+        request = msgspec.structs.replace(request, max_tokens=most)
+        self.steps += 1
+        step = steps.model_step(self.run, index=self.steps, request=request, input_tokens=input_tokens)
+        persist(lambda: steps.begin(self.run, step))
+        self._tell("step.started", step_data(step))
+        reply = self._await(loop.submit(self.pump.pour(adapter, request)))
+        if self.job.stop_reason == "lease_lost":
+            raise LeaseLost
+        usage = reply.usage or _estimated(reply, request, input_tokens)
+        error: ProviderError | None = reply.error
+        step.reply = {"text_length": len(reply.text), "tool_calls": [call.name for call in reply.calls]}
+        if error is not None:
+            retryable = error.retryable
+            step.error = {
+                "code": error.code,
+                "detail": error.detail,
+                "provider": request.model.provider,
+                "retryable": retryable,
+            }
+        step.finished_at = timezone.now()
+        persist(lambda: steps.end(self.run, step, usage=usage, answer=self._unstored()))
+        self.spent += step.cost * MICRO
+        self._tell("step.finished", step_data(step))
+        return reply
+
+    def _use_tool(self, call: chat.ToolCall, knowledge: list[Knowledge]) -> tuple[str, bool]:
+        """What the model reads, and whether the tool failed (not for what the model asked, but by itself)."""
+        self._check_time()
+        self.steps += 1
+        arguments = _decoded(call.arguments)
+        step = steps.tool_step(self.run, index=self.steps, name=call.name, arguments=arguments)
+        identity = step.public_id  # Ours: providers repeat theirs.
+        self.answer.add_call(id=identity, name=call.name, arguments=arguments)
+        self._tell("tool.call", {"message": self.message, "id": identity, "name": call.name, "arguments": arguments})
+        persist(lambda: steps.begin(self.run, step))
+        failed = False
+        result: dict[str, Any]
+        try:
+            if call.name != search_knowledge.NAME:
+                raise search_knowledge.BadArguments(f"There is no tool {call.name[:100]!r}.")
+            found = persist(
+                lambda: search_knowledge.run(
+                    workspace_id=self.run.workspace_id, knowledge=knowledge, arguments=arguments, tracker=self.tracker
+                ),
+                patience=10,
+            )
+            output, result = found.text, {"output": found.summary}
+        except search_knowledge.BadArguments as error:
+            output, result = json.dumps({"error": str(error)}), {"error": str(error)}
+        except Exception:
+            logger.exception("tool_failed run=%s tool=%s", self.run.public_id, call.name)
+            failed, result = True, {"error": "The tool failed."}
+            output = json.dumps(result)
+        step.reply, step.finished_at = result, timezone.now()
+        self.answer.add_result(id=identity, **result)
+        persist(lambda: steps.end(self.run, step, usage=None, answer=self._unstored()))
+        self._tell("tool.result", {"message": self.message, "id": identity, **result})
+        return output, failed
+
+    def _await(self, future: Any) -> Reply:
+        """Wait for the loop's half, with the books brought up to date every second."""
+        while True:
+            try:
+                reply: Reply = future.result(max(0.01, min(TICK_SECONDS, self.deadline - time.monotonic())))
+            except TimeoutError:
+                if time.monotonic() >= self.deadline:
+                    self.job.stop("timed_out")
+                    return future.result(10)  # type: ignore[no-any-return]  # The same future.
+                self._tick()
+            else:
+                return reply
+
+    def _tick(self) -> None:
+        """Renew the lease, store the text so far, hear a cancel that was missed."""
+        answer = self._unstored()
+        due = time.monotonic() - self._renewed > settings.RUN_LEASE_SECONDS / 4
+        if answer is None and not due:
+            return
+        try:
+            cancelled = persist(lambda: lease.checkpoint(self.run, answer), patience=0)
+        except LeaseLost:
+            self.job.stop("lease_lost")
+        except Exception as error:  # PostgreSQL is away: the next tick tries again, the text is in the stream.
+            logger.warning("checkpoint_failed run=%s error=%s", self.run.public_id, str(error).strip())
+            self._stored = -1
+        else:
+            self._renewed = time.monotonic()
+            if cancelled:
+                self.job.stop("cancelled")
+
+    def _unstored(self) -> dict[str, Any] | None:
+        """The answer, if it changed since it was last asked for."""
+        changes = self.answer.changes
+        if changes == self._stored:
+            return None
+        self._stored = changes
+        return {"parts": self.answer.parts(), "citations": self.answer.citations()}
+
+    def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self.job.stopped.wait(max(0.0, min(TICK_SECONDS, until - time.monotonic()))):
+            if time.monotonic() >= until:
+                return
+            self._tick()
+        raise Stopped
+
+    def _check_time(self) -> None:
+        if time.monotonic() >= self.deadline:
+            self.job.stop("timed_out")
+        if self.job.stop_reason == "lease_lost":
+            raise LeaseLost
+        if self.job.stop_reason is not None:
+            raise Stopped
+
+    def _tell(self, name: str, data: dict[str, Any]) -> None:
+        loop.worker_loop().call_soon_threadsafe(self.writer.put, name, data)
+
+    async def _open_writer(self) -> StreamWriter:
+        return StreamWriter(run_id=self.run.pk, epoch=self.run.epoch, snapshot=self._snapshot)
+
+    def _snapshot(self) -> dict[str, Any]:
+        """Both messages as they are now; called in the loop, so it asks no database."""
+        answer = message_data(self.run.output_message)
+        answer |= {"parts": self.answer.parts(), "citations": self.answer.citations()}
+        return {"messages": [message_data(self.run.input_message), answer]}
+
+
+def _estimated(reply: Reply, request: chat.ChatRequest, input_tokens: int) -> chat.Usage | None:
+    """What the provider will charge for an answer that did not end, as well as we can tell."""
+    if not (reply.began or (reply.interrupted and reply.sent)):
+        return None
+    output = min(reply.output_tokens + chat.count_calls(reply.calls), request.max_tokens or 0)
+    return chat.Usage(input_tokens=input_tokens, cached_input_tokens=0, output_tokens=output, estimated=True)
+
+
+def _decoded(arguments: str) -> Any:
+    try:
+        return json.loads(arguments or "{}")
+    except ValueError:
+        return arguments

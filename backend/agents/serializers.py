@@ -1,0 +1,135 @@
+"""What clients send. How objects are shown is in ``representations``."""
+
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+
+from backend.agents.errors import ContextTooLong
+from backend.agents.models import Agent, Knowledge
+from backend.agents.operations.runs import Question
+from backend.agents.tools import search_knowledge
+from backend.http.ids import PublicIdField
+from backend.http.money import MoneyField
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuses members that it does not know: a misspelt setting must not be ignored in silence."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
+            raise serializers.ValidationError({name: [_("There is no such field here.")] for name in unknown[:20]})
+        return super().to_internal_value(data)
+
+
+class KnowledgeSerializer(StrictSerializer):
+    collection = PublicIdField("col", required=False, allow_null=True)
+    document = PublicIdField("doc", required=False, allow_null=True)
+    limit = serializers.IntegerField(min_value=1, max_value=50, default=8)
+    mode = serializers.ChoiceField(Knowledge.Mode.choices, required=False, allow_null=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if (attrs.get("collection") is None) == (attrs.get("document") is None):
+            raise serializers.ValidationError(_("Name a collection or a document, and only one of them."))
+        return {
+            "collection": attrs.get("collection"),
+            "document": attrs.get("document"),
+            "limit": attrs["limit"],
+            "mode": attrs.get("mode") or "",
+        }
+
+
+class SettingsSerializer(StrictSerializer):
+    temperature = serializers.FloatField(min_value=0, max_value=2, required=False)
+    max_tokens = serializers.IntegerField(min_value=1, max_value=1_000_000, required=False)
+
+
+class LimitsSerializer(StrictSerializer):
+    max_steps = serializers.IntegerField(min_value=1, max_value=20, required=False, allow_null=True)
+    max_cost = MoneyField(min_value=1, required=False, allow_null=True)
+    timeout_seconds = serializers.IntegerField(min_value=1, max_value=3600, required=False, allow_null=True)
+
+
+class AgentSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=150)
+    instructions = serializers.CharField(
+        max_length=32_000, required=False, allow_blank=True, trim_whitespace=False, default=""
+    )
+    model = serializers.CharField(
+        max_length=200, required=False, allow_null=True, allow_blank=True, help_text="Omitted: the default model."
+    )
+    settings = SettingsSerializer(required=False)
+    tools = serializers.ListField(child=serializers.ChoiceField([search_knowledge.NAME]), required=False, max_length=20)
+    knowledge = KnowledgeSerializer(many=True, required=False, max_length=100)  # type: ignore[call-arg]  # Of the list.
+    limits = LimitsSerializer(required=False)
+    starters = serializers.ListField(child=serializers.CharField(max_length=200), required=False, max_length=10)
+    output_schema = serializers.DictField(required=False, allow_null=True)
+    variables = serializers.DictField(required=False)
+    visibility = serializers.ChoiceField(Agent.Visibility.choices, required=False)
+
+    @property
+    def knowledge_items(self) -> Any:
+        """None if the client did not say."""
+        return self.validated_data.get("knowledge")
+
+    @property
+    def agent_fields(self) -> dict[str, Any]:
+        return {name: value for name, value in self.validated_data.items() if name != "knowledge"}
+
+
+class KnowledgeListSerializer(serializers.Serializer[Any]):
+    knowledge = KnowledgeSerializer(many=True, max_length=100)  # type: ignore[call-arg]  # Of the list.
+
+
+class QuerySerializer(serializers.Serializer[Any]):
+    query = serializers.CharField(max_length=search_knowledge.LONGEST_QUERY)
+
+
+class RunSerializer(serializers.Serializer[Any]):
+    """One of: ``input``; ``regenerate_of`` an answer; ``edit_of`` a question, with the new ``input``."""
+
+    input = serializers.CharField(required=False, trim_whitespace=False)
+    regenerate_of = PublicIdField("msg", required=False)
+    edit_of = PublicIdField("msg", required=False)
+    max_cost = MoneyField(min_value=1, required=False, allow_null=True)
+    when_busy = serializers.ChoiceField(["reject", "queue", "interrupt"], default="reject")
+
+    def validate_input(self, text: str) -> str:
+        if not text.strip():
+            raise serializers.ValidationError(_("Ask something."), code="blank")
+        if len(text) > settings.RUN_INPUT_CHARACTERS:
+            raise ContextTooLong
+        return text
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        again, edited, said = (name in attrs for name in ("regenerate_of", "edit_of", "input"))
+        if again and (said or edited):
+            raise serializers.ValidationError({"regenerate_of": [_("An answer is given again without new words.")]})
+        if not again and not said:
+            raise serializers.ValidationError({"input": [_("This field is required.")]}, code="required")
+        attrs["question"] = Question(
+            text=attrs.get("input"), regenerate_of=attrs.get("regenerate_of"), edit_of=attrs.get("edit_of")
+        )
+        return attrs
+
+
+class ConversationSerializer(serializers.Serializer[Any]):
+    agent = PublicIdField("agt")
+    title = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
+    input = serializers.CharField(
+        required=False, trim_whitespace=False, help_text="A first question; the answer then has its `run`."
+    )
+    max_cost = MoneyField(min_value=1, required=False, allow_null=True)
+
+    validate_input = RunSerializer.validate_input
+
+
+class ConversationChangeSerializer(serializers.Serializer[Any]):
+    title = serializers.CharField(max_length=200, required=False, allow_blank=True)
+    archived = serializers.BooleanField(required=False)
+
+
+class FeedbackSerializer(serializers.Serializer[Any]):
+    rating = serializers.ChoiceField([1, -1])
+    comment = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")

@@ -1,0 +1,117 @@
+"""A reader of a run: replays from where it stopped, follows, and ends truthfully even when Redis lost the stream."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from redis.exceptions import RedisError
+
+from backend.agents.stream.events import Event, Position, event_of, json_of, key_of, text_of
+from backend.agents.stream.hub import hub
+from backend.http.redis import async_client
+
+logger = logging.getLogger(__name__)
+
+SILENCE_SECONDS = 5.0  # After so long without an event the row is asked whether the run still lives.
+PUBLISHING_SECONDS = 0.3  # The terminal event follows its commit within this time.
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """The run as PostgreSQL has it now. ``ending`` is the terminal event's name, none while it goes on."""
+
+    ending: str | None
+    run: Mapping[str, Any]
+    messages: list[Mapping[str, Any]]
+
+
+Look = Callable[[], Awaitable[Glance | None]]  # None: PostgreSQL does not answer.
+
+
+async def follow(*, run_id: UUID, after: Position, look: Look) -> AsyncIterator[Event]:
+    """The run's events behind ``after``, until the terminal one. Holds no database connection between looks."""
+    key, position = key_of(run_id), after
+    seen = await look()
+    if seen is not None and seen.ending:
+        async for event in _ending(key, position, seen):
+            yield event
+        return
+    async with hub().follow(key, position) as subscription:
+        if seen is not None and seen.run["status"] != "queued" and await _is_gone(key):
+            yield _snapshot(position, seen)
+        silence = SILENCE_SECONDS
+        while True:
+            events = await subscription.next(silence)
+            for event in events:
+                if event.position > position:
+                    position = event.position
+                    yield event
+                    if event.is_terminal:
+                        return
+            if events and not subscription.troubled:
+                silence = SILENCE_SECONDS
+                continue
+            if subscription.troubled:
+                subscription.troubled = False
+                await asyncio.sleep(PUBLISHING_SECONDS)
+            else:
+                silence = min(silence * 1.5, 15.0)
+            seen = await look()
+            if seen is not None and seen.ending:
+                break
+    async for event in _ending(key, position, seen):
+        yield event
+
+
+async def _ending(key: str, position: Position, seen: Glance) -> AsyncIterator[Event]:
+    """The rest of a run that has ended: from its stream while that is whole, else a snapshot and the end."""
+    for patience in (PUBLISHING_SECONDS, 0.0):
+        events = await _range(key, position)
+        if events and events[-1].is_terminal:
+            for event in events:
+                yield event
+            return
+        if events is not None and not events and (last := await _last(key)) and last.is_terminal:
+            if last.position == position:  # The reader has it all and came back: say again that it is over.
+                yield last
+                return
+            break  # It asks for what never was: give it the whole.
+        if patience:
+            await asyncio.sleep(patience)
+    yield _snapshot(position, seen)
+    yield Event(_next(position), str(seen.ending), json_of({"run": seen.run}))
+
+
+def _snapshot(position: Position, seen: Glance) -> Event:
+    return Event(position, "snapshot", json_of({"messages": seen.messages}))
+
+
+def _next(position: Position) -> Position:
+    return (position[0], position[1] + 1)
+
+
+async def _range(key: str, after: Position) -> list[Event] | None:
+    try:
+        entries: Any = await async_client().xrange(key, min=f"({text_of(after)}")
+    except (RedisError, OSError) as error:
+        logger.warning("run_stream_unreadable run=%s error=%s", key, error)
+        return None
+    return [event_of(entry) for entry in entries]
+
+
+async def _last(key: str) -> Event | None:
+    try:
+        entries: Any = await async_client().xrevrange(key, count=1)
+    except (RedisError, OSError):
+        return None
+    return event_of(entries[0]) if entries else None
+
+
+async def _is_gone(key: str) -> bool:
+    try:
+        return not await async_client().exists(key)
+    except (RedisError, OSError):
+        return True

@@ -1,0 +1,1 @@
+"""What a model may ask us to do, one module per tool."""

@@ -1,0 +1,164 @@
+"""Conversations and their messages."""
+
+from http import HTTPStatus
+from typing import Any
+
+from django.db import transaction
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import mixins
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from backend.accounts.authentication import actor_of
+from backend.accounts.idempotency import IdempotentCreate
+from backend.agents import queries
+from backend.agents.models import Agent, Conversation, Message
+from backend.agents.models.conversations import ConversationQuerySet, MessageQuerySet
+from backend.agents.operations import conversations as operations
+from backend.agents.operations import runs
+from backend.agents.operations.runs import Question
+from backend.agents.representations import (
+    ConversationRepresentation,
+    FeedbackRepresentation,
+    MessageRepresentation,
+    RunRepresentation,
+)
+from backend.agents.serializers import ConversationChangeSerializer, ConversationSerializer, FeedbackSerializer
+from backend.errors import FieldError, NotFound
+from backend.http.ids import decode
+from backend.http.pagination import CursorPagination
+from backend.http.views import PublicIdLookup
+
+TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
+
+class LatestFirst(CursorPagination):
+    ordering = ("-updated_at", "-id")  # type: ignore[assignment]  # DRF takes a tuple too.
+
+
+class ConversationViewSet(
+    IdempotentCreate, PublicIdLookup, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Conversation]
+):
+    id_prefix = Conversation.id_prefix
+    serializer_class = ConversationRepresentation
+    pagination_class = LatestFirst
+    queryset = Conversation.objects.none()
+
+    def get_queryset(self) -> ConversationQuerySet:
+        actor = actor_of(self.request)
+        actor.require("agents:read")
+        return queries.conversations(actor)
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("q", OpenApiTypes.STR, description="Words in the title or in a message."),
+            OpenApiParameter("agent", OpenApiTypes.STR),
+            OpenApiParameter("archived", OpenApiTypes.BOOL, description="Omitted: those that are not."),
+        ]
+    )
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """The caller's own conversations, the latest first."""
+        return super().list(request, *args, **kwargs)
+
+    def filter_queryset(self, queryset: Any) -> Any:
+        if self.action != "list":
+            return queryset
+        asked = self.request.query_params
+        archived = asked.get("archived", "false").lower()
+        if archived not in TRUTH:
+            raise FieldError("/archived", "This is true or false.")
+        queryset = queryset.filter(archived_at__isnull=not TRUTH[archived])
+        if "agent" in asked:
+            try:
+                queryset = queryset.filter(agent_id=decode(Agent.id_prefix, asked["agent"]))
+            except NotFound:
+                return queryset.none()
+        if words := asked.get("q", "").replace("\x00", "").strip():
+            queryset = queries.matching(queryset, words[:200])
+        return queryset
+
+    @extend_schema(request=ConversationSerializer, responses={201: ConversationRepresentation})
+    def create(self, request: Request) -> Response:
+        """Begin a conversation, if wanted with the first question: then ``run`` is the run that answers."""
+        given = ConversationSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        actor, values, run = actor_of(request), given.validated_data, None
+        with transaction.atomic():
+            conversation = operations.create_conversation(actor=actor, agent_id=values["agent"], title=values["title"])
+            if "input" in values:
+                run = runs.start_run(
+                    actor=actor,
+                    conversation_id=conversation.pk,
+                    question=Question(text=values["input"]),
+                    max_cost=values.get("max_cost"),
+                )
+        shown = dict(ConversationRepresentation(queries.conversation(actor, conversation.pk)).data)
+        if run is not None:
+            shown["run"] = RunRepresentation(run).data
+        location = {"Location": f"/api/v1/conversations/{conversation.public_id}"}
+        return Response(shown, status=HTTPStatus.CREATED, headers=location)
+
+    @extend_schema(request=ConversationChangeSerializer, responses=ConversationRepresentation)
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Rename or archive."""
+        conversation: Conversation = self.get_object()
+        given = ConversationChangeSerializer(data=request.data, partial=True)
+        given.is_valid(raise_exception=True)
+        changed = operations.change_conversation(
+            actor=actor_of(request), conversation=conversation, fields=given.validated_data
+        )
+        return Response(ConversationRepresentation(changed).data)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Delete it with everything that was said; a run that goes on is cancelled."""
+        operations.delete_conversation(actor=actor_of(request), conversation=self.get_object())
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+
+class OldestFirst(CursorPagination):
+    ordering = "id"
+
+
+class MessageViewSet(PublicIdLookup, mixins.ListModelMixin, GenericViewSet[Message]):
+    """The messages of a conversation, and feedback on one."""
+
+    id_prefix = Message.id_prefix
+    serializer_class = MessageRepresentation
+    pagination_class = OldestFirst
+    queryset = Message.objects.none()
+
+    def get_queryset(self) -> MessageQuerySet:
+        actor = actor_of(self.request)
+        actor.require("agents:read")
+        messages = queries.messages(actor)
+        if "conversation" not in self.kwargs:
+            return messages
+        conversation = queries.conversation(actor, decode(Conversation.id_prefix, self.kwargs["conversation"]))
+        wanted = self.request.query_params.get("branch", "head")
+        if wanted not in ("head", "all"):
+            raise FieldError("/branch", "This is head or all.")
+        messages = messages.filter(conversation=conversation)
+        return messages if wanted == "all" else messages.filter(pk__in=queries.branch(conversation))
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter(
+                "branch", OpenApiTypes.STR, enum=["head", "all"], description="head: without answers given anew."
+            )
+        ]
+    )
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """What was said, oldest first."""
+        return super().list(request, *args, **kwargs)
+
+    @extend_schema(request=FeedbackSerializer, responses=FeedbackRepresentation)
+    def feedback(self, request: Request, pk: str) -> Response:
+        """Say what you think of an answer."""
+        given = FeedbackSerializer(data=request.data)
+        message: Message = self.get_object()
+        given.is_valid(raise_exception=True)
+        feedback = operations.give_feedback(actor=actor_of(request), message=message, **given.validated_data)
+        return Response(FeedbackRepresentation(feedback).data)
