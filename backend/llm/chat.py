@@ -31,9 +31,11 @@ __all__ = [
     "count_calls",
     "count_request",
     "count_tokens",
+    "output_limit",
 ]
 
 MESSAGE_OVERHEAD = 6  # Tokens of a role and its separators, as the providers count them.
+SMALLEST_ANSWER = 256  # The estimate of the input is high: so much is asked for even where nothing seems left.
 FinishReason = Literal["stop", "length", "tool_calls"]
 
 ADAPTERS = {
@@ -61,12 +63,17 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """One turn. ``tool_calls`` belong to the assistant; a ``tool`` message answers the call ``tool_call_id``."""
+    """One turn. ``tool_calls`` belong to the assistant; a ``tool`` message answers the call ``tool_call_id``.
+
+    ``state`` is what ``Finished`` gave for that turn: a provider's own record of its reasoning, which some models want
+    back together with the results of their tool calls. Another provider ignores it.
+    """
 
     role: Literal["user", "assistant", "tool"]
     text: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    state: str | None = None
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +109,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
 
     reason: FinishReason
     usage: Usage
+    state: str | None = None
 
 
 ChatEvent: TypeAlias = TextDelta | ReasoningDelta | ToolCall | Finished
@@ -137,3 +145,10 @@ def count_request(request: ChatRequest) -> int:
 
 def count_calls(calls: Iterable[ToolCall]) -> int:
     return sum(MESSAGE_OVERHEAD + count_tokens(call.name) + count_tokens(call.arguments) for call in calls)
+
+
+def output_limit(request: ChatRequest) -> int:
+    """The most tokens the answer may have: what was asked, within the model's limit and what its window leaves."""
+    model = request.model
+    left = max(model.context_window - count_request(request), SMALLEST_ANSWER)
+    return max(1, min(request.max_tokens or model.max_output_tokens, model.max_output_tokens, left))

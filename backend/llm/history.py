@@ -1,0 +1,48 @@
+"""What every provider demands of a conversation: each call followed by its result, its own records given back."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from backend.llm.catalog import Model
+from backend.llm.chat import Message
+
+NO_RESULT = '{"error":"The tool did not finish."}'
+
+
+def paired(messages: Iterable[Message]) -> list[Message]:
+    """The messages with each tool result right behind the turn that asked for it.
+
+    A call that was cut short gets a result that says so; a result that nobody asked for is left out, and so is an
+    assistant's turn that says and asks nothing.
+    """
+    turns = list(messages)
+    results = {turn.tool_call_id: turn for turn in turns if turn.role == "tool"}
+    ordered: list[Message] = []
+    for turn in turns:
+        if turn.role == "tool" or (turn.role == "assistant" and not turn.text and not turn.tool_calls):
+            continue
+        ordered.append(turn)
+        for call in turn.tool_calls:
+            missing = Message(role="tool", text=NO_RESULT, tool_call_id=call.id)
+            ordered.append(results.get(call.id, missing))
+    return ordered
+
+
+def make_state(items: list[dict[str, Any]], model: Model) -> str | None:
+    """A model's own record of its reasoning, to be given back with the turn; None when there is none."""
+    if not items:
+        return None
+    return msgspec.json.encode({"model": f"{model.provider}/{model.name}", "items": items}).decode()
+
+
+def state_of(turn: Message, model: Model) -> list[dict[str, Any]]:
+    """The record that this model made; nothing when another made it."""
+    if turn.state is None:
+        return []
+    try:
+        state = msgspec.json.decode(turn.state)
+        return list(state["items"]) if state["model"] == f"{model.provider}/{model.name}" else []
+    except (msgspec.MsgspecError, TypeError, KeyError):
+        return []

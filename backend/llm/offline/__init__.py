@@ -1,0 +1,5 @@
+"""The offline model: no network and no key; it quotes and cites the best passages and says so."""
+
+from backend.llm.offline.model import Chat
+
+__all__ = ["Chat"]

@@ -1,0 +1,100 @@
+"""Asks the tool search_knowledge once for every question and quotes what it gave."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+
+import msgspec
+
+from backend.llm.catalog import Provider
+from backend.llm.chat import (
+    ChatEvent,
+    ChatRequest,
+    Finished,
+    Message,
+    TextDelta,
+    ToolCall,
+    Usage,
+    count_calls,
+    count_request,
+    count_tokens,
+    output_limit,
+)
+from backend.llm.offline.questions import read_question
+from backend.llm.offline.quoting import Passage, quotes_for
+from backend.llm.offline.replies import compose, search_failed, without_documents, without_question
+from backend.llm.offline.words import language_of
+
+SEARCH = "search_knowledge"
+LONGEST_ANSWER = 3.0  # Seconds that the slowed-down writing of an answer takes at most.
+
+
+class _Found(msgspec.Struct):
+    passages: list[Passage]
+
+
+class Chat:
+    def __init__(self, provider: Provider) -> None:
+        self.pause = 1 / provider.tokens_per_second
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        answer = reply_to(request)
+        given = count_request(request)
+        if isinstance(answer, ToolCall):
+            yield answer
+            usage = Usage(input_tokens=given, cached_input_tokens=0, output_tokens=count_calls([answer]))
+            yield Finished(reason="tool_calls", usage=usage)
+            return
+        pieces = re.findall(r"\s*\S+", answer)
+        pause = min(self.pause, LONGEST_ANSWER / max(len(pieces), 1))
+        limit = output_limit(request)
+        written = ""
+        for piece in pieces:
+            if count_tokens(written + piece) > limit:
+                break
+            await asyncio.sleep(pause)
+            written += piece
+            yield TextDelta(piece)
+        usage = Usage(input_tokens=given, cached_input_tokens=0, output_tokens=max(1, count_tokens(written)))
+        yield Finished(reason="stop" if len(written) == len("".join(pieces)) else "length", usage=usage)
+
+
+def reply_to(request: ChatRequest) -> str | ToolCall:
+    asked = [turn.text for turn in request.messages if turn.role == "user"]
+    question = read_question(asked, otherwise=language_of(request.instructions) or "en")
+    results = results_since_question(request.messages)
+    if not results:
+        if not any(tool.name == SEARCH for tool in request.tools):
+            return without_documents(question)
+        if question.greeting or not question.text:
+            return without_question(question)
+        arguments = msgspec.json.encode({"query": question.query}).decode()
+        return ToolCall(id=f"call_{len(request.messages)}", name=SEARCH, arguments=arguments)
+    passages, failed = passages_of(results)
+    if failed and not passages:
+        return search_failed(question)
+    return compose(question, quotes_for(question, passages))
+
+
+def results_since_question(messages: tuple[Message, ...]) -> list[str]:
+    results: list[str] = []
+    for turn in reversed(messages):
+        if turn.role == "user":
+            break
+        if turn.role == "tool":
+            results.insert(0, turn.text)
+    return results
+
+
+def passages_of(results: list[str]) -> tuple[list[Passage], bool]:
+    """Every passage that the results hold, and whether one of them was something else."""
+    passages: dict[int, Passage] = {}
+    failed = False
+    for result in results:
+        try:
+            found = msgspec.json.decode(result, type=_Found)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            failed = True
+            continue
+        passages.update((passage.n, passage) for passage in found.passages)
+    return list(passages.values()), failed

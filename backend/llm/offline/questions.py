@@ -1,0 +1,107 @@
+"""What a question asks for: its terms with their weights, and the question before it when it is only a follow-up."""
+
+import re
+
+import msgspec
+
+from backend.llm.offline.words import (
+    GREETINGS,
+    WEAK,
+    WORD,
+    Language,
+    carries_meaning,
+    fold,
+    language_of,
+    listed,
+    stem,
+    words,
+)
+
+LONGEST_QUESTION = 2000  # Characters that are looked at.
+MOST_TERMS = 40
+FOLLOW_UP = re.compile(
+    r"^\W*(and|but|also|so|then|or|what about|how about|what if|e|mas|ou|entao|tambem|e se|e quanto|e sobre)\b"
+)
+PRONOUNS = listed(
+    """it its they them their he she him his her those these there one ones ele ela eles elas dele dela deles delas
+    nele nela isso isto aquilo disso nisso"""
+)
+FIGURES = re.compile(
+    r"\b(how (many|much|long|far|old|often|big|large|heavy|high|fast)|when|what (year|date|time|percentage)|which year"
+    r"|quant[oa]s?|quando|que (ano|dia|data|horas)|qual (o |a )?(valor|preco|prazo|ano|data|numero|percentual|taxa))\b"
+)
+NAMES = re.compile(r"\b(who|whose|whom|quem)\b")
+
+
+class Term(msgspec.Struct, frozen=True):
+    """A word asked for. Names and figures weigh more, words that only shape the answer less."""
+
+    word: str
+    stem: str
+    weight: float
+    exact: bool  # A name or a figure: the same in every language.
+
+
+class Question(msgspec.Struct, frozen=True):
+    text: str
+    language: Language
+    query: str  # What to search for.
+    terms: tuple[Term, ...]
+    wants_figure: bool
+    wants_name: bool
+    greeting: bool
+
+
+def read_question(texts: list[str], *, otherwise: Language = "en") -> Question:
+    """The last of the user's texts, with what it leaves unsaid taken from those before it."""
+    texts = [shorten(text) for text in texts] or [""]
+    text = texts[-1]
+    said = [text]
+    while len(said) < min(len(texts), 3) and is_follow_up(said[0]):
+        said.insert(0, texts[-len(said) - 1])
+    language = language_of(*reversed(texts)) or otherwise
+    folded = fold(text)
+    found = set(words(text))
+    terms: dict[str, Term] = {}
+    for part, share in zip(reversed(said), (1.0, 0.6, 0.3), strict=False):
+        for term in terms_of(part, language, share):
+            terms.setdefault(term.stem, term)
+    return Question(
+        text=text,
+        language=language,
+        query=" ".join(said),
+        terms=tuple(terms.values())[:MOST_TERMS],
+        wants_figure=bool(FIGURES.search(folded)),
+        wants_name=bool(NAMES.search(folded)),
+        greeting=bool(found & GREETINGS) and not any(carries_meaning(word) for word in found),
+    )
+
+
+def shorten(text: str) -> str:
+    text = " ".join(text[: 2 * LONGEST_QUESTION].split())
+    return text if len(text) <= LONGEST_QUESTION else text[:LONGEST_QUESTION].rsplit(" ", 1)[0]
+
+
+def is_follow_up(text: str) -> bool:
+    """Whether the question makes no sense without the one before it."""
+    found = words(text)
+    meaning = [word for word in found if carries_meaning(word) and word not in WEAK]
+    if FOLLOW_UP.search(fold(text)):
+        return len(meaning) <= 6
+    return len(meaning) < 1 or (len(meaning) <= 3 and not PRONOUNS.isdisjoint(found))
+
+
+def terms_of(text: str, language: Language, share: float) -> list[Term]:
+    terms: list[Term] = []
+    begins = True
+    for match in WORD.finditer(text):
+        written, first = match.group(), begins
+        begins = text[match.end() : match.end() + 1] in (".", "!", "?", ":")
+        for word in words(written):
+            if not carries_meaning(word):
+                continue
+            figure = word[0].isdigit()
+            name = written[0].isupper() and not first and not (text.isupper() or text.istitle())
+            weight = 1.5 if figure else 1.8 if name else 0.5 if word in WEAK else 1.0
+            terms.append(Term(word, stem(word, language), weight * share, figure or name))
+    return terms

@@ -1,0 +1,182 @@
+"""Finds the sentences of the passages that answer a question, and refuses when none does."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from backend.llm.offline.questions import Question, Term
+from backend.llm.offline.sentences import Sentence, sentences
+from backend.llm.offline.words import Language, alike, language_of, stem, words
+
+ENOUGH = 0.5  # The share of what was asked for that a quotation and its surroundings must hold.
+MOST_QUOTES = 3
+LONGEST_PASSAGE = 20_000
+MOST_PASSAGES = 20
+LONGEST_QUOTE = 700
+
+
+class Passage(msgspec.Struct, frozen=True):
+    """As the tool search_knowledge gives it."""
+
+    n: int
+    text: str
+    document: str = ""
+    page: int | None = None
+
+
+class Quote(msgspec.Struct, frozen=True):
+    passage: Passage
+    text: str
+
+
+class Candidate(msgspec.Struct):
+    passage: Passage
+    place: int  # Of the sentence in its passage.
+    sentence: Sentence
+    hits: dict[str, float]  # Term: how well it is met here, 0 to 1.
+    near: dict[str, float]  # The same with what surrounds it.
+    score: float = 0
+
+
+def quotes_for(question: Question, passages: Sequence[Passage]) -> list[Quote]:
+    """The best sentences, in the order of the passages; none when nothing fits the question."""
+    passages = passages[:MOST_PASSAGES]
+    if not question.terms:
+        return openings(passages)
+    candidates = [candidate for passage in passages for candidate in candidates_of(question, passage)]
+    rarity = rarities(candidates)
+    asked = sum(term.weight for term in question.terms)
+    rank = {passage.n: place for place, passage in enumerate(passages)}
+    for candidate in candidates:
+        candidate.score = score(question, candidate, rarity, rank[candidate.passage.n])
+    able = [
+        candidate
+        for candidate in candidates
+        if candidate.hits and not candidate.sentence.heading and covered(question, candidate) >= ENOUGH * asked
+    ]
+    able.sort(key=lambda candidate: -candidate.score)
+    best: list[Candidate] = []
+    for candidate in able:
+        if candidate.score < 0.75 * able[0].score or len(best) == MOST_QUOTES:
+            break
+        if all(candidate.sentence.text != other.sentence.text for other in best):
+            best.append(candidate)
+    best.sort(key=lambda candidate: (candidate.passage.n, candidate.place))
+    return joined(best)
+
+
+def openings(passages: Sequence[Passage]) -> list[Quote]:
+    """For a question without a subject, such as what the document is about: how it begins."""
+    found: list[Quote] = []
+    for passage in sorted(passages[:MOST_QUOTES], key=lambda passage: (passage.document, passage.page or 0))[:1]:
+        plain = [sentence.text for sentence in sentences(passage.text[:LONGEST_PASSAGE]) if not sentence.heading]
+        found += [Quote(passage, text[:LONGEST_QUOTE]) for text in plain[:2]]
+    return found
+
+
+def candidates_of(question: Question, passage: Passage) -> list[Candidate]:
+    text = passage.text[:LONGEST_PASSAGE]
+    foreign = language_of(text) not in (None, question.language)
+    found: list[Candidate] = []
+    heading: dict[str, float] = {}
+    since = 0
+    title = {term: 0.5 * met for term, met in hits_in(question, passage.document, foreign=False).items()}
+    for place, sentence in enumerate(sentences(text)):
+        hits = hits_in(question, sentence.text, foreign=foreign)
+        if sentence.heading:
+            heading, since = hits, 0
+        before = found[-1].hits if found and not found[-1].sentence.heading else {}
+        nearness = 0.9 if since <= 1 else 0.6
+        near = merged(hits, (heading, nearness), (before, 0.5), (title, 1.0))
+        if found:
+            found[-1].near = merged(found[-1].near, (hits, 0.4))
+        found.append(Candidate(passage, place, sentence, hits, near))
+        since += 1
+    for candidate in found:  # Under a heading that asks the question, the answer need not repeat its words.
+        candidate.hits = candidate.hits or {term: 0.5 * met for term, met in candidate.near.items() if met >= 0.8}
+    return found
+
+
+def merged(own: dict[str, float], *others: tuple[dict[str, float], float]) -> dict[str, float]:
+    result = dict(own)
+    for hits, share in others:
+        for term, met in hits.items():
+            result[term] = max(result.get(term, 0), met * share)
+    return result
+
+
+def hits_in(question: Question, text: str, *, foreign: bool) -> dict[str, float]:
+    """How well each term is met by the words of the text. Across languages only names, figures and kin words meet."""
+    there = set(words(text))
+    language: Language = question.language
+    stems = {word: stem(word, language) for word in there}
+    found: dict[str, float] = {}
+    for term in question.terms:
+        met = 0.0
+        if term.word in there:
+            met = 1.0
+        elif not foreign and any(alike(term.stem, other) for other in stems.values()):
+            met = 0.9
+        elif foreign and not term.exact and any(kin(term.word, other) for other in there):
+            met = 0.7
+        if met:
+            found[term.stem] = met
+    return found
+
+
+def kin(one: str, other: str) -> bool:
+    """university, universidade: long words of two languages that begin alike."""
+    return len(one) >= 6 and len(other) >= 6 and one[:6] == other[:6]
+
+
+def rarities(candidates: Sequence[Candidate]) -> dict[str, float]:
+    """Inverse frequencies of the terms over the sentences at hand."""
+    count = Counter(term for candidate in candidates for term in candidate.hits)
+    size = len(candidates)
+    return {term: math.log(1 + (size - n + 0.5) / (n + 0.5)) + 0.2 for term, n in count.items()}
+
+
+def score(question: Question, candidate: Candidate, rarity: dict[str, float], rank: int) -> float:
+    text = candidate.sentence.text
+    total = 0.0
+    for term in question.terms:
+        worth = term.weight * rarity.get(term.stem, 0)
+        total += worth * max(candidate.hits.get(term.stem, 0), 0.4 * candidate.near.get(term.stem, 0))
+    if question.wants_figure and any(letter.isdigit() for letter in without(question.terms, text)):
+        total *= 1.35
+    if question.wants_name and any(word[:1].isupper() for word in text.split()[1:]):
+        total *= 1.2
+    total *= 1 - 0.03 * min(rank, 8)  # The search knew more of the collection than these passages.
+    return total / (1 + 0.15 * max(0, len(text) / 250 - 1))
+
+
+def without(terms: Sequence[Term], text: str) -> str:
+    """The text without the figures that the question itself holds."""
+    figures = {term.word for term in terms if term.word[0].isdigit()}
+    return " ".join(word for word in words(text) if word not in figures)
+
+
+def covered(question: Question, candidate: Candidate) -> float:
+    return sum(term.weight * candidate.near.get(term.stem, 0) for term in question.terms) + 1e-9
+
+
+def joined(best: Sequence[Candidate]) -> list[Quote]:
+    """Neighbouring sentences of one passage become one quotation."""
+    found: list[Quote] = []
+    previous: Candidate | None = None
+    for candidate in best:
+        text = candidate.sentence.text[:LONGEST_QUOTE]
+        neighbours = (
+            previous is not None
+            and previous.passage.n == candidate.passage.n
+            and previous.place + 1 == candidate.place
+            and f"{previous.sentence.text} {text}" in " ".join(candidate.passage.text.split())
+        )
+        if neighbours and len(found[-1].text) + len(text) <= LONGEST_QUOTE:
+            found[-1] = Quote(candidate.passage, f"{found[-1].text} {text}")
+        else:
+            found.append(Quote(candidate.passage, text))
+        previous = candidate
+    return found

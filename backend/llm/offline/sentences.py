@@ -1,0 +1,88 @@
+"""Cuts a passage into sentences, list items and headings, each a literal stretch of its text."""
+
+import re
+
+import msgspec
+
+from backend.llm.offline.words import listed
+
+ABBREVIATIONS = listed(
+    """mr mrs ms dr prof st no nos vs etc fig vol pp p ch sec art inc ltd co jr sr e.g i.e approx min max sra dra exmo
+    exma n pag av r tel cap par al arts inc ltda cia ed obs ex aprox"""
+)
+BULLET = re.compile(r"^\s*(?:[-*•–·▪◦●■]|\d{1,3}[.)]|[a-zA-Z][.)])\s+")
+MARKUP = re.compile(r"^\s*(?:#{1,6}\s+|>\s+|[-*•–·▪◦●■]\s+)+")
+END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)")
+LONGEST_HEADING = 90
+
+
+class Sentence(msgspec.Struct, frozen=True):
+    """``text`` has single spaces, else it is as written."""
+
+    text: str
+    heading: bool
+
+
+def sentences(passage: str) -> list[Sentence]:
+    found: list[Sentence] = []
+    for block in blocks(passage):
+        text = " ".join(MARKUP.sub("", block).split())
+        if not text:
+            continue
+        parts = split(text)
+        heading = len(parts) == 1 and is_heading(text, marked=block.lstrip().startswith("#"))
+        found += [Sentence(part, heading or part.endswith("?")) for part in parts]
+    return found
+
+
+def blocks(passage: str) -> list[str]:
+    """Paragraphs, items, rows and headings. A line that was only wrapped goes on in the next."""
+    lines = passage.splitlines()
+    widest = max((len(line) for line in lines), default=0)
+    found: list[str] = []
+    open_block = False
+    for number, line in enumerate(lines):
+        if not line.strip():
+            open_block = False
+            continue
+        if open_block and not breaks(lines[number - 1], line, widest):
+            found[-1] += "\n" + line
+        else:
+            found.append(line)
+        open_block = True
+    return found
+
+
+def breaks(line: str, following: str, widest: int) -> bool:
+    """Whether a new block begins between two lines."""
+    if BULLET.match(following) or following.lstrip().startswith(("#", "|")) or line.lstrip().startswith("#"):
+        return True
+    begins = following.lstrip()[:1]
+    if begins.islower() or line.rstrip().endswith((",", ";", "-", "(")) or len(line.split()) < 1:
+        return False
+    return len(line.rstrip()) < 0.6 * widest or ("\t" in line and "\t" in following)
+
+
+def split(text: str) -> list[str]:
+    """Sentences of one block."""
+    found: list[str] = []
+    start = 0
+    capitals = any(letter.isupper() for letter in text)
+    for match in END.finditer(text):
+        before = text[start : match.start()].rsplit(" ", 1)[-1].strip("(\"'“‘").lower()
+        after = text[match.end() :].lstrip()[:1]
+        if match.group().startswith(".") and (before in ABBREVIATIONS or (len(before) == 1 and before.isalpha())):
+            continue
+        if capitals and after.islower():
+            continue
+        found.append(text[start : match.end()].strip())
+        start = match.end()
+    found.append(text[start:].strip())
+    return [part for part in found if part]
+
+
+def is_heading(text: str, *, marked: bool) -> bool:
+    if marked:
+        return True
+    short = len(text) <= LONGEST_HEADING and len(text.split()) <= 12
+    return short and text[-1] not in '.!…;,"”)' and not any(mark in text for mark in (": ", " | ", "\t", "; "))

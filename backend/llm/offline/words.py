@@ -1,0 +1,119 @@
+"""Words of English and Portuguese: folding, stems, what carries meaning, and which of the two a text is in."""
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Literal
+
+Language = Literal["en", "pt"]
+
+WORD = re.compile(r"[^\W_]+(?:[.,]\d+)*")
+
+
+def listed(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+ENGLISH = listed(
+    """a about above after again all also am an and any are as at be because been before being below between both but
+    by can could did do does doing done down during each few for from further had has have having he her here hers
+    him his how i if in into is it its just me more most my no nor not now of off on once only or other our out over
+    own same shall she should so some such than that the their them then there these they this those through to too
+    under until up us very was we were what when where which while who whom whose why will with would you your"""
+)
+PORTUGUESE = listed(
+    """a ao aos aquela aquelas aquele aqueles aquilo as ate com como cuja cujo da das de dela delas dele deles depois
+    do dos e ela elas ele eles em entre era eram essa essas esse esses esta estao estas estava este estes eu foi
+    foram ha isso isto ja la lhe lhes mais mas me mesmo meu meus minha minhas muito muita muitos muitas na nao nas
+    nem nessa nesse nesta neste no nos nossa nosso num numa o onde os ou para pela pelas pelo pelos pode podem por
+    porque pra qual quais quando quanta quantas quanto quantos que quem sao se seja sem ser sera seu seus so sob
+    sobre sua suas tal tambem te tem tenho ter teu tinha toda todas todo todos tu tua um uma umas uns vai voce voces
+    vos devo deve posso fica ficam existe existem houve"""
+)
+# Not what a question is about, in either language, and greetings.
+GENERIC = listed(
+    """tell show explain describe give find say says said know want need please mean means many much kind type thing
+    things document documents file files text passage page pages chapter according answer question information
+    summary summarize summarise main hello hi hey thanks thank good morning afternoon evening diga fale explique
+    descreva mostre conte quero preciso saber favor significa tipo coisa documento documentos arquivo arquivos texto
+    trecho pagina paginas segundo conforme resposta pergunta informacao informacoes resumo resuma principal oi ola
+    obrigado obrigada bom boa dia tarde noite"""
+)
+# Shapes of answers more than subjects: "period" in "the warranty period".
+WEAK = listed(
+    """period number amount value name date time year years day days month months hour hours place person people happen
+    happens happened use used make made get called long far often first last maximum minimum total periodo numero
+    quantidade valor nome tempo ano anos mes meses hora horas dias lugar pessoa pessoas acontece aconteceu usar
+    usado fazer feito chama chamado longo primeiro primeira ultimo ultima maximo minimo maxima minima total prazo"""
+)
+GREETINGS = listed("hello hi hey thanks thank good morning afternoon evening oi ola obrigado obrigada bom boa")
+MARKERS: dict[Language, frozenset[str]] = {
+    "en": listed("the is are was what when where who how which why does did do of and to in for with can you"),
+    "pt": listed(
+        """o os um uma e de do da dos das que qual quais quando onde quem como quanto quantos quantas por para com em
+        no na nos nas nao ao aos se sao foi ser tem ha pode sobre seu sua"""
+    ),
+}
+ENDINGS: dict[Language, tuple[str, ...]] = {
+    "en": (
+        *("ations", "ation", "ments", "ment", "nesses", "ness", "ings", "ing", "edly", "ities", "ity", "ies", "ied"),
+        *("ers", "er", "ed", "es", "ly", "al", "s", "e", "y"),
+    ),
+    "pt": (
+        *("amentos", "imentos", "amento", "imento", "adoras", "adores", "adora", "ador", "idades", "idade", "mente"),
+        *("acoes", "icoes", "acao", "icao", "coes", "cao", "oes", "ao", "aveis", "iveis", "avel", "ivel", "ando"),
+        *("endo", "indo", "aram", "eram", "iram", "aria", "eria", "iria", "ados", "adas", "idos", "idas", "ado", "ada"),
+        *("ido", "ida", "ais", "eis", "ar", "er", "ir", "al", "el", "ou", "eu", "iu", "am", "em", "as", "os", "es"),
+        *("a", "o", "e", "s"),
+    ),
+}
+SHORTEST_STEM = {"en": 3, "pt": 3}
+
+
+def fold(text: str) -> str:
+    """Lower case without accents."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+
+
+def words(text: str) -> list[str]:
+    return WORD.findall(fold(text))
+
+
+@lru_cache(maxsize=20_000)
+def stem(word: str, language: Language) -> str:
+    """The word (folded) without its ending; figures stay as they are."""
+    if word[0].isdigit():
+        return word
+    for ending in ENDINGS[language]:
+        if word.endswith(ending) and len(word) - len(ending) >= SHORTEST_STEM[language]:
+            word = word[: -len(ending)]
+            break
+    if len(word) > 3 and word[-1] == word[-2]:
+        word = word[:-1]  # cancelled, cancel
+    return word
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether two stems mean the same word: equal, or one begins with the other and little is left."""
+    if one == other:
+        return True
+    short, long = sorted((one, other), key=len)
+    return len(short) >= 5 and long.startswith(short) and len(long) - len(short) <= 3 and not short[0].isdigit()
+
+
+def carries_meaning(word: str) -> bool:
+    return word not in ENGLISH and word not in PORTUGUESE and word not in GENERIC and (len(word) > 1 or word.isdigit())
+
+
+def language_of(*texts: str) -> Language | None:
+    """The language of the first text that tells; None when none does."""
+    for text in texts:
+        found = words(text[:4000])
+        english = sum(word in MARKERS["en"] for word in found)
+        portuguese = sum(word in MARKERS["pt"] for word in found) + 2 * len(
+            re.findall("[ãõçâêôà]|[áéíóú]", text[:4000].lower())
+        )
+        if english != portuguese:
+            return "en" if english > portuguese else "pt"
+    return None

@@ -1,0 +1,169 @@
+"""Sorts what providers answer instead of a stream into the few failures that a run reports."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from backend.llm.clients import Client
+from backend.llm.errors import FailureCode, ProviderError
+
+CONTEXT = re.compile(
+    r"context.?(length|window|size)|maximum context|prompt is too long|too many (input )?tokens"
+    r"|input (is|length) (too long|exceed)|max_model_len|exceeds? the (available|maximum) (context|number of tokens)",
+    re.IGNORECASE,
+)
+FILTER = re.compile(r"content.?(filter|policy|management)|safety system|responsibleai|flagged", re.IGNORECASE)
+QUOTA = re.compile(r"insufficient.?quota|exceeded your current quota|billing", re.IGNORECASE)
+KEY = re.compile(r"\b(?:sk|rk|pk|key|Bearer)[-_ ][\w*.\-]{4,}", re.IGNORECASE)
+LONGEST_DETAIL = 300
+LONGEST_WAIT = 3600.0
+
+# Words that providers use for a failure in their error bodies and error events.
+CODES: Mapping[str, FailureCode] = {
+    "authentication_error": "provider_auth",
+    "invalid_api_key": "provider_auth",
+    "permission_error": "provider_auth",
+    "billing_error": "provider_auth",
+    "rate_limit_error": "provider_rate_limited",
+    "rate_limit_exceeded": "provider_rate_limited",
+    "insufficient_quota": "provider_rate_limited",
+    "context_length_exceeded": "context_too_long",
+    "exceed_context_size_error": "context_too_long",
+    "request_too_large": "context_too_long",
+    "content_filter": "content_filtered",
+    "content_policy_violation": "content_filtered",
+}
+# The provider read these and did nothing; any other failure may have cost something.
+UNTOUCHED = frozenset({400, 401, 402, 403, 404, 405, 409, 413, 415, 422, 429, 503, 529})
+
+
+def clean(text: str, *, key: str | None) -> str:
+    """A provider's message for people: one line, short, no key, no mark-up."""
+    if key and len(key) >= 4:
+        text = text.replace(key, "[key]")
+    text = KEY.sub("[key]", re.sub(r"<[^>]*>", " ", text))
+    text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return text if len(text) <= LONGEST_DETAIL else text[: LONGEST_DETAIL - 1] + "…"
+
+
+def code_of(*, status: int | None, words: str, message: str) -> FailureCode:
+    for word in words.split():
+        if word in CODES:
+            return CODES[word]
+    if status in (401, 402, 403):
+        return "provider_auth"
+    if status == 429:
+        return "provider_rate_limited"
+    if status == 413 or (status in (None, 400, 422, 500) and CONTEXT.search(message)):
+        return "context_too_long"
+    if status in (None, 400, 422) and FILTER.search(f"{words} {message}"):
+        return "content_filtered"
+    return "provider_unavailable"
+
+
+def from_status(error: Any, *, client: Client, provider: str) -> ProviderError:
+    """From an ``APIStatusError`` of either SDK."""
+    status: int = error.status_code
+    message, words = _message(error.body)
+    code = code_of(status=status, words=words, message=message)
+    refusal = {404: "has no such model or route", 429: "asks to slow down"}.get(status, "refused the request")
+    said = clean(message, key=client.key)
+    failed = "failed" if status >= 500 else refusal
+    return ProviderError(
+        code,
+        f"{provider} {failed} (status {status}){': ' + said if said else '.'}",
+        provider=provider,
+        retryable=(code == "provider_rate_limited" and not QUOTA.search(f"{words} {message}"))
+        or (code == "provider_unavailable" and (status >= 500 or status in (408, 409, 425))),
+        sent=status not in UNTOUCHED,
+        retry_after=_retry_after(error.response.headers),
+    )
+
+
+def from_event(error: Any, *, client: Client, provider: str) -> ProviderError:
+    """From an error that came as an event, in the middle of a stream. ``error`` is whatever it held."""
+    message, words = _message(error)
+    code = code_of(status=None, words=words, message=message)
+    said = clean(message, key=client.key)
+    return ProviderError(
+        code,
+        f"{provider} broke off{': ' + said if said else '.'}",
+        provider=provider,
+        retryable=code in ("provider_unavailable", "provider_rate_limited"),
+        sent=True,
+    )
+
+
+def from_transport(error: BaseException, *, client: Client, provider: str, opened: bool = False) -> ProviderError:
+    """From an error of the connection; ``opened`` when the answer had begun."""
+    cause = error.__cause__ if isinstance(error, client.sdk.APIConnectionError) else error
+    http = client.http
+    never_left = (
+        http.ConnectError,
+        http.ConnectTimeout,
+        http.PoolTimeout,
+        http.ProxyError,
+        http.UnsupportedProtocol,
+        http.LocalProtocolError,
+        http.InvalidURL,
+    )
+    if isinstance(cause, http.ConnectTimeout | http.PoolTimeout):
+        what = "did not accept the connection in time"
+    elif isinstance(cause, http.TimeoutException | TimeoutError):
+        what = "stopped sending in the middle of the answer" if opened else "did not answer in time"
+    elif isinstance(cause, never_left):
+        what = "cannot be reached"
+    else:
+        what = "broke the connection in the middle of the answer" if opened else "broke the connection"
+    return ProviderError(
+        "provider_unavailable",
+        f"{provider} {what}.",
+        provider=provider,
+        retryable=not isinstance(cause, http.UnsupportedProtocol | http.InvalidURL | http.LocalProtocolError),
+        sent=opened or not isinstance(cause, never_left),
+    )
+
+
+def broken(what: str, *, provider: str, retryable: bool = True) -> ProviderError:
+    """The provider answered, but not as agreed."""
+    return ProviderError(
+        "provider_unavailable", f"{provider} {what}.", provider=provider, retryable=retryable, sent=True
+    )
+
+
+def filtered(provider: str) -> ProviderError:
+    detail = f"{provider} withheld the answer because of its content rules."
+    return ProviderError("content_filtered", detail, provider=provider, retryable=False, sent=True)
+
+
+def _message(body: Any) -> tuple[str, str]:
+    """The message of an error body, and the words that name its kind. Bodies that are not JSON say nothing useful."""
+    if not isinstance(body, Mapping):
+        return "", ""
+    inner = body.get("error", body)
+    if isinstance(inner, str):
+        return inner, ""
+    if not isinstance(inner, Mapping):
+        return "", ""
+    kinds = (inner.get("code"), inner.get("type"), inner.get("param"))
+    message = inner.get("message") or inner.get("detail") or ""
+    return str(message), " ".join(str(kind) for kind in kinds if kind)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds, from ``retry-after-ms``, or from ``retry-after`` as seconds or as a date."""
+    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers.get(name, "")) * scale
+        except ValueError:
+            continue
+        if seconds >= 0:  # Not NaN either.
+            return min(seconds, LONGEST_WAIT)
+    try:
+        at = parsedate_to_datetime(headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return min(max((at - datetime.now(UTC)).total_seconds(), 0.0), LONGEST_WAIT)

@@ -1,0 +1,150 @@
+"""Sends a request through a provider's SDK and reads the events of its answer, line by line and bounded."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from backend.llm import refusals
+from backend.llm.catalog import Provider
+from backend.llm.clients import Client, client_for
+from backend.llm.errors import ProviderError
+
+LONGEST_LINE = 16 * 1024 * 1024  # An event may repeat the whole request and the whole answer.
+LONGEST_ERROR = 65536
+NOT_A_STREAM = ("text/html", "application/json", "application/xhtml+xml", "application/xml", "text/xml")
+
+# A parameter and what goes in its place when the provider refuses it. Found out once per provider and model.
+Substitutes = Mapping[str, Mapping[str, Any]]
+_refused: dict[tuple[str, str | None, str], frozenset[str]] = {}
+
+
+class Exchange:
+    """One request and its answer. ``opened`` turns true when the answer has begun."""
+
+    def __init__(self, provider: Provider, client: Client) -> None:
+        self.provider = provider
+        self.client = client
+        self.name = provider.name
+        self.opened = False
+        self.deadline = monotonic() + provider.total_timeout
+
+    async def send(self, path: str, body: dict[str, Any], substitutes: Substitutes) -> Any:
+        """The response, open. Parameters that the provider does not know are taken back, one by one."""
+        place = (self.name, self.provider.base_url, str(body["model"]))
+        refused = set(_refused.get(place, ()))
+        while True:
+            try:
+                async with asyncio.timeout(max(self.deadline - monotonic(), 0)):
+                    response = await self.client.post(path, without(body, refused, substitutes))
+                break
+            except self.client.sdk.APIStatusError as error:
+                failure = refusals.from_status(error, client=self.client, provider=self.name)
+                sent = without(body, refused, substitutes)
+                culprit = named(error, [key for key in substitutes if key in sent and key not in refused])
+                if error.status_code not in (400, 422) or failure.code != "provider_unavailable" or culprit is None:
+                    raise failure from None
+                refused.add(culprit)
+            except (self.client.sdk.APIConnectionError, self.client.http.HTTPError, TimeoutError) as error:
+                raise refusals.from_transport(error, client=self.client, provider=self.name) from error
+        if refused:
+            _refused[place] = frozenset(refused)
+        return response
+
+    async def lines(self, response: Any) -> AsyncGenerator[bytes, None]:
+        """The payload of every ``data:`` line."""
+        rest = bytearray()
+        chunks = response.aiter_bytes()
+        try:
+            async for chunk in chunks:
+                self.opened = True
+                rest += chunk
+                if b"\n" in chunk:
+                    *complete, tail = rest.split(b"\n")
+                    rest = tail
+                    for line in complete:
+                        if payload := data_of(line):
+                            yield payload
+                if len(rest) > LONGEST_LINE:
+                    raise refusals.broken("sent a line without an end", provider=self.name)
+                if monotonic() > self.deadline:
+                    raise refusals.broken("took too long over the answer", provider=self.name)
+            if payload := data_of(rest):
+                yield payload
+        except (self.client.http.HTTPError, self.client.http.StreamError) as error:
+            raise refusals.from_transport(error, client=self.client, provider=self.name, opened=True) from error
+        finally:
+            await chunks.aclose()
+
+
+@asynccontextmanager
+async def exchange(
+    provider: Provider, path: str, body: dict[str, Any], *, substitutes: Substitutes
+) -> AsyncGenerator[tuple[Exchange, AsyncGenerator[bytes, None]], None]:
+    """Send, and give the lines of the answer; the connection is closed or given back on every way out.
+
+    :raises ProviderError: the provider refused, cannot be reached or answers with something else than a stream.
+    """
+    current = Exchange(provider, await client_for(provider))
+    response = await current.send(path, body, substitutes)
+    lines = current.lines(response)
+    try:
+        content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type in NOT_A_STREAM:
+            raise await not_a_stream(current, response, content_type)
+        yield current, lines
+    finally:
+        await lines.aclose()
+        await response.aclose()
+
+
+async def not_a_stream(current: Exchange, response: Any, content_type: str) -> ProviderError:
+    """What to say of an answer that is a page or a document: the error it holds, or that it is the wrong place."""
+    error: Any = None
+    if content_type == "application/json":
+        try:
+            error = msgspec.json.decode(await beginning(response, current.provider.read_timeout))
+        except (current.client.http.HTTPError, TimeoutError, msgspec.MsgspecError, UnicodeDecodeError):
+            error = None
+    if isinstance(error, dict) and error.get("error"):
+        return refusals.from_event(error, client=current.client, provider=current.name)
+    what = f"answered with {content_type} and not with a stream of events: its base_url may be wrong"
+    return refusals.broken(what, provider=current.name, retryable=False)
+
+
+async def beginning(response: Any, seconds: float) -> bytes:
+    body = bytearray()
+    async with asyncio.timeout(seconds), aclosing(response.aiter_bytes()) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > LONGEST_ERROR:
+                break
+    return bytes(body)
+
+
+def data_of(line: bytes | bytearray) -> bytes:
+    """The payload of a line, empty for comments and other fields. Some servers send ``error:`` lines too."""
+    if line.startswith((b"data:", b"error:")):
+        return bytes(line[line.index(b":") + 1 :]).strip()
+    return b""
+
+
+def without(body: dict[str, Any], refused: set[str], substitutes: Substitutes) -> dict[str, Any]:
+    if not refused:
+        return body
+    kept = {key: value for key, value in body.items() if key not in refused}
+    for key in refused:
+        for name, value in substitutes.get(key, {}).items():
+            if name not in refused:
+                kept.setdefault(name, value)
+    return kept
+
+
+def named(error: Any, parameters: list[str]) -> str | None:
+    """The parameter that a refusal complains of, if it is one of these."""
+    message = str(getattr(error, "param", None) or "") + " " + str(error)
+    return next((name for name in parameters if re.search(rf"(?<![\w-]){name}(?![\w-])", message)), None)
