@@ -32,6 +32,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         _("Idempotency key reused"),
         _("This idempotency key was used with another request."),
     ),
+    "model_unpriced": (_("Model without a price"), _("This model has no price, so it cannot be used.")),
+    "context_too_long": (_("Context too long"), _("The conversation does not fit into the model's context.")),
     "rate_limited": (_("Too many requests"), _("Too many requests; wait before the next one.")),
     "spend_limit_reached": (_("Spend limit reached"), _("A spend limit has been reached.")),
     "internal_error": (_("Internal error"), _("Something went wrong here; the request id finds it in our logs.")),

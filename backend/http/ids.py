@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 import uuid_utils
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from typeid import TypeID
 from typeid.errors import TypeIDException
@@ -51,7 +52,7 @@ class PublicId:
 class PublicIdField(serializers.Field[UUID, str, str, Any]):
     """A UUID attribute shown and read as a public id; a malformed one is a field error."""
 
-    default_error_messages = {"invalid": "This is not a valid id."}
+    default_error_messages = {"invalid": _("This is not a valid id.")}
 
     def __init__(self, prefix: str, **kwargs: Any) -> None:
         self.prefix = prefix

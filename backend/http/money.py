@@ -4,6 +4,7 @@ import re
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -40,9 +41,9 @@ class MoneyField(serializers.Field[int, Any, str, Any]):
     """An integer of micro-units, shown and read as a decimal string (a JSON integer is read too)."""
 
     default_error_messages = {
-        "invalid": 'An amount is a decimal string with at most 6 places, such as "5.00".',
-        "min_value": "The amount must be at least {min_value}.",
-        "max_value": "The amount must be at most {max_value}.",
+        "invalid": _('An amount is a decimal string with at most 6 places, such as "5.00".'),
+        "min_value": _("The amount must be at least {min_value}."),
+        "max_value": _("The amount must be at most {max_value}."),
     }
 
     def __init__(self, *, min_value: int | None = None, max_value: int | None = LARGEST, **kwargs: Any) -> None:

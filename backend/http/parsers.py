@@ -58,10 +58,14 @@ class JSONParser(BaseParser):
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        encoding = str((parser_context or {}).get("encoding") or "utf-8").lower()
+        context = parser_context or {}
+        encoding = str(context.get("encoding") or "utf-8").lower()
         if encoding not in ("utf-8", "utf8"):
             raise ParseError(_("JSON is UTF-8; send no other charset."))
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        request = context.get("request")
+        if request is not None and int(request.META.get("CONTENT_LENGTH") or 0) > limit:
+            raise RequestDataTooBig  # Without waiting for what was announced.
         body = stream.read(limit + 1)
         if len(body) > limit:
             raise RequestDataTooBig

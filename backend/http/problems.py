@@ -100,6 +100,7 @@ def problem_response(
             document["errors"] = [{**error, "detail": gettext(str(error["detail"]))} for error in errors]
         document.update(extra)
         response = HttpResponse(_dumps(document), content_type=CONTENT_TYPE, status=status)
+        response["Content-Length"] = str(len(response.content))
         response["Content-Language"] = translation.get_language() or "en"
     for name, value in (headers or {}).items():
         response[name] = value

@@ -7,6 +7,8 @@ from weakref import WeakKeyDictionary
 from django.conf import settings
 from redis import Redis
 from redis import asyncio as aioredis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 LONGEST_BLOCK = 15  # Seconds; a blocking read asks for no more, so that the socket's time-out means a dead server.
 
@@ -17,7 +19,11 @@ _by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, "aioredis.Redis"] = WeakK
 def client() -> Redis:
     """The process's client; its pool is shared by all threads and made anew after a fork. Answers are ``bytes``."""
     return Redis.from_url(
-        settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=5, health_check_interval=30, retry_on_timeout=False
+        settings.REDIS_URL,
+        socket_connect_timeout=2,
+        socket_timeout=5,
+        health_check_interval=30,
+        retry=Retry(NoBackoff(), 1),  # Once, for a connection that went stale; the library's own waits for seconds.
     )
 
 

@@ -1,0 +1,76 @@
+"""The routes of a small site that shows how the edge serves: streams, slow answers, bodies, bugs."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.urls import include, path
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from backend.http.redis import async_client
+from backend.http.sse import event_stream, frame
+
+
+async def ticks(name: str) -> AsyncIterator[bytes]:
+    """A frame every 50 ms for ever; Redis knows how many such streams are open."""
+    redis = async_client()
+    await redis.incr(f"open:{name}")
+    try:
+        for number in range(1_000_000):
+            yield frame(str(number), "tick", {"number": number})
+            await asyncio.sleep(0.05)
+    finally:
+        await redis.decr(f"open:{name}")
+
+
+async def events(request: HttpRequest, name: str) -> HttpResponseBase:
+    return event_stream(ticks(name))
+
+
+def slow(request: HttpRequest) -> HttpResponse:
+    time.sleep(1.5)
+    return JsonResponse({"slow": True})
+
+
+def bug(request: HttpRequest) -> HttpResponse:
+    raise ZeroDivisionError("the secret inside")
+
+
+@csrf_exempt
+def echo(request: HttpRequest) -> HttpResponse:
+    files = {name: file.size for name, file in request.FILES.items()}  # type: ignore[union-attr]  # Never a list here.
+    length = None if files else len(request.body)
+    return JsonResponse({"length": length, "files": files, "forged": request.headers.get("X-Forged")})
+
+
+def download(request: HttpRequest) -> HttpResponseBase:
+    return FileResponse(open(__file__, "rb"))  # The response closes it.
+
+
+class Parse(APIView):
+    authentication_classes: list[Any] = []
+    permission_classes: list[Any] = []
+
+    def post(self, request: Request) -> Response:
+        return Response({"data": request.data})
+
+
+urlpatterns = [
+    path("api/v1/runs/<name>/events", events),
+    path("api/v1/slow", slow),
+    path("api/v1/bug", bug),
+    path("api/v1/echo", echo),
+    path("api/v1/download", download),
+    path("api/v1/parse", Parse.as_view()),
+    path("", include("backend.http.urls")),
+]
+handler400 = "backend.http.errors.bad_request"
+handler403 = "backend.http.errors.permission_denied"
+handler404 = "backend.http.errors.not_found"
+handler500 = "backend.http.errors.server_error"
