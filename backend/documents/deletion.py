@@ -1,0 +1,70 @@
+"""Removes what deleted documents and replaced readings left. Every step may be repeated; none touches what lives."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from backend.documents import storage
+from backend.documents.models import Blob, Chunk, Document, Ingestion, Page
+
+BATCH = 2_000  # Rows per statement, so that no deletion holds its locks for long.
+AGAIN_AFTER = timedelta(minutes=1)
+
+
+def purge_document(document_id: UUID) -> None:
+    """Remove a deleted document: its chunks, its pages, its row, and its bytes if no other document has them."""
+    document = Document.objects.exclude(deleted_at=None).filter(pk=document_id).select_related("blob").first()
+    if document is None:
+        return
+    _delete_in_batches(document_id=document.pk)
+    if _doom(document):
+        storage.delete_folder(document.blob.images_folder)
+        storage.delete(document.blob.key)
+    with transaction.atomic():
+        Document.objects.filter(pk=document.pk).update(latest_ingestion=None, active_ingestion=None)
+        Document.objects.filter(pk=document.pk).delete()
+        Blob.objects.filter(pk=document.blob_id, documents=None).exclude(doomed_at=None).delete()
+
+
+def purge_replaced(document_id: UUID) -> None:
+    """Remove the chunks and pages of readings that another one replaced, or that ended without being used."""
+    for ingestion in _replaced().filter(document_id=document_id):
+        _delete_in_batches(ingestion_id=ingestion.pk)
+        Ingestion.objects.filter(pk=ingestion.pk).update(purged_at=timezone.now())
+
+
+def left_over() -> tuple[list[UUID], list[UUID]]:
+    """Documents whose purge did not end, and documents with replaced readings that were not purged."""
+    since = timezone.now() - AGAIN_AFTER
+    deleted = Document.objects.filter(deleted_at__lt=since).order_by("deleted_at").values_list("pk", flat=True)
+    replaced = _replaced().filter(finished_at__lt=since).order_by("document_id").values_list("document_id", flat=True)
+    return list(deleted[:100]), list(replaced.distinct()[:100])
+
+
+def _replaced() -> "QuerySet[Ingestion]":
+    ended = Ingestion.objects.exclude(status__in=Ingestion.UNFINISHED).filter(purged_at=None)
+    active = Q(document__active_ingestion=F("pk"))
+    return ended.filter(document__deleted_at=None).exclude(active)
+
+
+def _doom(document: Document) -> bool:
+    """Claim the bytes for removal unless a living document has them; from then on nobody takes them up again."""
+    with transaction.atomic():
+        blob = Blob.objects.select_for_update().get(pk=document.blob_id)
+        if blob.documents.exclude(pk=document.pk).exists():
+            return False
+        if blob.doomed_at is None:
+            Blob.objects.filter(pk=blob.pk).update(doomed_at=timezone.now())
+        return True
+
+
+def _delete_in_batches(**of: UUID) -> None:
+    pages = Page.objects.filter(ingestion_id=of["ingestion_id"]) if "ingestion_id" in of else None
+    if pages is None:
+        pages = Page.objects.filter(ingestion__document_id=of["document_id"])
+    for rows in (Chunk.objects.filter(**of), pages):
+        while ids := list(rows.values_list("pk", flat=True)[:BATCH]):
+            rows.model._base_manager.filter(pk__in=ids).delete()

@@ -1,0 +1,37 @@
+"""What documents refuse, and why."""
+
+from http import HTTPStatus
+
+from backend.errors import DomainError
+
+
+class FileTooLarge(DomainError):
+    """The file is larger than this server takes."""
+
+    code = "file_too_large"
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class UnsupportedFile(DomainError):
+    """Files of this kind cannot be read."""
+
+    code = "unsupported_file"
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+class LeaseLost(Exception):
+    """Another worker has claimed the ingestion, or it was cancelled: nothing more may be written."""
+
+
+class IngestionFailed(Exception):
+    """The document cannot be read.
+
+    :ivar code: stored with the ingestion and shown to clients.
+    :ivar retryable: whether reading it again may succeed.
+    """
+
+    def __init__(self, code: str, detail: str, *, retryable: bool = False) -> None:
+        self.code = code
+        self.detail = detail
+        self.retryable = retryable
+        super().__init__(f"{code}: {detail}")

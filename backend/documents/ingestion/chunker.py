@@ -1,0 +1,64 @@
+"""Cuts a text into passages at the ends of paragraphs and sentences.
+
+Where a passage ends depends only on the text within ``LOOKAHEAD`` characters after its start, so a long document can
+be cut while it is still being read, and cut again from any passage on with the same result.
+"""
+
+import re
+from collections.abc import Iterator
+
+GOAL = 1000  # Characters.
+LEAST = 500
+MOST = 1300
+LOOKAHEAD = 2 * MOST
+
+Span = tuple[int, int]
+
+# What may end a passage, and how many characters away from the goal each is still as good as a paragraph's end at it.
+_PARAGRAPH = re.compile(r"\n\s*\n")
+_SENTENCE = re.compile(r"(?<=[.!?…])[\"'”’»)\]]*\s+(?=[\"'“‘«(\[]*[A-ZÀ-ÖØ-Þ0-9])")
+_LINE = re.compile(r"\n")
+_SPACE = re.compile(r"\s+")
+_BREAKS = ((_PARAGRAPH, 0), (_SENTENCE, 150), (_LINE, 250), (_SPACE, 700))
+_AFTER_HEADING = 400
+_HEADING = re.compile(r"(?:^|\n)[^\n]{1,80}[^\s.!?:;,]$")
+
+
+def split(text: str, *, final: bool) -> Iterator[Span]:
+    """The passages of a text, as spans without white space at their ends.
+
+    ``final`` says that nothing follows; otherwise it stops where a passage's end may depend on what comes.
+    """
+    start = _skip(text, 0)
+    while start < len(text):
+        if not final and len(text) - start < LOOKAHEAD:
+            return
+        end = _end(text, start)
+        stripped = start + len(text[start:end].rstrip())
+        yield start, stripped
+        start = _skip(text, end)
+
+
+def _skip(text: str, position: int) -> int:
+    while position < len(text) and text[position].isspace():
+        position += 1
+    return position
+
+
+def _end(text: str, start: int) -> int:
+    rest = len(text[start : start + LOOKAHEAD].rstrip())
+    if rest <= MOST:
+        return start + rest
+    goal = rest // 2 if rest < 2 * GOAL else GOAL  # Two of one size rather than a long one and a scrap.
+    window = text[start : start + MOST + 1]
+    best, best_cost = MOST, 10 * MOST
+    for pattern, malus in _BREAKS:
+        for found in pattern.finditer(window, min(LEAST, goal)):
+            cost = abs(found.start() - goal) + malus
+            if pattern is _PARAGRAPH and _HEADING.search(window, max(0, found.start() - 90), found.start()):
+                cost += _AFTER_HEADING
+            if cost < best_cost:
+                best, best_cost = found.start(), cost
+        if best_cost < malus:
+            break
+    return start + best

@@ -1,0 +1,96 @@
+"""Who reads a document: one worker at a time, for as long as it renews its lease.
+
+PostgreSQL decides, by conditional updates alone. A worker that lost its lease, or whose document was cancelled or
+deleted, learns it at its next write, which then writes nothing.
+"""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import F, Q
+from django.utils import timezone
+
+from backend.documents.errors import LeaseLost
+from backend.documents.models import Document, Ingestion
+
+MOST_ATTEMPTS = 3  # Claims without any progress in between.
+CALL_AGAIN_AFTER = timedelta(minutes=1)  # A queued ingestion whose task was lost, or whose workers are all busy.
+WORKER_LOST = "The document was begun several times, and each time the worker that read it was lost."
+
+
+def claim(ingestion_id: UUID) -> Ingestion | None:
+    """Take the ingestion if it is unfinished and nobody holds it; none otherwise.
+
+    One that was claimed too often without progress fails instead: it may be what kills the workers.
+    """
+    now = timezone.now()
+    free = Ingestion.objects.unfinished().filter(
+        Q(lease_until=None) | Q(lease_until__lt=now), pk=ingestion_id, document__deleted_at=None
+    )
+    worn_out = free.filter(attempts__gte=MOST_ATTEMPTS).update(
+        status=Ingestion.Status.FAILED,
+        error_code="worker_lost",
+        error_detail=WORKER_LOST,
+        error_retryable=True,
+        finished_at=now,
+        lease_until=None,
+        epoch=F("epoch") + 1,
+    )
+    claimed = not worn_out and free.update(
+        epoch=F("epoch") + 1,
+        attempts=F("attempts") + 1,
+        lease_until=now + _duration(),
+        started_at=now,
+        status=Ingestion.Status.SCANNING,
+    )
+    if not claimed:
+        return None
+    return Ingestion.objects.select_related("document__blob", "document").get(pk=ingestion_id)
+
+
+def write(ingestion: Ingestion, **values: Any) -> None:
+    """Change the ingestion and renew the lease.
+
+    :raises LeaseLost: it is not ours any more; nothing was changed.
+    """
+    held = Ingestion.objects.held(ingestion_id=ingestion.pk, epoch=ingestion.epoch)
+    if not held.update(**{"lease_until": timezone.now() + _duration(), **values}):
+        raise LeaseLost
+    for name, value in values.items():
+        setattr(ingestion, name, value)
+
+
+def give_back(ingestion: Ingestion) -> None:
+    """Let the next sweep call another worker."""
+    held = Ingestion.objects.held(ingestion_id=ingestion.pk, epoch=ingestion.epoch)
+    held.update(lease_until=timezone.now())
+
+
+def due() -> list[UUID]:
+    """Ingestions that nobody works on though somebody should; counted as called from now on."""
+    now = timezone.now()
+    forgotten = Ingestion.objects.unfinished().filter(
+        Q(lease_until__lt=now) | Q(lease_until=None, published_at__lt=now - CALL_AGAIN_AFTER),
+        document__deleted_at=None,
+    )
+    ids = list(forgotten.order_by("published_at").values_list("pk", flat=True)[:100])
+    Ingestion.objects.filter(pk__in=ids).update(published_at=now)
+    return ids
+
+
+def cancel(document: Document) -> bool:
+    """End the document's unfinished ingestion; whether there was one."""
+    cancelled = (
+        Ingestion.objects.unfinished()
+        .filter(document=document)
+        .update(
+            status=Ingestion.Status.CANCELLED, finished_at=timezone.now(), lease_until=None, epoch=F("epoch") + 1
+        )
+    )
+    return bool(cancelled)
+
+
+def _duration() -> timedelta:
+    return timedelta(seconds=settings.INGESTION_LEASE_SECONDS)

@@ -1,0 +1,65 @@
+"""Text as it is stored: no control characters, no halves of surrogate pairs, no invisible joiners."""
+
+import codecs
+import re
+import unicodedata
+
+_LIGATURES = {0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xFB05: "st", 0xFB06: "st"}
+_SPACES = dict.fromkeys([0x09, 0x0B, 0x0C, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000], " ")
+_NOTHING: dict[int, None] = dict.fromkeys(
+    [
+        *(code for code in range(0x20) if code not in (0x09, 0x0A, 0x0B, 0x0C, 0x0D)),
+        *range(0x7F, 0xA0),
+        0xAD,  # Soft hyphen.
+        0x200B,
+        *range(0x202A, 0x202F),  # Bidirectional overrides.
+        *range(0x2060, 0x206A),
+        0xFEFF,
+        *range(0xFFF0, 0xFFF9),
+        0xFFFE,
+        0xFFFF,
+    ]
+)
+_TABLE: dict[int, str | None] = {**_LIGATURES, **_SPACES, **_NOTHING}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_MANY_SPACES = re.compile(" {2,}")
+_MANY_BREAKS = re.compile(r"\n{3,}")
+
+_BOMS = [
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+]
+
+
+def clean(text: str) -> str:
+    """Without what nobody can see or PostgreSQL cannot store; line breaks stay, composed characters (NFC)."""
+    if _SURROGATE.search(text):
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
+    text = text.translate(_TABLE)
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def clean_line(text: str) -> str:
+    """One line of text: runs of spaces are one space."""
+    return _MANY_SPACES.sub(" ", clean(text)).strip()
+
+
+def clean_lines(text: str) -> str:
+    """Text of many lines: one kind of line break, no trailing spaces, at most one empty line in a row."""
+    text = clean(text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = "\n".join(line.rstrip() for line in text.split("\n"))
+    return _MANY_BREAKS.sub("\n\n", text).strip("\n")
+
+
+def decode(data: bytes) -> str:
+    """Text in the encoding that its byte-order mark names, else UTF-8, else Windows-1252."""
+    for bom, encoding in _BOMS:
+        if data.startswith(bom):
+            return data[len(bom) :].decode(encoding, "replace")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")

@@ -1,0 +1,99 @@
+"""DOCX (ECMA-376) to paragraphs. Only the parts that hold text are unpacked, and only within limits."""
+
+import zipfile
+from collections.abc import Iterator
+
+from lxml import etree
+
+from .cleaning import clean_line
+from .frames import Job, ParseError
+from .plain import join
+
+_W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_STRICT = "{http://purl.oclc.org/ooxml/wordprocessingml/main}"
+_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+_PARTS = ("word/document.xml", "word/footnotes.xml", "word/endnotes.xml")
+
+
+def read(job: Job) -> str:
+    try:
+        with zipfile.ZipFile(job.path) as archive:
+            return join(_blocks(archive, job.max_unpacked_bytes), job.max_characters)
+    except (zipfile.BadZipFile, KeyError, NotImplementedError, EOFError, OSError, etree.XMLSyntaxError) as error:
+        raise ParseError("corrupt", "The file is damaged: its parts cannot be unpacked.") from error
+    except RuntimeError as error:  # zipfile's answer to an encrypted member.
+        raise ParseError("encrypted", "The file is protected by a password.") from error
+
+
+def _blocks(archive: zipfile.ZipFile, limit: int) -> Iterator[str]:
+    names = {entry.filename for entry in archive.infolist()}
+    if sum(entry.file_size for entry in archive.infolist()) > limit:
+        raise _too_large(limit)
+    for name in _PARTS:
+        if name in names or name == _PARTS[0]:
+            data = _unpack(archive, name, limit)
+            limit -= len(data)
+            yield from _paragraphs(_root(data))
+
+
+def _unpack(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+    """A member's bytes: counted as they come, since the size that an archive declares may be a lie."""
+    with archive.open(name) as member:
+        data = member.read(limit + 1)
+    if len(data) > limit:
+        raise _too_large(limit)
+    return data
+
+
+def _root(data: bytes) -> "etree._Element":
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    root = etree.fromstring(data.replace(_STRICT[1:-1].encode(), _W[1:-1].encode()), parser)
+    if root.getroottree().docinfo.doctype:
+        raise ParseError("corrupt", "The file holds declarations that a document must not hold.")
+    return root
+
+
+def _paragraphs(root: "etree._Element") -> Iterator[str]:
+    """Paragraphs in order; a table's row is one block. Text that an older program would show instead is left out."""
+    skipped = 0
+    cells: list[list[str]] = []  # Of the rows that are open: tables nest.
+    texts: list[list[str]] = []  # Of the paragraphs that are open: text boxes nest.
+    for event, element in etree.iterwalk(root, events=("start", "end")):
+        tag = element.tag
+        if tag == _FALLBACK:
+            skipped += 1 if event == "start" else -1
+        if skipped:
+            continue
+        if event == "start":
+            if tag == _W + "p":
+                texts.append(["- "] if element.find(f"{_W}pPr/{_W}numPr") is not None else [])
+            elif tag == _W + "tr":
+                cells.append([])
+            elif texts:
+                texts[-1].append(_run(element))
+        elif tag == _W + "p":
+            text = "\n".join(filter(None, map(clean_line, "".join(texts.pop()).split("\n"))))
+            if cells:
+                cells[-1].append(text)
+            else:
+                yield text
+        elif tag == _W + "tr":
+            row = " | ".join(filter(None, cells.pop()))
+            if cells:
+                cells[-1].append(row)
+            else:
+                yield row
+
+
+def _run(element: "etree._Element") -> str:
+    if element.tag == _W + "t":
+        return element.text or ""
+    if element.tag == _W + "tab":
+        return " " if element.getparent().tag == _W + "r" else ""  # type: ignore[union-attr]  # Never the root.
+    if element.tag in (_W + "br", _W + "cr"):
+        return "\n"
+    return "-" if element.tag == _W + "noBreakHyphen" else ""
+
+
+def _too_large(limit: int) -> ParseError:
+    return ParseError("too_large", f"Unpacked, the file is larger than {limit} bytes.")

@@ -1,0 +1,73 @@
+"""The messages between a worker and its parser process: msgpack behind a length of four bytes."""
+
+from typing import IO, Any
+
+import msgspec
+
+LARGEST = 256 * 1024 * 1024  # A longer frame is nonsense.
+
+
+class Job(msgspec.Struct, kw_only=True):
+    """What to do with a file, and within which limits."""
+
+    task: str  # "parse" or "render"
+    path: str
+    content_type: str
+    cpu_seconds: int  # Per batch.
+    memory_bytes: int
+    start: int = 0  # Pages that are done already.
+    batch: int = 16  # Pages per frame.
+    max_pages: int = 5_000
+    max_characters: int = 20_000_000
+    max_unpacked_bytes: int = 200_000_000
+    page: int = 1  # What to render, from 1.
+    width: int = 1200  # Pixels.
+
+
+class PageText(msgspec.Struct, array_like=True):
+    """A page, or a stretch of text. ``lines`` as in the model ``Page``, but spans count from this page's start."""
+
+    number: int
+    text: str
+    lines: list[tuple[int, int, int, int, int, int]] = []
+
+
+class Frame(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What the parser process says.
+
+    :ivar kind: ``opened`` (total, paged), ``pages``, ``image``, ``end``, ``failed`` (code, detail), ``died`` (signal).
+    """
+
+    kind: str
+    total: int = 0
+    paged: bool = False
+    pages: list[PageText] = []
+    warnings: list[tuple[str, str]] = []
+    image: bytes = b""
+    code: str = ""
+    detail: str = ""
+    signal: int = 0
+
+
+class ParseError(Exception):
+    """The file cannot be read; ``code`` and ``detail`` are for its owner."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        self.code = code
+        self.detail = detail
+        super().__init__(f"{code}: {detail}")
+
+
+def encode(message: Any) -> bytes:
+    body = msgspec.msgpack.encode(message)
+    return len(body).to_bytes(4, "big") + body
+
+
+def read(stream: IO[bytes]) -> bytes | None:
+    """The next message's body; none at the end of the stream."""
+    head = stream.read(4)
+    if len(head) < 4:
+        return None
+    size = int.from_bytes(head, "big")
+    body = stream.read(size)
+    return body if len(body) == size else None

@@ -1,0 +1,107 @@
+"""HTML to paragraphs: what a reader sees, without scripts, styles and markup."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from lxml import etree
+
+from .cleaning import clean_line, clean_lines, decode
+from .frames import Job
+from .plain import join
+
+_HIDDEN = {"script", "style", "template", "noscript", "svg", "math", "object", "iframe", "select", "textarea", "canvas"}
+_INLINE = {
+    *("a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "del", "dfn", "em", "font", "i", "img", "ins", "kbd"),
+    *("label", "mark", "q", "s", "samp", "small", "span", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr"),
+}
+_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
+_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([a-zA-Z0-9_-]{2,32})", re.IGNORECASE)
+
+
+def read(job: Job) -> str:
+    return join(blocks(_text(Path(job.path).read_bytes())), job.max_characters)
+
+
+def blocks(markup: str) -> Iterator[str]:
+    """The paragraphs, headings, list items and table rows of a document or of a piece of one."""
+    parser = etree.HTMLParser(no_network=True, huge_tree=False, remove_comments=True, remove_pis=True)
+    try:
+        root = etree.fromstring(_DECLARATION.sub("", markup, count=1) or "<p></p>", parser)
+    except etree.XMLSyntaxError:  # Nothing in it that is markup.
+        root = None
+    if root is None:
+        yield clean_lines(markup)
+        return
+    yield from _Walk().blocks(root)
+
+
+class _Walk:
+    """Text gathered until a block begins or ends."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.preformatted = 0
+        self.hidden = 0
+
+    def blocks(self, root: "etree._Element") -> Iterator[str]:
+        for event, element in etree.iterwalk(root, events=("start", "end")):
+            tag = element.tag if isinstance(element.tag, str) else "script"
+            if event == "start":
+                yield from self._start(tag, element)
+            else:
+                yield from self._end(tag)
+                self._add(element.tail)
+        yield from self._flush()
+
+    def _start(self, tag: str, element: "etree._Element") -> Iterator[str]:
+        if tag in _HIDDEN:
+            self.hidden += 1
+        elif tag == "br":
+            self.parts.append("\n")
+        elif tag in ("td", "th"):
+            if "".join(self.parts).strip():
+                self.parts.append(" | ")
+        elif tag not in _INLINE:
+            yield from self._flush()
+            if tag == "li":
+                self.parts.append("- ")
+            if tag == "pre":
+                self.preformatted += 1
+        self._add(element.text)
+
+    def _end(self, tag: str) -> Iterator[str]:
+        if tag in _HIDDEN:
+            self.hidden -= 1
+        elif tag not in _INLINE and tag not in ("br", "td", "th"):
+            yield from self._flush()
+            if tag == "pre":
+                self.preformatted -= 1
+
+    def _add(self, text: str | None) -> None:
+        if text and not self.hidden:
+            self.parts.append(text if self.preformatted else re.sub(r"\s+", " ", text))
+
+    def _flush(self) -> Iterator[str]:
+        text = "".join(self.parts)
+        self.parts = []
+        if self.preformatted:
+            text = clean_lines(text)
+        else:
+            text = "\n".join(line for line in map(clean_line, text.split("\n")) if line)
+        if text.strip(" -|\n"):
+            yield text
+
+
+def _text(data: bytes) -> str:
+    """By byte-order mark, else UTF-8, else what the document says of itself, else Windows-1252."""
+    found = _CHARSET.search(data[:4096])
+    if found:
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError:
+            try:
+                return data.decode(found[1].decode(), "replace")
+            except LookupError:
+                pass
+    return decode(data)

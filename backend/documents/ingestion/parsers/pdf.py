@@ -1,0 +1,185 @@
+"""PDF to text with the box of every line, and pages to images, by PDFium."""
+
+import ctypes
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pypdfium2
+import pypdfium2.raw as pdfium
+
+from .cleaning import clean_line
+from .frames import Job, PageText, ParseError
+
+SCALE = 10_000  # Boxes are integers in 1/10,000 of the page.
+HYPHEN = "\ufffe"  # What PDFium writes for a hyphen that ends a line; it then omits the line break.
+_LINE = re.compile(f"[^\r\n{HYPHEN}]+")
+_HIGHEST_IMAGE = 6000  # Pixels.
+
+
+@dataclass(slots=True)
+class Line:
+    """A line of print: its text, its box (left, top, right, bottom) and whether its last word goes on in the next."""
+
+    text: str
+    box: tuple[int, int, int, int] | None
+    hyphenated: bool
+
+    def meets(self, other: "Line") -> bool:
+        """Whether ``other`` is close below, in print of the same size."""
+        if self.box is None or other.box is None:
+            return False
+        height, other_height = self.box[3] - self.box[1], other.box[3] - other.box[1]
+        if min(height, other_height) * 4 < max(height, other_height) * 3:  # Another size of print.
+            return False
+        near = -height < other.box[1] - self.box[3] < height
+        below = other.box[3] > self.box[3]
+        return near and below
+
+
+def open_document(path: str) -> "pypdfium2.PdfDocument":
+    """:raises ParseError: the file needs a password, or is no readable PDF."""
+    try:
+        document = pypdfium2.PdfDocument(path)
+        pages = len(document)
+    except pypdfium2.PdfiumError as error:
+        if getattr(error, "err_code", None) in (pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY):
+            raise ParseError("encrypted", "The file is protected by a password.") from error
+        raise ParseError("corrupt", "The file is damaged and cannot be opened.") from error
+    if pages < 1:
+        raise ParseError("corrupt", "The file has no pages.")
+    return document
+
+
+def read_pages(document: "pypdfium2.PdfDocument", job: Job) -> Iterator[tuple[PageText, bool]]:
+    """Each page from ``job.start`` on, and whether it could be read."""
+    for index in range(job.start, len(document)):
+        try:
+            page = document[index]
+            try:
+                text, lines = compose(list(_lines(page)))
+            finally:
+                page.close()
+        except pypdfium2.PdfiumError:
+            yield PageText(number=index + 1, text=""), False
+        else:
+            yield PageText(number=index + 1, text=text, lines=lines), True
+
+
+def compose(lines: list[Line]) -> tuple[str, list[tuple[int, int, int, int, int, int]]]:
+    """A page's text, ending in an empty line, and its lines' boxes and spans."""
+    text = ""
+    spans: list[tuple[int, int, int, int, int, int]] = []
+    for index, line in enumerate(lines):
+        start = len(text)
+        text += line.text
+        if line.box is not None:
+            spans.append((*line.box, start, len(text)))
+        following = lines[index + 1] if index + 1 < len(lines) else None
+        if following is None:
+            text += "\n\n"
+        elif line.hyphenated:
+            text += "" if following.text[:1].islower() else "-"
+        else:
+            text += _between(lines, index)
+    return text, spans
+
+
+def render(document: "pypdfium2.PdfDocument", job: Job) -> bytes:
+    """A page as PNG, ``job.width`` pixels wide unless that makes it too high."""
+    if not 1 <= job.page <= len(document):
+        raise ParseError("no_such_page", "The document has no such page.")
+    document.init_forms()
+    page = document[job.page - 1]
+    width, height = page.get_size()
+    scale = min(job.width / max(width, 1), _HIGHEST_IMAGE / max(height, 1))
+    target = io.BytesIO()
+    page.render(scale=scale).to_pil().convert("RGB").save(target, format="PNG", compress_level=4)
+    return target.getvalue()
+
+
+def _between(lines: list[Line], index: int) -> str:
+    """A space where the paragraph goes on, an empty line where there is a gap, else a line break."""
+    line, following = lines[index], lines[index + 1]
+    if line.box is None or following.box is None:
+        return "\n"
+    if line.meets(following) and not following.text.startswith(("•", "- ", "– ")):
+        right = _right_edge(lines, index)
+        full = line.box[2] >= right - (right - line.box[0]) // 7
+        return " " if full else "\n"
+    gap = following.box[1] - line.box[3]
+    return "\n\n" if gap > 0.9 * (line.box[3] - line.box[1]) or gap < -SCALE // 10 else "\n"
+
+
+def _right_edge(lines: list[Line], index: int) -> int:
+    """Where the column of this line ends: the furthest right of its neighbours that overlap with it sideways."""
+    own = lines[index].box
+    if own is None:
+        return SCALE
+    near = (line.box for line in lines[max(0, index - 6) : index + 7] if line.box is not None)
+    return max((box[2] for box in near if box[0] < own[2] and own[0] < box[2]), default=own[2])
+
+
+def _lines(page: Any) -> Iterator[Line]:
+    textpage = page.get_textpage()
+    try:
+        characters = _characters(textpage.raw)
+        to_box = _Boxes(page.raw, textpage.raw)
+        for match in _LINE.finditer(characters):
+            if text := clean_line(match[0]):
+                hyphenated = characters[match.end() : match.end() + 1] == HYPHEN
+                yield Line(text, to_box(match.start(), match.end() - match.start()), hyphenated)
+    finally:
+        textpage.close()
+
+
+def _characters(textpage: Any) -> str:
+    """One character per character of PDFium's, so that positions in it are PDFium's indices."""
+    count = pdfium.FPDFText_CountChars(textpage)
+    if count < 1:
+        return ""
+    buffer = (ctypes.c_ushort * (count + 1))()
+    written = pdfium.FPDFText_GetText(textpage, 0, count, buffer)
+    if written == count + 1:
+        return "".join(map(chr, buffer[:count]))
+    codes = (pdfium.FPDFText_GetUnicode(textpage, index) for index in range(count))  # Some have no Unicode value.
+    return "".join(chr(code) if 0 < code <= 0x10FFFF else " " for code in codes)
+
+
+class _Boxes:
+    """From a span of characters to its box as the page is shown: cropped and rotated."""
+
+    def __init__(self, page: Any, textpage: Any) -> None:
+        self.textpage = textpage
+        self.edges = [ctypes.c_double() for _ in range(4)]
+        self.references = [ctypes.byref(edge) for edge in self.edges]
+        # The way from the page to the screen is affine: three points say all of it.
+        origin, right, up = (_shown(page, x, y) for x, y in ((0, 0), (100, 0), (0, 100)))
+        self.across = (origin[0], (right[0] - origin[0]) / 100, (up[0] - origin[0]) / 100)
+        self.down = (origin[1], (right[1] - origin[1]) / 100, (up[1] - origin[1]) / 100)
+
+    def __call__(self, start: int, count: int) -> tuple[int, int, int, int] | None:
+        left, top, right, bottom = self.edges
+        number = pdfium.FPDFText_CountRects(self.textpage, start, count)
+        x0, y0, x1, y1 = float("inf"), float("inf"), float("-inf"), float("-inf")
+        for index in range(number):
+            pdfium.FPDFText_GetRect(self.textpage, index, *self.references)
+            x0, y0 = min(x0, left.value), min(y0, bottom.value)
+            x1, y1 = max(x1, right.value), max(y1, top.value)
+        if number < 1:
+            return None
+        (left_, top_), (right_, bottom_) = self._place(x0, y0), self._place(x1, y1)
+        return min(left_, right_), min(top_, bottom_), max(left_, right_), max(top_, bottom_)
+
+    def _place(self, x: float, y: float) -> tuple[int, int]:
+        (a, b, c), (d, e, f) = self.across, self.down
+        return max(0, min(SCALE, round(a + b * x + c * y))), max(0, min(SCALE, round(d + e * x + f * y)))
+
+
+def _shown(page: Any, x: float, y: float) -> tuple[float, float]:
+    """Where a point of the page is on the page as it is shown, in units of ``SCALE``."""
+    across, down = ctypes.c_int(), ctypes.c_int()
+    pdfium.FPDF_PageToDevice(page, 0, 0, SCALE * 1000, SCALE * 1000, 0, x, y, across, down)
+    return across.value / 1000, down.value / 1000

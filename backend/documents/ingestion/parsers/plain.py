@@ -1,0 +1,46 @@
+"""Plain text, and how the text of formats without pages is cut into stretches."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from .cleaning import clean_lines, decode
+from .frames import Job, PageText, ParseError
+
+STRETCH = 20_000  # Characters; cut at a paragraph where one ends in the second half.
+
+
+def read(job: Job) -> str:
+    return clean_lines(decode(Path(job.path).read_bytes()))
+
+
+def join(blocks: Iterator[str], limit: int) -> str:
+    """Paragraphs as one text, an empty line between two.
+
+    :raises ParseError: longer than ``limit`` characters.
+    """
+    kept: list[str] = []
+    size = 0
+    for block in blocks:
+        if block.strip():
+            kept.append(block.strip("\n"))
+            size += len(block) + 2
+        if size > limit:
+            raise ParseError("too_large", f"The text is longer than {limit} characters.")
+    return "\n\n".join(kept)
+
+
+def stretches(text: str) -> list[PageText]:
+    """The whole text, in order, in pieces of at most ``STRETCH`` characters."""
+    pieces: list[PageText] = []
+    start = 0
+    while start < len(text):
+        end = min(start + STRETCH, len(text))
+        if end < len(text):
+            for mark in ("\n\n", "\n", ". ", " "):
+                found = text.rfind(mark, start + STRETCH // 2, end)
+                if found != -1:
+                    end = found + len(mark)
+                    break
+        pieces.append(PageText(number=len(pieces) + 1, text=text[start:end]))
+        start = end
+    return pieces

@@ -1,0 +1,161 @@
+"""Commits what was read: pages, chunks and the cursor together, or nothing."""
+
+import bisect
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from backend.documents import statistics
+from backend.documents.ingestion import chunker, lease
+from backend.documents.ingestion.language import detect
+from backend.documents.ingestion.parsers.frames import PageText
+from backend.documents.models import Document, Ingestion, Page
+from backend.documents.words import folded, words_of
+from backend.http.ids import new_id
+
+_INSERT_CHUNKS = """
+INSERT INTO documents_chunk (
+    id, workspace_id, document_id, ingestion_id, index, text, page_from, page_to, char_start, char_end, language, words,
+    length
+)
+SELECT id, %s, %s, %s, index, text, page_from, page_to, char_start, char_end, %s, documents_words(%s, words, folded), length
+FROM unnest(
+    %s::uuid[], %s::int[], %s::text[], %s::int[], %s::int[], %s::int[], %s::int[], %s::text[], %s::text[], %s::int[]
+) AS given(id, index, text, page_from, page_to, char_start, char_end, words, folded, length)
+"""
+
+Row = tuple[UUID, int, str, int | None, int | None, int, int, str, str, int]
+
+
+class Writer:
+    """Takes pages in order and turns them into rows, batch by batch.
+
+    Text that is not cut into chunks yet waits here; after a restart it is read back from the pages.
+    """
+
+    def __init__(self, ingestion: Ingestion) -> None:
+        self.ingestion = ingestion
+        self.starts: list[int] = []  # Where in the document's text each known page begins.
+        self.numbers: list[int] = []
+        self.pending = ""  # The text from ``chunked_to`` on.
+        if ingestion.pages_done:
+            self._resume()
+
+    def _resume(self) -> None:
+        pages = Page.objects.filter(ingestion=self.ingestion)
+        chunked_to = self.ingestion.chunked_to
+        first = pages.filter(char_start__lte=chunked_to).aggregate(start=Max("char_start"))["start"] or 0
+        for page in pages.filter(char_start__gte=first).order_by("number").only("number", "char_start", "text"):
+            self._know(page.number, page.char_start)
+            self.pending += page.text[max(0, chunked_to - page.char_start) :]
+
+    def add(self, pages: Sequence[PageText], warnings: Sequence[tuple[str, str]]) -> None:
+        """Commit a batch.
+
+        :raises LeaseLost: nothing was committed.
+        """
+        ingestion = self.ingestion
+        rows = []
+        length = ingestion.text_length
+        for page in pages:
+            self._know(page.number, length)
+            lines = [[*line[:4], line[4] + length, line[5] + length] for line in page.lines]
+            rows.append(
+                Page(ingestion=ingestion, number=page.number, char_start=length, text=page.text, lines=lines)
+            )
+            self.pending += page.text
+            length += len(page.text)
+        noted = [*ingestion.warnings, *({"code": code, "detail": detail} for code, detail in warnings)]
+        chunks, chunked_to = self._chunks(final=False)
+        with transaction.atomic():
+            lease.write(
+                ingestion,
+                pages_done=ingestion.pages_done + len(pages),
+                text_length=length,
+                chunked_to=chunked_to,
+                chunk_count=ingestion.chunk_count + len(chunks),
+                language=ingestion.language,
+                warnings=noted[:100],
+                attempts=0,
+            )
+            Page.objects.bulk_create(rows)
+            self._insert(chunks)
+
+    def finish(self) -> None:
+        """Commit the last chunks and put this reading in the place of the one before, in one transaction.
+
+        :raises LeaseLost: nothing was committed.
+        """
+        ingestion = self.ingestion
+        chunks, chunked_to = self._chunks(final=True)
+        warnings = ingestion.warnings
+        if not ingestion.chunk_count + len(chunks):
+            warnings = [*warnings, {"code": "no_text", "detail": "No text was found in this document."}]
+        with transaction.atomic():
+            lease.write(
+                ingestion,
+                chunked_to=chunked_to,
+                chunk_count=ingestion.chunk_count + len(chunks),
+                language=ingestion.language,
+                warnings=warnings,
+                status=Ingestion.Status.READY,
+                finished_at=timezone.now(),
+                lease_until=None,
+                error_code="",
+                error_detail="",
+            )
+            self._insert(chunks)
+            activated = Document.objects.alive().filter(pk=ingestion.document_id)
+            activated.update(active_ingestion=ingestion, updated_at=timezone.now())
+            statistics.note_change(workspace_id=ingestion.document.workspace_id)
+
+    def _know(self, number: int, start: int) -> None:
+        self.numbers.append(number)
+        self.starts.append(start)
+
+    def _chunks(self, *, final: bool) -> tuple[list[Row], int]:
+        """The rows of the passages that are certain now, and where in the document's text the last of them ends."""
+        ingestion = self.ingestion
+        text, offset = self.pending, ingestion.chunked_to
+        if ingestion.language is None and (final or len(text) >= chunker.LOOKAHEAD):
+            claimed = ingestion.document.claimed_language
+            ingestion.language = claimed or detect(text)
+        rows: list[Row] = []
+        done = 0
+        for start, end in chunker.split(text, final=final):
+            passage = text[start:end]
+            words = words_of(passage)
+            written = " ".join(words)
+            pages = self._pages(offset + start, offset + end) if ingestion.paged else (None, None)
+            index = ingestion.chunk_count + len(rows)
+            rows.append(
+                (new_id(), index, passage, *pages, offset + start, offset + end, written, folded(written), len(words))
+            )
+            done = end
+        if final:
+            done = len(text)
+        self.pending = text[done:]
+        return rows, offset + done
+
+    def _pages(self, start: int, end: int) -> tuple[int, int]:
+        """The first and the last page of a span."""
+        first = bisect.bisect_right(self.starts, start) - 1
+        last = bisect.bisect_right(self.starts, end - 1) - 1
+        return self.numbers[first], self.numbers[last]
+
+    def _insert(self, rows: list[Row]) -> None:
+        if not rows:
+            return
+        ingestion = self.ingestion
+        document = ingestion.document
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _INSERT_CHUNKS,
+                [
+                    *(document.workspace_id, document.pk, ingestion.pk, ingestion.language, ingestion.language),
+                    *map(list, zip(*rows, strict=True)),
+                ],
+            )

@@ -1,0 +1,25 @@
+"""File names as people may see them: no folders, nothing invisible, nothing that turns the reading direction."""
+
+import unicodedata
+
+LONGEST = 255
+FALLBACK = "document"
+
+
+def display_name(claimed: str | None) -> str:
+    """What is left of a client's file name. It is only ever shown: storage never sees it."""
+    normal = unicodedata.normalize("NFC", (claimed or "").encode("utf-8", "ignore").decode())
+    last = normal.replace("\\", "/").rsplit("/", 1)[-1]
+    kept = "".join(character for character in last if unicodedata.category(character)[0] != "C")
+    name = " ".join(kept.split()).strip(". ") if set(kept) <= {".", " "} else " ".join(kept.split())
+    return _shortened(name) or FALLBACK
+
+
+def _shortened(name: str) -> str:
+    """At most ``LONGEST`` characters, the extension kept."""
+    if len(name) <= LONGEST:
+        return name
+    stem, dot, extension = name.rpartition(".")
+    if dot and len(extension) <= 16:
+        return stem[: LONGEST - len(extension) - 1] + dot + extension
+    return name[:LONGEST]

@@ -1,0 +1,151 @@
+"""What the apps above may ask about documents."""
+
+from collections.abc import Collection as AnyOf
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from backend.documents import search as engine
+from backend.documents.models import Chunk, Collection, Document, Page
+from backend.documents.search import Scope
+
+LEXICAL = "lexical"
+HYBRID = "hybrid"
+MODES = (HYBRID, LEXICAL)
+_PLACES = 10_000  # Of a page's box: stored as integers, shown as fractions.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A chunk that answers a query.
+
+    :ivar score: higher is better; comparable within one search only.
+    :ivar page_from: its first page, from 1; none where the format has no pages.
+    :ivar boxes: one per line, ``{"page", "x0", "y0", "x1", "y1", "char_start", "char_end"}``: fractions of the page,
+        origin top left, and the line's characters in the document's text, counted as ``char_start`` is.
+    """
+
+    document_id: UUID
+    document_name: str
+    chunk_id: UUID
+    text: str
+    score: float
+    page_from: int | None
+    page_to: int | None
+    char_start: int
+    char_end: int
+    boxes: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResult:
+    """:ivar degraded: a part of the search that was asked for did not answer."""
+
+    passages: list[Passage]
+    mode: str
+    degraded: bool = False
+
+
+def search(
+    *,
+    workspace_id: UUID,
+    query: str,
+    collection_ids: AnyOf[UUID] = (),
+    document_ids: AnyOf[UUID] = (),
+    limit: int = 10,
+    mode: str | None = None,
+    content_types: AnyOf[str] = (),
+    languages: AnyOf[str] = (),
+    metadata: dict[str, Any] | None = None,
+) -> SearchResult:
+    """The best passages for a query, best first: of these collections and documents, or of the whole workspace.
+
+    Ids of other workspaces find nothing. ``mode`` is ``lexical`` whatever is asked for, while no embedding model is
+    configured.
+    """
+    scope = Scope(
+        workspace_id=workspace_id,
+        collection_ids=collection_ids,
+        document_ids=document_ids,
+        content_types=content_types,
+        languages=languages,
+        metadata=metadata or {},
+    )
+    ranked = engine.rank(scope, query, limit=limit)
+    scores = dict(ranked)
+    chunks = Chunk.objects.select_related("document").defer("words").in_bulk(list(scores))
+    boxes = boxes_of(chunks.values())
+    passages = [
+        Passage(
+            document_id=chunk.document_id,
+            document_name=chunk.document.name,
+            chunk_id=chunk.pk,
+            text=chunk.text,
+            score=score,
+            page_from=chunk.page_from,
+            page_to=chunk.page_to,
+            char_start=chunk.char_start,
+            char_end=chunk.char_end,
+            boxes=boxes[chunk.pk],
+        )
+        for chunk_id, score in ranked
+        if (chunk := chunks.get(chunk_id)) is not None  # Purged since the ranking, at the earliest moment.
+    ]
+    return SearchResult(passages=passages, mode=LEXICAL)
+
+
+def boxes_of(chunks: Iterable[Chunk]) -> dict[UUID, list[dict[str, Any]]]:
+    """The lines of each chunk, with one query for all."""
+    chunks = list(chunks)
+    wanted = Q()
+    for chunk in chunks:
+        if chunk.page_from is not None:
+            wanted |= Q(ingestion_id=chunk.ingestion_id, number__range=(chunk.page_from, chunk.page_to))
+    pages: dict[UUID, dict[int, list[list[int]]]] = {}
+    if wanted:
+        for ingestion_id, number, lines in Page.objects.filter(wanted).values_list("ingestion_id", "number", "lines"):
+            pages.setdefault(ingestion_id, {})[number] = lines
+    return {
+        chunk.pk: [
+            _box(number, line)
+            for number, lines in sorted(pages.get(chunk.ingestion_id, {}).items())
+            for line in lines
+            if line[4] < chunk.char_end and line[5] > chunk.char_start
+        ]
+        for chunk in chunks
+    }
+
+
+def _box(page: int, line: list[int]) -> dict[str, Any]:
+    x0, y0, x1, y1, start, end = line
+    return {
+        "page": page,
+        "x0": x0 / _PLACES,
+        "y0": y0 / _PLACES,
+        "x1": x1 / _PLACES,
+        "y1": y1 / _PLACES,
+        "char_start": start,
+        "char_end": end,
+    }
+
+
+def existing_documents(workspace_id: UUID, ids: AnyOf[UUID]) -> dict[UUID, str]:
+    """Those of the documents that this workspace has, with their names."""
+    documents = Document.objects.alive().filter(workspace_id=workspace_id, pk__in=ids)
+    return dict(documents.values_list("pk", "name"))
+
+
+def existing_collections(workspace_id: UUID, ids: AnyOf[UUID]) -> dict[UUID, str]:
+    """Those of the collections that this workspace has, with their names."""
+    return dict(Collection.objects.filter(workspace_id=workspace_id, pk__in=ids).values_list("pk", "name"))
+
+
+def count_ready(workspace_id: UUID, collection_ids: AnyOf[UUID], document_ids: AnyOf[UUID]) -> int:
+    """How many documents a search of these would look into; without any given, in the whole workspace."""
+    documents = Document.objects.searchable().filter(workspace_id=workspace_id)
+    if collection_ids or document_ids:
+        documents = documents.filter(Q(collections__in=collection_ids) | Q(pk__in=document_ids)).distinct()
+    return documents.count()

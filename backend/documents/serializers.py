@@ -1,0 +1,286 @@
+"""Documents, collections and passages as the API shows and takes them."""
+
+import json
+import unicodedata
+from typing import Any
+from uuid import UUID
+
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from backend.documents import queries
+from backend.documents.models import Chunk, Collection, Document, Ingestion, Language
+from backend.http.ids import PublicIdField, encode
+
+STATUSES = ["awaiting_upload", *Ingestion.Status.values, "deleting"]
+LARGEST_METADATA = 16 * 1024  # Bytes of JSON.
+
+
+class LanguageField(serializers.CharField):
+    """``pt`` or ``en``, also as ``pt-BR`` or ``en_US``."""
+
+    default_error_messages = {"unknown": _("Search knows pt and en; leave it out to have it detected.")}
+
+    def to_internal_value(self, data: Any) -> str:
+        code = super().to_internal_value(data).lower().replace("_", "-").partition("-")[0]
+        if code not in Language.values:
+            self.fail("unknown")
+        return code
+
+
+class MetadataField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
+    """A JSON object of the client's own; in a multipart body, its text."""
+
+    default_error_messages = {
+        "invalid": _("This must be a JSON object."),
+        "too_large": _("This holds more than 16 KiB."),
+    }
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if isinstance(data, str):
+            try:
+                data = json.loads(data)
+            except (ValueError, RecursionError):
+                self.fail("invalid")
+        if not isinstance(data, dict):
+            self.fail("invalid")
+        try:
+            text = json.dumps(data, allow_nan=False)
+        except (ValueError, RecursionError):
+            self.fail("invalid")
+        if "\\u0000" in text or any(0xD800 <= ord(c) < 0xE000 for c in json.dumps(data, ensure_ascii=False)):
+            self.fail("invalid")
+        if len(text) > LARGEST_METADATA:
+            self.fail("too_large")
+        return data
+
+    def to_representation(self, value: dict[str, Any]) -> dict[str, Any]:
+        return value
+
+
+class NameField(serializers.CharField):
+    """A name with something to see in it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": 255, **kwargs})
+
+    def to_internal_value(self, data: Any) -> str:
+        text: str = super().to_internal_value(data)
+        kept = "".join(character for character in text if unicodedata.category(character)[0] != "C").strip()
+        if not kept:
+            self.fail("blank")
+        return kept
+
+
+class ProgressSerializer(serializers.Serializer[Any]):
+    pages_done = serializers.IntegerField()
+    pages_total = serializers.IntegerField(allow_null=True)
+    percent = serializers.IntegerField()
+
+
+class DocumentErrorSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    detail = serializers.CharField()
+    retryable = serializers.BooleanField()
+
+
+class WarningSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class DocumentSerializer(serializers.ModelSerializer[Document]):
+    """A document as clients see it. ``page_count`` is none for formats without pages."""
+
+    id = PublicIdField(Document.id_prefix)
+    content_type = serializers.CharField(source="blob.content_type")
+    size = serializers.IntegerField(source="blob.size", help_text="Bytes.")
+    sha256 = serializers.CharField(source="blob.sha256")
+    status = serializers.ChoiceField(choices=STATUSES)
+    progress = ProgressSerializer(source="latest_ingestion.progress")
+    error = DocumentErrorSerializer(source="latest_ingestion.error", allow_null=True)
+    warnings = WarningSerializer(source="latest_ingestion.warnings", many=True)
+    language = serializers.SerializerMethodField()
+    page_count = serializers.SerializerMethodField()
+    chunk_count = serializers.SerializerMethodField()
+    collections = serializers.SerializerMethodField()
+    cost = serializers.SerializerMethodField()
+    created_by = PublicIdField("usr", source="created_by_id", allow_null=True)
+
+    class Meta:
+        model = Document
+        fields = [
+            *("id", "name", "content_type", "size", "sha256", "status", "progress", "error", "warnings", "language"),
+            *("page_count", "chunk_count", "collections", "metadata", "cost", "created_by", "created_at", "updated_at"),
+        ]
+        read_only_fields = fields
+
+    @extend_schema_field(serializers.ChoiceField(choices=Language.choices, allow_null=True))
+    def get_language(self, document: Document) -> str | None:
+        ingestion = _shown(document)
+        return document.claimed_language or (ingestion.language if ingestion else None)
+
+    def get_page_count(self, document: Document) -> int | None:
+        ingestion = _shown(document)
+        return ingestion.pages_total if ingestion and ingestion.paged else None
+
+    def get_chunk_count(self, document: Document) -> int:
+        ingestion = _shown(document)
+        return ingestion.chunk_count if ingestion else 0
+
+    @extend_schema_field(serializers.ListField(child=serializers.CharField()))
+    def get_collections(self, document: Document) -> list[str]:
+        places = sorted(place.collection_id for place in document.collection_documents.all())
+        return [encode(Collection.id_prefix, collection_id) for collection_id in places]
+
+    def get_cost(self, document: Document) -> str:
+        return "0.00"  # Reading documents is free until it needs a model.
+
+
+def _shown(document: Document) -> Ingestion | None:
+    """The reading that search uses, else the one under way."""
+    return document.active_ingestion or document.latest_ingestion
+
+
+class UploadSerializer(serializers.Serializer[Any]):
+    """The multipart body of an upload."""
+
+    file = serializers.FileField(allow_empty_file=True, max_length=None)
+    name = NameField(required=False, allow_blank=True)
+    collection = PublicIdField(Collection.id_prefix, required=False)
+    metadata = MetadataField(required=False)
+    language = LanguageField(required=False)
+
+
+class DocumentChangeSerializer(serializers.Serializer[Any]):
+    name = NameField(required=False)
+    metadata = MetadataField(required=False)
+
+
+class BoxSerializer(serializers.Serializer[Any]):
+    """A line of print: fractions of the page, origin top left, and its characters in the document's text."""
+
+    page = serializers.IntegerField()
+    x0 = serializers.FloatField()
+    y0 = serializers.FloatField()
+    x1 = serializers.FloatField()
+    y1 = serializers.FloatField()
+    char_start = serializers.IntegerField()
+    char_end = serializers.IntegerField()
+
+
+class ChunkListSerializer(serializers.ListSerializer[Any]):
+    """Fetches the boxes of a whole page of chunks with one query."""
+
+    def to_representation(self, data: Any) -> Any:
+        chunks = list(data)
+        self.child._context["boxes"] = queries.boxes_of(chunks)  # type: ignore[union-attr]  # Set by many=True.
+        return [self.child.to_representation(chunk) for chunk in chunks]  # type: ignore[union-attr]
+
+
+class ChunkSerializer(serializers.ModelSerializer[Chunk]):
+    """A passage. ``index`` counts from 0; the spans are characters of the document's text."""
+
+    id = PublicIdField(Chunk.id_prefix)
+    document = PublicIdField(Document.id_prefix, source="document_id")
+    boxes = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Chunk
+        list_serializer_class = ChunkListSerializer
+        fields = [
+            *("id", "document", "index", "text", "language", "page_from", "page_to", "char_start", "char_end", "boxes")
+        ]
+        read_only_fields = fields
+
+    @extend_schema_field(BoxSerializer(many=True))
+    def get_boxes(self, chunk: Chunk) -> list[dict[str, Any]]:
+        known: dict[UUID, list[dict[str, Any]]] = self.context.get("boxes") or queries.boxes_of([chunk])
+        return known[chunk.pk]
+
+
+class TextPageSerializer(serializers.Serializer[Any]):
+    page = serializers.IntegerField()
+    char_start = serializers.IntegerField()
+    char_end = serializers.IntegerField()
+
+
+class TextSerializer(serializers.Serializer[Any]):
+    """The whole text, and which of its characters are on which page."""
+
+    document = serializers.CharField()
+    text = serializers.CharField()
+    pages = TextPageSerializer(many=True)
+
+
+class CollectionSerializer(serializers.ModelSerializer[Collection]):
+    id = PublicIdField(Collection.id_prefix)
+    document_count = serializers.IntegerField()
+    created_by = PublicIdField("usr", source="created_by_id", allow_null=True)
+
+    class Meta:
+        model = Collection
+        fields = ["id", "name", "language", "document_count", "created_by", "created_at", "updated_at"]
+        read_only_fields = fields
+
+
+class CollectionChangeSerializer(serializers.Serializer[Any]):
+    name = NameField(max_length=200)
+    language = LanguageField(required=False, allow_null=True)
+
+
+class MembershipSerializer(serializers.Serializer[Any]):
+    """Which document to put into a collection, or to take out of it."""
+
+    document = PublicIdField(Document.id_prefix)
+
+
+class SearchFilterSerializer(serializers.Serializer[Any]):
+    """What the documents must be. ``metadata``: each of these members, with this value."""
+
+    content_type = serializers.ListField(child=serializers.CharField(max_length=128), required=False, max_length=20)
+    language = serializers.ListField(child=LanguageField(), required=False, max_length=5)
+    metadata = MetadataField(required=False)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict):
+            unknown = {name: [_("This is not a filter.")] for name in data if name not in self.fields}
+            if unknown:
+                raise serializers.ValidationError(unknown)
+            data = {
+                name: [value] if name != "metadata" and isinstance(value, str) else value for name, value in data.items()
+            }
+        return super().to_internal_value(data)
+
+
+class SearchSerializer(serializers.Serializer[Any]):
+    query = serializers.CharField(max_length=4_000)
+    collections = serializers.ListField(
+        child=serializers.CharField(max_length=64), required=False, allow_empty=True, max_length=100
+    )
+    documents = serializers.ListField(
+        child=serializers.CharField(max_length=64), required=False, allow_empty=True, max_length=1_000
+    )
+    filter = SearchFilterSerializer(required=False)
+    limit = serializers.IntegerField(min_value=1, max_value=100, default=10)
+    mode = serializers.ChoiceField(choices=queries.MODES, required=False, allow_null=True)
+
+
+class PassageSerializer(serializers.Serializer[Any]):
+    document = PublicIdField(Document.id_prefix, source="document_id")
+    document_name = serializers.CharField()
+    chunk = PublicIdField(Chunk.id_prefix, source="chunk_id")
+    text = serializers.CharField()
+    score = serializers.FloatField()
+    page_from = serializers.IntegerField(allow_null=True)
+    page_to = serializers.IntegerField(allow_null=True)
+    char_start = serializers.IntegerField()
+    char_end = serializers.IntegerField()
+    boxes = BoxSerializer(many=True)
+
+
+class SearchResultSerializer(serializers.Serializer[Any]):
+    results = PassageSerializer(source="passages", many=True)
+    mode = serializers.ChoiceField(choices=queries.MODES)
+    degraded = serializers.BooleanField()

@@ -1,0 +1,57 @@
+"""How often words occur in a workspace, counted aside for those too large to count within a search."""
+
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from backend.documents.models import Corpus
+
+_TOTALS = """
+SELECT count(*), coalesce(sum(c.length), 0) FROM documents_chunk c
+JOIN documents_document d ON d.active_ingestion_id = c.ingestion_id AND d.deleted_at IS NULL
+WHERE c.workspace_id = %s
+"""
+_FORGET = "DELETE FROM documents_wordfrequency WHERE workspace_id = %s"
+_COUNT = """
+INSERT INTO documents_wordfrequency (workspace_id, language, lexeme, chunks)
+SELECT %s, c.language, entry.lexeme, count(*) FROM documents_chunk c
+JOIN documents_document d ON d.active_ingestion_id = c.ingestion_id AND d.deleted_at IS NULL
+CROSS JOIN LATERAL unnest(c.words) AS entry(lexeme, positions, weights)
+WHERE c.workspace_id = %s GROUP BY c.language, entry.lexeme
+"""
+
+
+def note_change(*, workspace_id: UUID) -> None:
+    """Chunks of this workspace came or went."""
+    now = timezone.now()
+    Corpus.objects.bulk_create(
+        [Corpus(workspace_id=workspace_id, changed_at=now)],
+        update_conflicts=True,
+        unique_fields=["workspace"],
+        update_fields=["changed_at"],
+    )
+
+
+def changed() -> list[UUID]:
+    """The workspaces whose counts are older than their chunks."""
+    stale = Corpus.objects.filter(Q(counted_at=None) | Q(counted_at__lt=F("changed_at")))
+    return list(stale.order_by("changed_at").values_list("workspace_id", flat=True)[:100])
+
+
+@transaction.atomic
+def refresh(*, workspace_id: UUID) -> None:
+    """Count anew. A workspace small enough to be counted within each search keeps no words."""
+    corpus = Corpus.objects.select_for_update().filter(workspace_id=workspace_id).first()
+    if corpus is None:
+        return
+    with connection.cursor() as cursor:
+        counted_at = timezone.now()
+        cursor.execute(_TOTALS, [workspace_id])
+        chunks, words = cursor.fetchone()
+        cursor.execute(_FORGET, [workspace_id])
+        if chunks > settings.SEARCH_EXACT_CHUNKS:
+            cursor.execute(_COUNT, [workspace_id, workspace_id])
+    Corpus.objects.filter(pk=corpus.pk).update(chunks=chunks, words=words, counted_at=counted_at)

@@ -1,0 +1,68 @@
+"""Calls for workers. The database says what there is to do; a call that comes twice finds nothing to claim."""
+
+import logging
+import time
+from typing import Any
+from uuid import UUID
+
+from celery import current_app, shared_task
+from celery.signals import worker_process_init, worker_process_shutdown
+from django.db import connections
+
+from backend.documents import deletion, statistics, uploads
+from backend.documents.ingestion import lease, process, runner
+
+logger = logging.getLogger(__name__)
+
+QUEUE = "documents"
+FORGOTTEN_AFTER = 24 * 3600  # Seconds.
+
+
+@shared_task(ignore_result=True)
+def ingest_document(*, ingestion_id: str) -> None:
+    document = runner.execute(ingestion_id=UUID(ingestion_id))
+    if document is not None:
+        purge_replaced.delay(document_id=str(document.pk))
+
+
+@shared_task(ignore_result=True)
+def purge_document(*, document_id: str) -> None:
+    deletion.purge_document(UUID(document_id))
+
+
+@shared_task(ignore_result=True)
+def purge_replaced(*, document_id: str) -> None:
+    deletion.purge_replaced(UUID(document_id))
+
+
+@shared_task(ignore_result=True)
+def sweep() -> None:
+    """Call workers again for what lost its worker, and finish the purges that did not end."""
+    for ingestion_id in lease.due():
+        logger.info("calling a worker again for ingestion %s", ingestion_id)
+        ingest_document.delay(ingestion_id=str(ingestion_id))
+    deleted, replaced = deletion.left_over()
+    for document_id in deleted:
+        purge_document.delay(document_id=str(document_id))
+    for document_id in replaced:
+        purge_replaced.delay(document_id=str(document_id))
+    uploads.remove_forgotten(older_than=time.time() - FORGOTTEN_AFTER)
+
+
+@shared_task(ignore_result=True)
+def refresh_statistics() -> None:
+    for workspace_id in statistics.changed():
+        statistics.refresh(workspace_id=workspace_id)
+
+
+@worker_process_init.connect
+def _warm_up(**kwargs: Any) -> None:
+    """Workers of documents start their parser before the first document comes."""
+    if QUEUE in current_app.amqp.queues.consume_from:
+        connections.close_all()
+        process.warm_up()
+
+
+@worker_process_shutdown.connect
+def _end_parser(**kwargs: Any) -> None:
+    process.end_idle()

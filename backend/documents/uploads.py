@@ -1,0 +1,123 @@
+"""Takes files as they arrive: to disk while hashing, never whole in memory, never more than allowed."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import IO, Any
+
+from django.conf import settings
+from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler, StopFutureHandlers
+from django.http import HttpRequest
+from django.utils.http import parse_header_parameters
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+
+from backend.documents.errors import FileTooLarge
+
+FORM_OVERHEAD = 1024 * 1024  # What boundaries and the other fields may add to a body, in bytes.
+
+
+class HashedUpload(TemporaryUploadedFile):
+    """A file on disk, in the folder where it will stay if files are kept in a folder: storing it is a rename."""
+
+    sha256 = ""
+
+    def __init__(self, name: str, content_type: str, charset: str | None, extra: dict[str, Any] | None) -> None:
+        folder = incoming()
+        folder.mkdir(parents=True, exist_ok=True)
+        file = tempfile.NamedTemporaryFile(prefix="upload-", dir=folder)  # noqa: SIM115  # Closed with the upload.
+        UploadedFile.__init__(self, file, name, content_type, 0, charset, extra)  # type: ignore[arg-type]  # The wrapper.
+
+
+def incoming() -> Path:
+    return Path(settings.MEDIA_ROOT) / "incoming"
+
+
+class HashingUploadHandler(FileUploadHandler):
+    """Writes one file to disk, hashing it on the way.
+
+    :raises FileTooLarge: it passes MAX_UPLOAD_BYTES; nothing more of it is read.
+    """
+
+    chunk_size = 256 * 1024
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        super().new_file(*args, **kwargs)
+        self.file = HashedUpload(self.file_name or "", self.content_type or "", self.charset, self.content_type_extra)
+        self.digest = hashlib.sha256()
+        self.received = 0
+        raise StopFutureHandlers
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        self.received += len(raw_data)
+        if self.received > settings.MAX_UPLOAD_BYTES:
+            self.file.close()
+            raise FileTooLarge(limit=settings.MAX_UPLOAD_BYTES)
+        self.digest.update(raw_data)
+        self.file.write(raw_data)
+
+    def file_complete(self, file_size: int) -> HashedUpload:
+        self.file.seek(0)
+        self.file.size = file_size
+        self.file.sha256 = self.digest.hexdigest()
+        return self.file
+
+    def upload_interrupted(self) -> None:
+        if hasattr(self, "file"):
+            self.file.close()
+
+
+class _Watched:
+    """A body that remembers its last bytes, since a body that was cut off parses as a shorter file."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream = stream
+        self.tail = b""
+
+    def read(self, size: int = -1) -> bytes:
+        data = self.stream.read(size)
+        self.tail = (self.tail + data)[-512:]
+        return data
+
+
+class UploadParser(MultiPartParser):
+    """DRF's multipart parser with our handler."""
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        request: HttpRequest = parser_context["request"]._request
+        request.upload_handlers = [HashingUploadHandler(request)]
+        watched = _Watched(stream)
+        parsed = super().parse(watched, media_type, parser_context)
+        boundary = parse_header_parameters(media_type or "")[1].get("boundary", "")
+        if f"--{boundary}--".encode() not in watched.tail:
+            for file in parsed.files.values():
+                file.close()
+            raise ParseError("The body ended before it was complete.")
+        return parsed
+
+
+def refuse_too_long(request: Request) -> None:
+    """Before anything of the body is read.
+
+    :raises FileTooLarge: the body's declared length leaves no doubt.
+    """
+    declared = request.META.get("CONTENT_LENGTH") or "0"
+    if declared.isdigit() and int(declared) > settings.MAX_UPLOAD_BYTES + FORM_OVERHEAD:
+        raise FileTooLarge(limit=settings.MAX_UPLOAD_BYTES)
+
+
+def remove_forgotten(*, older_than: float) -> int:
+    """Remove what killed processes left in the folder of incoming files, by the time of its last change; how many."""
+    removed = 0
+    folder = incoming()
+    for path in folder.glob("upload-*") if folder.exists() else ():
+        try:
+            if path.stat().st_mtime < older_than:
+                os.unlink(path)
+                removed += 1
+        except FileNotFoundError:
+            continue
+    return removed

@@ -1,0 +1,191 @@
+"""What is in a document: its bytes, its text, its passages, pictures of its pages."""
+
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.http import content_disposition_header
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from backend.documents import filetypes, rendering, storage
+from backend.documents.models import Chunk, Document, Page
+from backend.documents.serializers import ChunkSerializer, TextSerializer
+from backend.documents.views.access import DocumentsView
+from backend.errors import FieldError, NotFound
+from backend.http.ids import decode
+from backend.http.views import PublicIdLookup
+
+BLOCK = 256 * 1024
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+# A file is somebody's, not ours: whatever a browser makes of it, it runs nothing and loads nothing.
+SEALED = {
+    "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "private, no-cache",
+}
+SHOWN_INLINE = {filetypes.PDF, filetypes.PLAIN, filetypes.MARKDOWN}
+
+
+class OfDocument(DocumentsView, PublicIdLookup, GenericAPIView[Any]):
+    """A view of one document that the actor may see."""
+
+    id_prefix = Document.id_prefix
+
+    def document(self) -> Document:
+        """:raises NotFound: there is none."""
+        found = (
+            Document.objects.visible_to(self.actor)
+            .select_related("blob", "latest_ingestion", "active_ingestion")
+            .filter(pk=self.object_id())
+            .first()
+        )
+        if found is None:
+            raise NotFound
+        return found
+
+
+class ContentView(OfDocument):
+    @extend_schema(
+        parameters=[OpenApiParameter("download", OpenApiTypes.BOOL)],
+        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY, 302: OpenApiResponse(description="Signed")},
+        operation_id="documents_content",
+    )
+    def get(self, request: Request, pk: str) -> HttpResponseBase:
+        """The file as it was uploaded: a redirect to a signed address, or the bytes, also in part (`Range`)."""
+        document = self.document()
+        kind = document.blob.content_type
+        attachment = request.query_params.get("download") in ("1", "true") or kind not in SHOWN_INLINE
+        if kind in (filetypes.PLAIN, filetypes.MARKDOWN):
+            kind = f"{filetypes.PLAIN}; charset=utf-8"
+        key = document.blob.key
+        url = storage.signed_url(key, content_type=kind, name=document.name, attachment=attachment)
+        if url is not None:
+            return HttpResponseRedirect(url, headers={"Cache-Control": "no-store"})
+        disposition = content_disposition_header(attachment, document.name) or "inline"
+        headers = {**SEALED, "Content-Disposition": disposition, "ETag": f'"{document.blob.sha256}"'}
+        try:
+            return _bytes(request._request, key, document.blob.size, kind, headers)
+        except FileNotFoundError as error:
+            raise NotFound from error
+
+
+class TextView(OfDocument):
+    @extend_schema(responses=TextSerializer, operation_id="documents_text")
+    def get(self, request: Request, pk: str) -> Response:
+        """The text that was read from the file."""
+        document = self.document()
+        ingestion = document.active_ingestion
+        pages = Page.objects.filter(ingestion=ingestion).order_by("number").values_list("number", "char_start", "text")
+        rows = list(pages) if ingestion is not None else []
+        spans = [{"page": page, "char_start": start, "char_end": start + len(text)} for page, start, text in rows]
+        return Response(
+            {
+                "document": document.public_id,
+                "text": "".join(text for _page, _start, text in rows),
+                "pages": spans if ingestion is not None and ingestion.paged else [],
+            }
+        )
+
+
+class ChunkListView(OfDocument):
+    serializer_class = ChunkSerializer
+
+    @extend_schema(
+        parameters=[OpenApiParameter("page", OpenApiTypes.INT), OpenApiParameter("index", OpenApiTypes.INT)],
+        responses=ChunkSerializer(many=True),
+        operation_id="documents_chunks",
+    )
+    def get(self, request: Request, pk: str) -> Response:
+        """The passages in reading order: all, those on a page, or the one with an index."""
+        document = self.document()
+        chunks = _chunks(document)
+        if (page := _number(request, "page")) is not None:
+            chunks = chunks.filter(page_from__lte=page, page_to__gte=page)
+        if (index := _number(request, "index")) is not None:
+            chunks = chunks.filter(index=index)
+        assert self.paginator is not None  # noqa: S101  # DEFAULT_PAGINATION_CLASS.
+        self.paginator.ordering = "index"
+        return self.get_paginated_response(self.get_serializer(self.paginate_queryset(chunks), many=True).data)
+
+
+class ChunkView(OfDocument):
+    serializer_class = ChunkSerializer
+
+    @extend_schema(responses=ChunkSerializer, operation_id="documents_chunk")
+    def get(self, request: Request, pk: str, chunk: str) -> Response:
+        """One passage."""
+        chunk_id: UUID = decode(Chunk.id_prefix, chunk)
+        found = _chunks(self.document()).filter(pk=chunk_id).first()
+        if found is None:
+            raise NotFound
+        return Response(self.get_serializer(found).data)
+
+
+class PageImageView(OfDocument):
+    @extend_schema(responses={(200, "image/png"): OpenApiTypes.BINARY}, operation_id="documents_page_image")
+    def get(self, request: Request, pk: str, page: int) -> HttpResponseBase:
+        """A page of a PDF as a picture."""
+        return _image(self.document(), page, rendering.PAGE_WIDTH)
+
+
+class ThumbnailView(OfDocument):
+    @extend_schema(responses={(200, "image/png"): OpenApiTypes.BINARY}, operation_id="documents_thumbnail")
+    def get(self, request: Request, pk: str) -> HttpResponseBase:
+        """The first page of a PDF, small."""
+        return _image(self.document(), 1, rendering.THUMBNAIL_WIDTH)
+
+
+def _chunks(document: Document) -> QuerySet[Chunk]:
+    return Chunk.objects.filter(ingestion_id=document.active_ingestion_id, document=document).defer("words")
+
+
+def _number(request: Request, name: str) -> int | None:
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise FieldError(f"/{name}", "This must be a number.")
+    return int(text)
+
+
+def _image(document: Document, page: int, width: int) -> HttpResponseBase:
+    image = rendering.page_image(document.blob, page=page, width=width)
+    headers = {**SEALED, "Cache-Control": "private, max-age=86400, immutable"}
+    return FileResponse(image, content_type="image/png", headers=headers)
+
+
+def _bytes(request: HttpRequest, key: str, size: int, kind: str, headers: dict[str, str]) -> HttpResponseBase:
+    """The whole object, or the one range that was asked for (RFC 9110); several ranges get the whole."""
+    file = storage.open_object(key)
+    headers = {**headers, "Accept-Ranges": "bytes"}
+    wanted = _RANGE.fullmatch(request.headers.get("Range", ""))
+    if wanted is None or (not wanted[1] and not wanted[2]) or "If-Range" in request.headers:
+        return FileResponse(file, content_type=kind, headers={**headers, "Content-Length": str(size)})
+    start = int(wanted[1]) if wanted[1] else max(0, size - int(wanted[2]))
+    end = min(int(wanted[2]), size - 1) if wanted[1] and wanted[2] else size - 1
+    if start > end:
+        file.close()
+        return HttpResponse(
+            status=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers={**headers, "Content-Range": f"bytes */{size}"}
+        )
+    file.seek(start)
+    headers |= {"Content-Range": f"bytes {start}-{end}/{size}", "Content-Length": str(end - start + 1)}
+    blocks = _blocks(file, end - start + 1)
+    return StreamingHttpResponse(blocks, status=HTTPStatus.PARTIAL_CONTENT, content_type=kind, headers=headers)
+
+
+def _blocks(file: Any, length: int) -> Iterator[bytes]:
+    with file:
+        while length > 0 and (block := file.read(min(BLOCK, length))):
+            length -= len(block)
+            yield block

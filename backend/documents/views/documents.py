@@ -1,0 +1,145 @@
+"""Documents: upload, lists, changes, processing."""
+
+from http import HTTPStatus
+from typing import Any
+
+import django_filters
+from django.db.models import QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import mixins
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from backend.accounts.idempotency import IdempotentCreate
+from backend.documents import operations
+from backend.documents.models import Collection, Document, DocumentQuerySet, Ingestion
+from backend.documents.serializers import (
+    STATUSES,
+    DocumentChangeSerializer,
+    DocumentSerializer,
+    UploadSerializer,
+)
+from backend.documents.uploads import UploadParser, refuse_too_long
+from backend.documents.views.access import DocumentsView
+from backend.errors import FieldError, NotFound
+from backend.http.ids import decode
+from backend.http.parsers import JSONParser
+from backend.http.views import PublicIdLookup
+
+
+class DocumentFilter(django_filters.FilterSet):
+    """Of the list of documents."""
+
+    status = django_filters.ChoiceFilter(choices=[(value, value) for value in STATUSES], method="with_status")
+    collection = django_filters.CharFilter(method="in_collection")
+    q = django_filters.CharFilter(field_name="name", lookup_expr="icontains", max_length=255)
+    content_type = django_filters.CharFilter(field_name="blob__content_type", max_length=128)
+
+    def with_status(self, documents: DocumentQuerySet, name: str, value: str) -> DocumentQuerySet:
+        if value not in Ingestion.Status.values:
+            return documents.none()
+        return documents.filter(latest_ingestion__status=value)
+
+    def in_collection(self, documents: DocumentQuerySet, name: str, value: str) -> DocumentQuerySet:
+        try:
+            return documents.filter(collection_documents__collection_id=decode(Collection.id_prefix, value))
+        except NotFound:
+            return documents.none()
+
+
+class DocumentViewSet(
+    IdempotentCreate, DocumentsView, PublicIdLookup, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Document]
+):
+    serializer_class = DocumentSerializer
+    id_prefix = Document.id_prefix
+    filterset_class = DocumentFilter
+    parser_classes = [JSONParser]
+
+    def get_queryset(self) -> QuerySet[Document]:
+        if getattr(self, "swagger_fake_view", False):
+            return Document.objects.none()
+        documents = Document.objects.visible_to(self.actor)
+        return documents.select_related("blob", "latest_ingestion", "active_ingestion").prefetch_related(
+            "collection_documents"
+        )
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        refuse_too_long(request)
+        super().initial(request, *args, **kwargs)
+
+    def get_parsers(self) -> list[Any]:
+        uploads = self.request is not None and self.request.method == "POST" and "pk" not in self.kwargs
+        return [UploadParser()] if uploads else super().get_parsers()
+
+    @extend_schema(
+        request={"multipart/form-data": UploadSerializer},
+        responses={
+            201: DocumentSerializer,
+            200: OpenApiResponse(DocumentSerializer, description="The workspace has these bytes already."),
+        },
+    )
+    def create(self, request: Request) -> Response:
+        """Upload a file; it is read in the background."""
+        if "file" not in request.data:
+            raise FieldError("/file", "Send the file as multipart/form-data, in the field file.", code="required")
+        upload = UploadSerializer(data=request.data)
+        upload.is_valid(raise_exception=True)
+        fields = upload.validated_data
+        with fields["file"] as file:
+            document, created = operations.create_document(
+                actor=self.actor,
+                file=file,
+                name=fields.get("name"),
+                collection_id=fields.get("collection"),
+                metadata=fields.get("metadata"),
+                language=fields.get("language"),
+            )
+        status = HTTPStatus.CREATED if created else HTTPStatus.OK
+        return Response(
+            self._shown(document), status=status, headers={"Location": f"/api/v1/documents/{document.public_id}"}
+        )
+
+    @extend_schema(request=DocumentChangeSerializer, responses=DocumentSerializer)
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Change the name or the metadata."""
+        document = self.get_object()
+        change = DocumentChangeSerializer(data=request.data, partial=True)
+        change.is_valid(raise_exception=True)
+        operations.update_document(actor=self.actor, document=document, **change.validated_data)
+        return Response(self._shown(document))
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Hide it at once; its bytes and passages are removed soon after."""
+        operations.delete_document(actor=self.actor, document=self.get_object())
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+    @extend_schema(request=None, responses={202: DocumentSerializer})
+    def reprocess(self, request: Request, pk: str) -> Response:
+        """Read the file again; until that is done, search finds what it found before."""
+        document = operations.reprocess_document(actor=self.actor, document=self.get_object())
+        return Response(self._shown(document), status=HTTPStatus.ACCEPTED)
+
+    @extend_schema(request=None, responses={202: DocumentSerializer})
+    def cancel(self, request: Request, pk: str) -> Response:
+        """Stop reading the file."""
+        document = operations.cancel_processing(actor=self.actor, document=self.get_object())
+        return Response(self._shown(document), status=HTTPStatus.ACCEPTED)
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("status", enum=STATUSES),
+            OpenApiParameter("collection", OpenApiTypes.STR, description="The id of a collection."),
+            OpenApiParameter("q", OpenApiTypes.STR, description="A part of the name."),
+            OpenApiParameter("content_type", OpenApiTypes.STR),
+        ]
+    )
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """The workspace's documents, newest first."""
+        return super().list(request, *args, **kwargs)
+
+    def _shown(self, document: Document) -> dict[str, Any]:
+        fresh = self.get_queryset().get(pk=document.pk)
+        return dict(self.get_serializer(fresh).data)

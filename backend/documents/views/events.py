@@ -1,0 +1,98 @@
+"""The event stream of a document: its state at once, then whenever it changes, until it ends."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.views.decorators.http import require_GET
+from redis.exceptions import RedisError
+
+from backend.accounts.actors import Actor
+from backend.accounts.authentication import actor_of
+from backend.documents import progress
+from backend.documents.models import Document, Ingestion
+from backend.documents.serializers import DocumentSerializer
+from backend.errors import NotFound
+from backend.http.ids import decode
+from backend.http.redis import async_client
+from backend.http.sse import event_stream, frame
+
+LOOK_AGAIN = 2.0  # Seconds; what Redis did not tell is found by looking.
+ENDED = {Ingestion.Status.READY, Ingestion.Status.FAILED, Ingestion.Status.CANCELLED}
+
+
+@require_GET
+async def document_events(request: HttpRequest, pk: str) -> HttpResponseBase:
+    """``document.progress`` with the whole document while it is read, then ``document.ready``, ``document.failed``,
+    ``document.cancelled`` or ``document.deleted``, which ends the stream."""
+    actor, document_id = await sync_to_async(_allowed)(request, pk)
+    return event_stream(_frames(actor, document_id))
+
+
+def _allowed(request: HttpRequest, pk: str) -> tuple[Actor, UUID]:
+    actor = actor_of(request)
+    actor.require("documents:read")
+    document_id = decode(Document.id_prefix, pk)
+    if not Document.objects.visible_to(actor).filter(pk=document_id).exists():
+        raise NotFound
+    return actor, document_id
+
+
+def _state(actor: Actor, document_id: UUID) -> dict[str, Any] | None:
+    """The document as the API shows it; none when it is deleted. The connection is given back."""
+    try:
+        document = (
+            Document.objects.visible_to(actor)
+            .select_related("blob", "latest_ingestion", "active_ingestion")
+            .prefetch_related("collection_documents")
+            .filter(pk=document_id)
+            .first()
+        )
+        if document is None:
+            return None
+        shown: dict[str, Any] = json.loads(json.dumps(DocumentSerializer(document).data, default=str))
+        return shown
+    finally:
+        close_old_connections()
+
+
+async def _frames(actor: Actor, document_id: UUID) -> AsyncIterator[bytes]:
+    bell = async_client().pubsub(ignore_subscribe_messages=True)
+    try:
+        with contextlib.suppress(RedisError):
+            await bell.subscribe(progress.channel(document_id))
+        shown: dict[str, Any] | None = {}
+        number = 0
+        while True:
+            state = await sync_to_async(_state)(actor, document_id)
+            if state != shown:
+                shown = state
+                number += 1
+                event = _event(state)
+                yield frame(str(number), event, {"document": state})
+                if event != "document.progress":
+                    return
+            await _rung(bell)
+    finally:
+        with contextlib.suppress(RedisError):
+            await bell.aclose()
+
+
+def _event(state: dict[str, Any] | None) -> str:
+    if state is None:
+        return "document.deleted"
+    return f"document.{state['status']}" if state["status"] in ENDED else "document.progress"
+
+
+async def _rung(bell: Any) -> None:
+    try:
+        await bell.get_message(timeout=LOOK_AGAIN)
+    except (RedisError, RuntimeError):  # Not subscribed, or the connection broke.
+        await asyncio.sleep(LOOK_AGAIN)
