@@ -12,7 +12,9 @@ from backend.http.ids import encode
 MARKER = re.compile(r"\[(\d{1,3}(?:\s?[,;]\s?\d{1,3})*)\]", re.ASCII)
 OPEN_MARKER = re.compile(r"\[[\d,;\s]*\Z", re.ASCII)  # What may still become one.
 LONGEST_MARKER = 40
+LONGEST_HEADING = 60  # Characters.
 
+_END = re.compile(r"[.!?…][\"”’»)\]]*(?=\s)|\n\s*\n|\n(?=[ \t]*[^\W\d_a-zà-öø-ÿ]|[ \t]*[§•*#–-])|\Z")
 _WORD = re.compile(r"\w+")
 _QUOTED = re.compile(r"[“\"«]([^”\"»]{8,400})[”\"»]")
 
@@ -94,9 +96,9 @@ def claim_before(text: str, end: int) -> str:
 
 def quote_for(claim: str, passage: str) -> str:
     """The sentence of the passage that the claim rests on: the words it quotes, else those nearest to it."""
-    quoted = [found for found in _QUOTED.findall(claim) if found.strip() in passage]
+    quoted = [found for words in _QUOTED.findall(claim) if (found := _literally(words, passage))]
     if quoted:
-        return str(max(quoted, key=len)).strip()
+        return max(quoted, key=len)
     sentences = sentences_of(passage)
     wanted = _words(claim)
     if not sentences:
@@ -109,13 +111,23 @@ def quote_for(claim: str, passage: str) -> str:
     return max(sentences, key=likeness)
 
 
+def _literally(words: str, passage: str) -> str | None:
+    """The piece of the passage that reads so; line breaks and runs of spaces count as one space."""
+    pattern = r"\s+".join(re.escape(word) for word in words.split())
+    found = re.search(pattern, passage) if pattern else None
+    return found[0] if found else None
+
+
 def sentences_of(text: str) -> Sequence[str]:
-    """Literal pieces of the text. A line break inside a sentence, as PDFs have them, does not end it."""
+    """Literal pieces of the text. A line break ends one only behind a short line such as a heading's: PDFs break long
+    sentences over several lines."""
     pieces: list[str] = []
     start = 0
-    for end in re.finditer(r"[.!?…][\"”’»)\]]*(?=\s)|\n\s*\n|\Z", text):
-        piece = text[start : end.end()].strip()
-        if piece:
+    for end in _END.finditer(text):
+        line = text[max(start, text.rfind("\n", 0, end.start()) + 1) : end.start()]
+        if end[0] == "\n" and len(line) > LONGEST_HEADING:
+            continue
+        if piece := text[start : end.end()].strip():
             pieces.append(piece)
         start = end.end()
     return pieces

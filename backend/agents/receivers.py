@@ -1,0 +1,27 @@
+"""What agents do about news from accounts."""
+
+import logging
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.dispatch import receiver
+
+from backend.accounts.signals import workspace_created
+from backend.agents import demo
+from backend.errors import DomainError
+
+logger = logging.getLogger(__name__)
+
+
+@receiver(workspace_created)
+def welcome(sender: object, *, workspace_id: UUID, owner_id: UUID, **_: Any) -> None:
+    """Give a new workspace something to ask, where that is wanted. Nobody is refused because it cannot be made."""
+    if not settings.DEMO_CONTENT:
+        return
+    try:
+        with transaction.atomic():
+            demo.make(workspace_id=workspace_id, owner_id=owner_id)
+    except (DomainError, OSError) as error:
+        logger.warning("demo_not_made workspace=%s error=%s", workspace_id, error)
