@@ -18,8 +18,8 @@ from backend.embedded.options import Options
 WEB_PROCESSES = 2
 AGENT_THREADS = 16
 DOCUMENT_PROCESSES = 1
-CELERY = ("celery", "-A", "backend")
-QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+CELERY = ("celery", "--quiet", "-A", "backend")
+QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=INFO")
 POSTGRES_SETTINGS = {
     "shared_buffers": "64MB",
     "max_wal_size": "512MB",
@@ -142,7 +142,7 @@ class Commands:
                 "worker",
                 *self._worker("documents", "prefork", DOCUMENT_PROCESSES, "documents"),
             ),
-            self._python("beat", "-m", *CELERY, "beat", "--schedule", beat, "--pidfile=", grace=1.0),
+            self._python("beat", "-m", *CELERY, "beat", "--schedule", beat, "--pidfile=", "--loglevel=INFO", grace=1.0),
         ]
 
     def _web(self) -> Child:
@@ -167,7 +167,7 @@ class Commands:
         """A Python of our own environment. On the launcher's death it gets SIGQUIT: stop without waiting for work."""
         return Child(
             name,
-            [sys.executable, *arguments],
+            [sys.executable, "-W", "ignore:You're running the worker with superuser", *arguments],
             {**self._environment, **(more or {})},
             self._pids,
             death_signal=signal.SIGTERM if once else signal.SIGQUIT,

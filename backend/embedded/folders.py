@@ -59,9 +59,10 @@ def open_data(root: Path) -> None:
         raise LauncherError(f"The disk of DATA_DIR {root} is full: {free} MB free, {NEEDED_MB} MB needed")
 
 
-def lock(folder: Path, *, wait: Callable[[float], None]) -> TextIO:
+def lock(folder: Path, data_dir: Path, *, wait: Callable[[float], None]) -> TextIO:
     """Claim the folder, by a file in it, for this process; the claim ends with it, however it ends.
 
+    :param data_dir: how to call the folder in a message.
     :param wait: called while a launcher that is just stopping still holds it.
     :raises LauncherError: another launcher has it.
     """
@@ -75,7 +76,7 @@ def lock(folder: Path, *, wait: Callable[[float], None]) -> TextIO:
             file.seek(0)
             pid, _, state = file.read().partition(" ")
             if time.monotonic() > deadline + (10 if state == "stopping" else 0):
-                used = f"{folder} is in use by another Orquestra (process {pid})"
+                used = f"DATA_DIR {data_dir} is in use by another Orquestra (process {pid})"
                 raise LauncherError(f"{used}: stop it, or choose another DATA_DIR") from None
             wait(0.1)
     mark(file, "")

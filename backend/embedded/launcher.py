@@ -42,13 +42,13 @@ def _start(options: Options, output: Output, supervisor: Supervisor, held: ExitS
     """
     began = time.monotonic()
     folders.open_data(options.data_dir)
-    claim = held.enter_context(folders.lock(options.data_dir / "run", wait=supervisor.pause))
+    claim = held.enter_context(folders.lock(options.data_dir / "run", options.data_dir, wait=supervisor.pause))
     output.keep_in(options.data_dir / "log")
     laid_out = folders.lay_out(options.data_dir)
     output.say(f"Starting with the data in {options.data_dir}")
     if laid_out.place != options.data_dir:
         output.say(f"PostgreSQL does not run as root; it runs as another account, its data in {laid_out.place}")
-        held.enter_context(folders.lock(laid_out.place, wait=supervisor.pause))
+        held.enter_context(folders.lock(laid_out.place, options.data_dir, wait=supervisor.pause))
     _end_left_over(laid_out, output, supervisor)
     sockets = ports.listen(options.host, options.port)
     for each in sockets:

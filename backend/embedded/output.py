@@ -100,6 +100,10 @@ class Output:
         self.screen.show(_line("launcher", LEVELS.get(level, "") + text))
         self._store("launcher", {"level": level, "event": text})
 
+    def note(self, process: str, text: str) -> None:
+        """A line about a child, for its file alone."""
+        self._store(process, {"level": "info", "event": text})
+
     def announce(self, line: str) -> None:
         """A line that stands alone, exactly as it is."""
         self.screen.show(line)

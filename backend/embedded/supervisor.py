@@ -61,6 +61,7 @@ class Supervisor:
             raise LauncherError(f"{child.name} cannot be started: {error}") from error
         self._buffers[descriptor] = b""
         self._selector.register(descriptor, selectors.EVENT_READ, child)
+        self.output.note(child.name, f"started as process {child.pid}")
 
     def finish(self, child: Child, *, seconds: float) -> None:
         """Wait until a child of the kind that runs once has ended well.

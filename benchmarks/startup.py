@@ -1,0 +1,110 @@
+"""How long `make run` takes to be ready, the dependencies being there, and what all processes hold when idle.
+
+    .venv/bin/python benchmarks/startup.py
+
+Prints one line per figure: the first start in an empty folder, starts after it, the sum of the proportional set sizes.
+"""
+
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+READY = "Orquestra is ready at "
+STARTS = 3
+IDLE_SECONDS = 15
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def start(data: Path, port: int) -> tuple["subprocess.Popen[bytes]", float]:
+    """Start the launcher and return it with the seconds until its ready line."""
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "backend.embedded"],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(data), "PORT": str(port), "DATA_DIR": str(data)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.decode().startswith(READY):
+            return process, time.monotonic() - began
+    raise SystemExit("the launcher ended before it was ready")
+
+
+def drain(process: "subprocess.Popen[bytes]", seconds: float) -> None:
+    """Let it run that long, reading what it prints."""
+    assert process.stdout is not None
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        if select.select([process.stdout], [], [], left)[0]:
+            process.stdout.read1(65536)  # type: ignore[attr-defined]  # A BufferedReader.
+
+
+def stop(process: "subprocess.Popen[bytes]") -> float:
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    return time.monotonic() - began
+
+
+def family(pid: int) -> dict[int, str]:
+    """The process and everything below it: id and name."""
+    parents: dict[int, tuple[int, str]] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            head, _, rest = entry.read_text().rpartition(")")
+            command = (entry.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        parents[int(head.split(" ", 1)[0])] = (int(rest.split()[1]), command)
+    members = {pid}
+    while more := {child for child, (parent, _) in parents.items() if parent in members} - members:
+        members |= more
+    return {member: parents[member][1] for member in members if member in parents}
+
+
+def pss(pid: int) -> float:
+    """Megabytes."""
+    found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+    return int(found[1]) / 1024 if found else 0.0
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="orquestra-startup-") as temporary:
+        Path(temporary).chmod(0o755)
+        data, port = Path(temporary) / "data", free_port()
+        process, first = start(data, port)
+        drain(process, 2)
+        stopping = [stop(process)]
+        later = []
+        for number in range(STARTS):
+            process, seconds = start(data, port)
+            later.append(seconds)
+            drain(process, IDLE_SECONDS if number == STARTS - 1 else 2)
+            if number < STARTS - 1:
+                stopping.append(stop(process))
+        held = {member: (pss(member), command) for member, command in family(process.pid).items()}
+        stopping.append(stop(process))
+    for megabytes, command in sorted(held.values(), reverse=True):
+        print(f"    {megabytes:6.1f} MB  {command[:110]}")
+    print(f"first start to ready: {first:.1f} s")
+    print(f"later starts to ready: {', '.join(f'{seconds:.1f}' for seconds in later)} s")
+    print(f"stop: {', '.join(f'{seconds:.1f}' for seconds in stopping)} s")
+    print(f"idle PSS of all {len(held)} processes: {sum(megabytes for megabytes, _ in held.values()):.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""The launcher, started for real: as an ordinary user, in a folder whose name has spaces; as root too where we are."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backend.embedded import folders, identity
+from backend.embedded.options import LauncherError, from_environment
+from tests.launched import CHILDREN, ORDINARY, Launcher, copy_of_the_project
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(autouse=True)
+def clean_redis() -> None:
+    """These tests use none of the servers of the other ones."""
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    """A folder that the ordinary user owns, with spaces in its name."""
+    with tempfile.TemporaryDirectory(prefix="orquestra launcher ", ignore_cleanup_errors=True) as temporary:
+        folder = Path(temporary)
+        folder.chmod(0o755)
+        if ORDINARY:
+            os.chown(folder, ORDINARY.uid, ORDINARY.gid)
+        (folder / "the project").mkdir()
+        copy_of_the_project(folder / "the project")
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def running(place: Path) -> Iterator[Launcher]:
+    """A launcher that is ready. Tests may kill what they like, as long as they leave it ready."""
+    launcher = Launcher(place / "the project", place / "the data", place / "said.txt")
+    launcher.start()
+    try:
+        launcher.wait_until_ready()
+        yield launcher
+    finally:
+        launcher.clean_up()
+
+
+def another(place: Path, name: str, **options: object) -> Launcher:
+    return Launcher(place / "the project", place / f"{name} data", place / f"{name}.txt", **options)  # type: ignore[arg-type]  # As given.
+
+
+def test_it_becomes_ready_and_tells_the_operators_password_once(running: Launcher) -> None:
+    lines = running.output.splitlines()
+    ready = lines.index(f"Orquestra is ready at http://localhost:{running.port}")
+    password = (running.data / "secrets" / "operator-password").read_text()
+
+    assert running.status() == 200
+    assert lines[ready + 1] == f"Operator: operator@orquestra.local   password: {password}"
+    assert len(password) == 16
+
+
+def test_secrets_and_sockets_are_for_their_owner_alone(running: Launcher) -> None:
+    secrets = list((running.data / "secrets").iterdir())
+
+    assert {path.name for path in secrets} == {"instance", "jwt-private-key.pem", "operator-password", "secret-key"}
+    assert {path.stat().st_mode & 0o777 for path in secrets} == {0o600}
+    assert (running.data / "sockets").stat().st_mode & 0o777 == 0o700
+
+
+def test_every_process_keeps_json_lines(running: Launcher) -> None:
+    for name in (*CHILDREN, "launcher"):
+        running.wait_for((running.data / "log" / f"{name}.log").exists)
+        lines = (running.data / "log" / f"{name}.log").read_text().splitlines()
+        assert lines
+        assert all({"timestamp", "level", "event"} <= json.loads(line).keys() for line in lines), name
+
+
+@pytest.mark.parametrize("child", CHILDREN)
+def test_a_child_that_dies_is_named_and_started_again(running: Launcher, child: str) -> None:
+    before = running.pid(child)
+    said = len(running.output)
+
+    os.kill(before, signal.SIGKILL)
+    running.wait_for(lambda: f"{child} is started again (process {running.pid(child)})" in running.output[said:])
+    running.wait_for(lambda: running.status() == 200)
+
+    assert f"{child} (process {before}) was killed by SIGKILL" in running.output[said:]
+    assert running.pid(child) != before
+
+
+def test_requests_wait_while_the_web_process_is_started_again(running: Launcher) -> None:
+    before = running.pid("web")
+    os.kill(before, signal.SIGKILL)
+
+    assert running.status("/healthz") == 200
+    running.wait_for(lambda: running.pid("web") not in (0, before))
+
+
+def test_a_port_that_is_taken_is_named(running: Launcher, place: Path) -> None:
+    second = another(place, "second", port=running.port)
+    began = time.monotonic()
+    second.start()
+    second.wait_for(lambda: second.ended)
+
+    assert second.process is not None
+    assert second.process.returncode == 1
+    assert time.monotonic() - began < 10
+    assert f"PORT {running.port} is taken by another program" in second.output
+    assert second.everything_of_it() == []
+
+
+def test_a_data_folder_in_use_is_named(running: Launcher, place: Path) -> None:
+    second = Launcher(running.project, running.data, place / "in use.txt")
+    before = running.pids()
+    second.start()
+    second.wait_for(lambda: second.ended)
+
+    assert second.process is not None
+    assert running.process is not None
+    assert second.process.returncode == 1
+    assert f"DATA_DIR {running.data} is in use by another Orquestra (process {running.process.pid})" in second.output
+    assert running.pids() == before
+
+
+def test_two_live_side_by_side_and_ctrl_c_ends_one_of_them_whole(running: Launcher, place: Path) -> None:
+    second = another(place, "side")
+    second.start(OPERATOR_EMAIL="somebody@example.org", OPERATOR_PASSWORD="a password of one's own")
+    try:
+        second.wait_until_ready()
+        assert (second.status(), running.status()) == (200, 200)
+        assert "Operator: somebody@example.org   password: as set by OPERATOR_PASSWORD" in second.output
+        pids = second.pids()
+        assert len(set(second.everything_of_it())) > len(CHILDREN)  # It does see them.
+
+        began = time.monotonic()
+        code = second.stop(signal.SIGINT)
+
+        assert (code, time.monotonic() - began < 10) == (0, True)
+        assert [name for name, pid in pids.items() if identity.started(pid)] == []
+        assert second.everything_of_it() == []
+        assert second.output.splitlines()[-1].endswith("| Everything is stopped")
+        assert running.status() == 200
+    finally:
+        second.clean_up()
+
+
+def test_after_kill_9_the_next_start_ends_what_is_left_and_nobody_else(running: Launcher) -> None:
+    bystander = subprocess.Popen(["sleep", "300"])
+    before = running.pids()
+    try:
+        for name in ("agents", "redis"):
+            os.kill(before[name], signal.SIGSTOP)  # So that it cannot end by itself.
+        running.kill()
+        record = {"pid": bystander.pid, "started": "long ago", "stop": int(signal.SIGTERM)}
+        (running.data / "run" / "beat.json").write_text(json.dumps(record))
+        running.start()
+        running.wait_until_ready()
+
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+    assert f"agents ({before['agents']})" in running.output
+    assert f"redis ({before['redis']})" in running.output
+    assert [name for name, pid in before.items() if identity.started(pid)] == []
+    assert "The database is up to date" in running.output
+    assert "password: as set before" in running.output
+    assert running.status() == 200
+
+
+def test_it_ends_when_the_make_above_it_is_killed(place: Path) -> None:
+    launcher = another(place, "made")
+    launcher.start(above=["sh", "-c", '"$0" "$@"; exit'], MAKELEVEL="1")
+    try:
+        launcher.wait_for(lambda: bool(launcher.pid("redis")))
+        below = launcher.everything_of_it()
+        launcher.kill()
+
+        launcher.wait_for(lambda: launcher.everything_of_it() == [], 15)
+        assert below
+        launcher.wait_for(lambda: launcher.output.rstrip().endswith("| Everything is stopped"), 5)
+    finally:
+        launcher.clean_up()
+
+
+def test_a_folder_that_cannot_be_written_is_named(place: Path) -> None:
+    (place / "closed").mkdir(mode=0o555, exist_ok=True)
+    launcher = Launcher(place / "the project", place / "closed" / "data", place / "closed.txt")
+    launcher.start()
+    launcher.wait_for(lambda: launcher.ended)
+
+    assert launcher.process is not None
+    assert launcher.process.returncode == 1
+    assert f"DATA_DIR {launcher.data} cannot be written: Permission denied" in launcher.output
+
+
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 5 * 2**20))
+
+    with pytest.raises(LauncherError, match=r"is full: 5 MB free, 300 MB needed"):
+        folders.open_data(tmp_path / "data")
+
+
+@pytest.mark.parametrize("port", ["http", "0", "65536", "-1", "80 80", "８０００"])
+def test_a_port_that_is_no_port_is_refused(port: str) -> None:
+    with pytest.raises(LauncherError, match="a number from 1 to 65535"):
+        from_environment({"PORT": port})
+
+
+def test_children_see_what_they_need_of_the_environment_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed = from_environment({"PATH": "/bin", "OPENAI_API_KEY": "k", "AWS_SECRET": "s", "PYTHONPATH": "/x"}).passed_on
+
+    assert "PATH" in passed
+    assert not {"AWS_SECRET", "PYTHONPATH"} & passed.keys()
+
+
+if os.geteuid() == 0:
+
+    def test_as_root_the_cluster_goes_where_its_account_reaches_it(place: Path) -> None:
+        hidden = place / "hidden"
+        hidden.mkdir(mode=0o700)
+        launcher = Launcher(place / "the project", hidden / "data", place / "root.txt", ordinary=False)
+        launcher.start()
+        outside = None
+        try:
+            launcher.wait_until_ready()
+            outside = Path("/var/lib/orquestra") / (launcher.data / "secrets" / "instance").read_text()
+            assert f"its data in {outside}" in launcher.output
+            assert (outside / "postgres" / "PG_VERSION").exists()
+            assert not (launcher.data / "postgres").exists()
+            assert hidden.stat().st_mode & 0o777 == 0o700
+            assert launcher.stop(signal.SIGTERM) == 0
+        finally:
+            launcher.clean_up()
+            if outside:
+                shutil.rmtree(outside)
