@@ -4,12 +4,13 @@ from uuid import uuid4
 
 import pytest
 from django.test import Client
-from redis import Redis
+from redis import ConnectionPool, Redis
 
+from backend.accounts import operations
 from backend.accounts.actors import Actor
 from backend.accounts.models import Membership, Session
 from backend.errors import Forbidden
-from backend.http import ids, redis
+from backend.http import ids, limits, redis
 from tests.actors import PASSWORD, Person
 
 pytestmark = pytest.mark.urls("backend.accounts.tests.routes")
@@ -117,8 +118,11 @@ def test_what_an_actor_may_do(role: str, scopes: set[str] | None, scope: str, al
 @pytest.fixture
 def no_redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Redis refuses connections, as when it is down; the people of the test signed up before."""
-    down = Redis(host="127.0.0.1", port=1, socket_connect_timeout=1)
+    working = redis.client()
+    options = {**working.connection_pool.connection_kwargs, "port": 1}
+    down = Redis(connection_pool=ConnectionPool(**options))
     monkeypatch.setattr(redis, "client", lambda: down)
+    monkeypatch.setattr(limits, "client", lambda: down)
     yield
     down.close()
 
@@ -148,22 +152,13 @@ class TestWithoutRedis:
         assert response.status_code == 401
 
     def test_a_revocation_is_still_committed(self, owner: Person, django_capture_on_commit_callbacks: Any) -> None:
-        from backend.accounts import operations
-
         with django_capture_on_commit_callbacks(execute=True):
             operations.revoke_sessions(user_id=owner.user.pk, reason="logged_out")
 
         assert not Session.objects.live().exists()
 
 
-def test_logging_in_without_redis_is_refused_clearly(owner: Person, settings: Any, no_redis: None) -> None:
-    settings.CACHES = {
-        "default": {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
-            "LOCATION": "redis://127.0.0.1:1/0",
-            "OPTIONS": {"socket_connect_timeout": 1},
-        }
-    }
+def test_logging_in_without_redis_is_refused_clearly(owner: Person, no_redis: None) -> None:
     response = Client(raise_request_exception=False).post(
         "/api/v1/auth/login", {"email": "owner@example.com", "password": PASSWORD}, "application/json"
     )
