@@ -273,7 +273,8 @@ def test_a_broken_upload_is_no_upload(site: Site) -> None:
         connection.sendall(request("POST /api/v1/echo", *headers, body=part))
         time.sleep(0.2)
     eventually(lambda: any(line.get("request_id") == "broken-upload" for line in site.lines()))
-    assert [line["status"] for line in site.lines() if line.get("request_id") == "broken-upload"] == [400]
+    lines = [line for line in site.lines() if line.get("request_id") == "broken-upload"]
+    assert [line.get("status") for line in lines] == [400], lines
 
 
 def test_slow_senders_take_no_threads(site: Site) -> None:
@@ -322,6 +323,7 @@ def test_streams_hold_neither_threads_nor_each_other_up(site: Site, redis: Redis
             reader.sendall(request("GET /api/v1/runs/many/events"))
         for reader in readers:
             assert b"200 OK" in reader.recv(4096)
+        eventually(lambda: redis.get("open:many") == b"%d" % len(readers))
         assert site.get("/api/v1/echo")[0] == 200
     finally:
         for reader in readers:

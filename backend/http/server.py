@@ -21,30 +21,47 @@ LONGEST_HEAD = 64 * 1024  # Bytes of request line and headers; llhttp itself wou
 class Protocol(HttpToolsProtocol):
     """HTTP/1.1 of one connection."""
 
-    _head = 0
+    _received = 0  # Bytes since the head began, for one that never ends.
+    _parsed = 0  # Bytes of the head's parts, for one that comes at once.
     _in_head = True
 
     def data_received(self, data: bytes) -> None:
         if self._in_head:
-            self._head += len(data)
+            self._received += len(data)
         super().data_received(data)
-        if self._in_head and self._head > LONGEST_HEAD and not self.transport.is_closing():
+        if self._in_head and self._received > LONGEST_HEAD and not self.transport.is_closing():
             self._refuse(431, "headers_too_large")
 
     def on_message_begin(self) -> None:
-        self._in_head, self._head = True, 0
+        self._in_head, self._received, self._parsed = True, 0, 0
         super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._count(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(name, value)
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        self._in_head, self._head = True, 0
+        self._in_head, self._received = True, 0
         super().on_message_complete()
 
+    def _count(self, *parts: bytes) -> None:
+        self._parsed += sum(map(len, parts))
+        if self._parsed > LONGEST_HEAD:
+            raise ValueError("the head is too long")  # Stops the parser, which then asks for a refusal.
+
     def send_400_response(self, msg: str) -> None:
-        self._refuse(400, "bad_request")
+        if self._parsed > LONGEST_HEAD:
+            self._refuse(431, "headers_too_large")
+        else:
+            self._refuse(400, "bad_request")
 
     def _refuse(self, status: int, code: str) -> None:
         """Answer what never became a request, and hang up."""
