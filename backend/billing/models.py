@@ -35,6 +35,7 @@ class Wallet(models.Model):
     objects = WalletQuerySet.as_manager()
 
     class Meta:
+        permissions = [("move_money", "Can grant credit and adjust balances")]
         constraints = [
             models.CheckConstraint(condition=Q(posted__gte=0), name="wallet_posted_not_negative"),
             models.CheckConstraint(condition=Q(held__gte=0), name="wallet_held_not_negative"),

@@ -1,0 +1,70 @@
+"""What an operator fills in to move money by hand."""
+
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+from uuid import uuid4
+
+from django import forms
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminSingleDateWidget, UnfoldAdminTextInputWidget
+
+from backend.http.money import LARGEST, parse_money
+
+
+class MoveMoneyForm(forms.Form):
+    """A grant, or a signed adjustment. ``key`` makes a form that is sent twice move money once."""
+
+    GRANT = "grant"
+    ADJUSTMENT = "adjustment"
+
+    kind = forms.ChoiceField(
+        label=_("What"),
+        choices=[(GRANT, _("Grant credit")), (ADJUSTMENT, _("Adjust the balance"))],
+        widget=UnfoldAdminSelectWidget,
+    )
+    amount = forms.CharField(
+        label=_("Amount"),
+        max_length=20,
+        widget=UnfoldAdminTextInputWidget,
+        help_text=_("In the wallet's currency, such as 5.00. An adjustment may be negative."),
+    )
+    expires_on = forms.DateField(
+        label=_("Expires on"),
+        required=False,
+        widget=UnfoldAdminSingleDateWidget,
+        help_text=_("Of a grant: the last day, in UTC, on which it can be spent. Empty: never."),
+    )
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=180,
+        widget=UnfoldAdminTextInputWidget,
+        help_text=_("The customer reads it beside the transaction."),
+    )
+    key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
+
+    def clean_amount(self) -> int:
+        try:
+            micro = parse_money(self.cleaned_data["amount"].strip())
+        except ValueError as error:
+            raise forms.ValidationError(_("This is not an amount such as 5.00.")) from error
+        if micro == 0 or abs(micro) > LARGEST:
+            raise forms.ValidationError(_("This amount cannot be moved."))
+        return micro
+
+    def clean_expires_on(self) -> datetime | None:
+        day = self.cleaned_data["expires_on"]
+        if day is None:
+            return None
+        end = datetime.combine(day, time.min, UTC) + timedelta(days=1)
+        if end <= timezone.now():
+            raise forms.ValidationError(_("This day is over."))
+        return end
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("kind") == self.GRANT and cleaned.get("amount", 1) < 0:
+            self.add_error("amount", _("A grant is positive."))
+        if cleaned.get("kind") == self.ADJUSTMENT and cleaned.get("expires_on"):
+            self.add_error("expires_on", _("Only a grant expires."))
+        return cleaned
