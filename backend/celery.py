@@ -1,11 +1,23 @@
-"""The Celery application. PostgreSQL holds the truth about work; a task only rings the bell."""
+"""The Celery application. PostgreSQL holds the truth about work; a task only rings the bell.
+
+A task carries the request id and the actor of the request that caused it, and its worker's log lines show them.
+"""
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import setup_logging
+from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 
 app = Celery("orquestra")
 app.config_from_object("django.conf:settings", namespace="CELERY")
+app.steps["worker"].add(DjangoStructLogInitStep)
 app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def keep_logging(**_: Any) -> None:
+    """Django has set logging up; that something listens here keeps Celery from doing it again."""

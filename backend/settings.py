@@ -4,6 +4,7 @@ A secret NAME may also be given as NAME_FILE, the path of a file that holds it.
 `.env.example` lists every variable; `manage.py check --deploy` refuses development values in production.
 """
 
+import logging
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -165,9 +166,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 DATA_UPLOAD_MAX_MEMORY_SIZE: int = 1024 * 1024  # Bytes of a body that is not a file.
 CSRF_FAILURE_VIEW = "backend.http.errors.csrf_failure"
 WEB_THREADS: int = env.int("WEB_THREADS", default=16)  # Of one web process: requests that it works on at once.
-AUTH_RATE_LIMIT: str = env.str(
-    "AUTH_RATE_LIMIT", default="30/min"
-)  # Log-ins, sign-ups and codes, per address and account.
+# Log-ins, sign-ups and codes, per address and per account; "off" is for benchmarks.
+AUTH_RATE_LIMIT: str = env.str("AUTH_RATE_LIMIT", default="30/min")
 CORS_ALLOW_HEADERS = [
     "accept",
     "accept-language",
@@ -204,9 +204,9 @@ LOG_FILE: str = env.str("LOG_FILE", default="")  # JSON lines, beside what is on
 LOGGING_CONFIG = "backend.http.logs.configure"
 LOGGING = {"format": LOG_FORMAT, "level": LOG_LEVEL, "file": LOG_FILE}
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
-DJANGO_STRUCTLOG_CELERY_DEFAULT_LOG_LEVEL = (
-    10  # Debug: sweepers tick every few seconds; what they did is logged by them.
-)
+# Debug: sweepers tick every few seconds, and log what they did themselves.
+DJANGO_STRUCTLOG_CELERY_DEFAULT_LOG_LEVEL = logging.DEBUG
+DJANGO_STRUCTLOG_CELERY_TASK_FAILURE_LOG_LEVEL = logging.ERROR
 
 # Accounts -------------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
@@ -248,6 +248,9 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = EMAIL_VERIFICATION
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGIN_BY_CODE_ENABLED = True
+ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True  # In the flow that signed up, nowhere else.
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # Nobody gets a mail because a stranger typed their address.
 ACCOUNT_RATE_LIMITS = {
     "signup": "",  # AUTH_RATE_LIMIT counts these, and exactly.
     "login": "",
@@ -320,6 +323,7 @@ CELERY_TASK_ROUTES = {
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
