@@ -61,7 +61,12 @@ class SessionStrategy(AbstractTokenStrategy):  # type: ignore[misc]  # allauth s
         return str(request.session.session_key)
 
     def create_access_token_payload(self, request: HttpRequest) -> dict[str, Any]:
-        """A log-in has succeeded: begin the session, and answer with its tokens."""
+        """A log-in has succeeded: begin the session, and answer with its tokens.
+
+        allauth builds more than one answer in some flows and sends the last: all get the same tokens.
+        """
+        if hasattr(request, "_tokens"):
+            return cast(dict[str, Any], request._tokens)
         session, pair = operations.start_session(
             user=cast(User, request.user),
             amr=_amr(request),
@@ -71,11 +76,13 @@ class SessionStrategy(AbstractTokenStrategy):  # type: ignore[misc]  # allauth s
         )
         request.session[SESSION_ID] = str(session.pk)
         request.session.set_expiry(settings.REFRESH_TOKEN_LIFETIME)
-        return {
+        tokens = {
             "access_token": pair.access_token,
             "refresh_token": pair.refresh_token,
             "expires_in": int(settings.ACCESS_TOKEN_LIFETIME.total_seconds()),
         }
+        request._tokens = tokens  # type: ignore[attr-defined]  # Read back above.
+        return tokens
 
 
 def _amr(request: HttpRequest) -> list[str]:

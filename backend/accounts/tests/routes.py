@@ -52,7 +52,8 @@ class Teams(IdempotentCreate):
     seconds: ClassVar[float] = 0
 
     def post(self, request: Request) -> Response:
-        name = str(request.data.get("name"))
+        data: Any = request.data
+        name = str(data.get("name"))
         team = Workspace.objects.create(name=name)
         sleep(self.seconds)
         if name == "raises":
