@@ -68,7 +68,7 @@ class FakeProvider:
         self.connections = 0  # Made so far: fewer than requests when they are kept alive.
         self.tokens_per_second = tokens_per_second
         self._scripts: dict[str | None, deque[Reply]] = defaultdict(deque)
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._port = port
         self._ready = threading.Event()
         self._stop: asyncio.Event | None = None
@@ -81,7 +81,7 @@ class FakeProvider:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._stop is not None:
+        if self._stop is not None and self._loop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
 
@@ -115,15 +115,11 @@ class FakeProvider:
         return path
 
     def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_until_complete(self.serve())
-        finally:
-            self._loop.close()
+        asyncio.run(self.serve())
 
     async def serve(self) -> None:
         """Serve until stopped (``__exit__``) or cancelled."""
-        self._stop = asyncio.Event()
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         handlers: set[asyncio.Task[None]] = set()
 
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

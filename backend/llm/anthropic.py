@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,9 +11,8 @@ from backend.llm import refusals
 from backend.llm.answer import Answer, PartialCall
 from backend.llm.catalog import Model, Provider
 from backend.llm.chat import ChatEvent, ChatRequest, Message, Usage, output_limit
-from backend.llm.errors import ProviderError
 from backend.llm.history import make_state, paired, state_of
-from backend.llm.transport import Exchange, exchange
+from backend.llm.transport import Exchange, converse
 
 PATH = "/v1/messages"
 SUBSTITUTES: dict[str, dict[str, Any]] = {"temperature": {}}
@@ -68,21 +67,9 @@ class Chat:
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
-        async with exchange(self.provider, PATH, body_of(request), substitutes=SUBSTITUTES) as (current, lines):
-            reader = _Reader(current, Answer(request))
-            try:
-                async with aclosing(lines):
-                    async for line in lines:
-                        for event in reader.read(line):
-                            yield event
-                        if reader.ended:
-                            break
-            except ProviderError:
-                if reader.stop_reason is None:
-                    raise  # Else the answer is whole: only the very last event was lost.
-            for event in reader.end():
-                yield event
+    def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        read_by = partial(_Reader, Answer(request))
+        return converse(self.provider, PATH, body_of(request), substitutes=SUBSTITUTES, read_by=read_by)
 
 
 def body_of(request: ChatRequest) -> dict[str, Any]:
@@ -146,14 +133,18 @@ def _arguments(text: str) -> dict[str, Any]:
 class _Reader:
     """Turns events of the API into ours."""
 
-    def __init__(self, current: Exchange, answer: Answer) -> None:
-        self.current = current
+    def __init__(self, answer: Answer, current: Exchange) -> None:
         self.answer = answer
+        self.current = current
         self.stop_reason: str | None = None
         self.ended = False
         self._calls: dict[int, PartialCall] = {}
         self._thinking: dict[int, dict[str, Any]] = {}
         self._usage = _Usage()
+
+    @property
+    def whole(self) -> bool:
+        return self.ended or self.stop_reason is not None
 
     def read(self, line: bytes) -> Iterator[ChatEvent]:
         try:
@@ -208,7 +199,7 @@ class _Reader:
                 setattr(self._usage, field, count)
 
     def end(self) -> Iterator[ChatEvent]:
-        if not self.ended and self.stop_reason is None:
+        if not self.whole:
             raise refusals.broken("ended the answer in the middle", provider=self.current.name)
         if self.stop_reason == "refusal":
             raise refusals.filtered(self.current.name)

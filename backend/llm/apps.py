@@ -1,3 +1,5 @@
+import logging
+
 from django.apps import AppConfig
 from django.core.checks import register
 
@@ -9,3 +11,4 @@ class LlmConfig(AppConfig):
 
     def ready(self) -> None:
         register(models_file_is_usable)
+        logging.getLogger("httpx2").setLevel(logging.WARNING)  # Else a line for each request to a provider.

@@ -30,6 +30,9 @@ class Client:
         self.client: Any = (self.sdk.AsyncAnthropic if anthropic else self.sdk.AsyncOpenAI)(
             api_key=key or NO_KEY,
             base_url=provider.base_url or BASE_URLS[provider.kind],
+            default_headers={"X-Api-Key": key}
+            if anthropic and provider.base_url and key
+            else None,  # Gateways want it.
             max_retries=0,  # Whoever asks for the stream retries, visibly.
             timeout=self.http.Timeout(
                 connect=provider.connect_timeout,

@@ -1,7 +1,7 @@
 """OpenAI's chat completions, and the many servers that speak them: Ollama, vLLM, llama.cpp, gateways."""
 
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -10,9 +10,10 @@ from backend.llm import refusals
 from backend.llm.answer import Answer, PartialCall
 from backend.llm.catalog import Provider
 from backend.llm.chat import ChatEvent, ChatRequest, Message, Usage, output_limit
-from backend.llm.errors import ProviderError
 from backend.llm.history import paired
-from backend.llm.transport import Exchange, Substitutes, exchange
+from backend.llm.transport import Exchange, Substitutes, converse
+
+PATH = "/chat/completions"
 
 
 class _Function(msgspec.Struct):
@@ -65,26 +66,10 @@ class Chat:
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+    def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         body = self.body(request)
-        async with exchange(self.provider, "/chat/completions", body, substitutes=self.substitutes(body)) as (
-            current,
-            lines,
-        ):
-            reader = _Reader(current, Answer(request))
-            try:
-                async with aclosing(lines):
-                    async for line in lines:
-                        if line == b"[DONE]":
-                            reader.done = True
-                            break
-                        for event in reader.read(line):
-                            yield event
-            except ProviderError:
-                if reader.finish_reason is None:
-                    raise  # Else the answer is whole, and only its usage was lost.
-            for event in reader.end():
-                yield event
+        read_by = partial(_Reader, Answer(request))
+        return converse(self.provider, PATH, body, substitutes=self.substitutes(body), read_by=read_by)
 
     def body(self, request: ChatRequest) -> dict[str, Any]:
         system = [{"role": "system", "content": request.instructions}] if request.instructions else []
@@ -130,15 +115,22 @@ def _message(turn: Message) -> dict[str, Any]:
 class _Reader:
     """Turns chunks into events."""
 
-    def __init__(self, current: Exchange, answer: Answer) -> None:
-        self.current = current
+    def __init__(self, answer: Answer, current: Exchange) -> None:
         self.answer = answer
+        self.current = current
         self.finish_reason: str | None = None
-        self.done = False
+        self.ended = False
         self._calls: dict[int, PartialCall] = {}
         self._names: dict[int, str | None] = {}
 
+    @property
+    def whole(self) -> bool:
+        return self.finish_reason is not None
+
     def read(self, line: bytes) -> Iterator[ChatEvent]:
+        if line == b"[DONE]":
+            self.ended = True
+            return
         try:
             chunk = _decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -194,7 +186,7 @@ class _Reader:
 
     def end(self) -> Iterator[ChatEvent]:
         reason = self.finish_reason
-        if reason is None and not (self.done and not self.answer.empty):
+        if reason is None and not (self.ended and not self.answer.empty):
             raise refusals.broken("ended the answer in the middle", provider=self.current.name)
         if reason == "content_filter":
             raise refusals.filtered(self.current.name)

@@ -1,7 +1,7 @@
 """OpenAI's responses API, stateless: nothing is kept at the provider, the whole conversation is sent each time."""
 
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ from backend.llm.answer import Answer, PartialCall
 from backend.llm.catalog import Model, Provider
 from backend.llm.chat import ChatEvent, ChatRequest, Message, Usage, output_limit
 from backend.llm.history import make_state, paired, state_of
-from backend.llm.transport import Exchange, exchange
+from backend.llm.transport import Exchange, converse
 
 PATH = "/responses"
 REASONING = "reasoning.encrypted_content"
@@ -67,43 +67,36 @@ class Chat:
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
-        async with exchange(self.provider, PATH, self.body(request), substitutes=SUBSTITUTES) as (current, lines):
-            reader = _Reader(current, Answer(request))
-            async with aclosing(lines):
-                async for line in lines:
-                    for event in reader.read(line):
-                        yield event
-                    if reader.response is not None:
-                        break
-            for event in reader.end():
-                yield event
+    def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        read_by = partial(_Reader, Answer(request))
+        return converse(self.provider, PATH, body_of(request), substitutes=SUBSTITUTES, read_by=read_by)
 
-    def body(self, request: ChatRequest) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "model": request.model.name,
-            "input": [item for turn in paired(request.messages) for item in _items(turn, request.model)],
-            "stream": True,
-            "store": False,
-            "include": [REASONING],
-            "max_output_tokens": max(16, output_limit(request)),  # Fewer are refused.
-        }
-        if request.instructions:
-            body["instructions"] = request.instructions
-        if request.tools:
-            body["tools"] = [
-                {
-                    "type": "function",
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": tool.parameters,
-                    "strict": False,
-                }
-                for tool in request.tools
-            ]
-        if request.temperature is not None and request.model.temperature:
-            body["temperature"] = request.temperature
-        return body
+
+def body_of(request: ChatRequest) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "model": request.model.name,
+        "input": [item for turn in paired(request.messages) for item in _items(turn, request.model)],
+        "stream": True,
+        "store": False,
+        "include": [REASONING],
+        "max_output_tokens": max(16, output_limit(request)),  # Fewer are refused.
+    }
+    if request.instructions:
+        body["instructions"] = request.instructions
+    if request.tools:
+        body["tools"] = [
+            {
+                "type": "function",
+                "name": tool.name,
+                "description": tool.description,
+                "parameters": tool.parameters,
+                "strict": False,
+            }
+            for tool in request.tools
+        ]
+    if request.temperature is not None and request.model.temperature:
+        body["temperature"] = request.temperature
+    return body
 
 
 def _items(turn: Message, model: Model) -> Iterator[dict[str, Any]]:
@@ -120,12 +113,20 @@ def _items(turn: Message, model: Model) -> Iterator[dict[str, Any]]:
 class _Reader:
     """Turns events of the API into ours."""
 
-    def __init__(self, current: Exchange, answer: Answer) -> None:
-        self.current = current
+    def __init__(self, answer: Answer, current: Exchange) -> None:
         self.answer = answer
+        self.current = current
         self.response: _Response | None = None  # The whole, once it has ended.
         self._calls: dict[int, PartialCall] = {}
         self._reasoning: list[dict[str, Any]] = []
+
+    @property
+    def ended(self) -> bool:
+        return self.response is not None
+
+    @property
+    def whole(self) -> bool:
+        return self.response is not None
 
     def read(self, line: bytes) -> Iterator[ChatEvent]:
         if line == b"[DONE]":

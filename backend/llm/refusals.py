@@ -16,7 +16,7 @@ CONTEXT = re.compile(
 )
 FILTER = re.compile(r"content.?(filter|policy|management)|safety system|responsibleai|flagged", re.IGNORECASE)
 QUOTA = re.compile(r"insufficient.?quota|exceeded your current quota|billing", re.IGNORECASE)
-KEY = re.compile(r"\b(?:sk|rk|pk|key|Bearer)[-_ ][\w*.\-]{4,}", re.IGNORECASE)
+KEY = re.compile(r"\b(?:(?:sk|rk|pk|key)[-_]|Bearer )[\w*.\-]{4,}", re.IGNORECASE)
 LONGEST_DETAIL = 300
 LONGEST_WAIT = 3600.0
 
@@ -78,7 +78,7 @@ def from_status(error: Any, *, client: Client, provider: str) -> ProviderError:
         retryable=(code == "provider_rate_limited" and not QUOTA.search(f"{words} {message}"))
         or (code == "provider_unavailable" and (status >= 500 or status in (408, 409, 425))),
         sent=status not in UNTOUCHED,
-        retry_after=_retry_after(error.response.headers),
+        retry_after=retry_after(error.response.headers),
     )
 
 
@@ -152,7 +152,7 @@ def _message(body: Any) -> tuple[str, str]:
     return str(message), " ".join(str(kind) for kind in kinds if kind)
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds, from ``retry-after-ms``, or from ``retry-after`` as seconds or as a date."""
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:

@@ -2,20 +2,22 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from backend.llm import refusals
 from backend.llm.catalog import Provider
+from backend.llm.chat import ChatEvent
 from backend.llm.clients import Client, client_for
 from backend.llm.errors import ProviderError
 
 LONGEST_LINE = 16 * 1024 * 1024  # An event may repeat the whole request and the whole answer.
 LONGEST_ERROR = 65536
+LONGEST_DRAIN = 0.1  # Seconds.
 NOT_A_STREAM = ("text/html", "application/json", "application/xhtml+xml", "application/xml", "text/xml")
 
 # A parameter and what goes in its place when the provider refuses it. Found out once per provider and model.
@@ -23,14 +25,31 @@ Substitutes = Mapping[str, Mapping[str, Any]]
 _refused: dict[tuple[str, str | None, str], frozenset[str]] = {}
 
 
+class Reader(Protocol):
+    """Turns the payloads of one API into our events."""
+
+    @property
+    def ended(self) -> bool:
+        """The provider said that nothing more follows."""
+
+    @property
+    def whole(self) -> bool:
+        """The answer has all its parts, whatever may still follow."""
+
+    def read(self, line: bytes) -> Iterable[ChatEvent]: ...
+
+    def end(self) -> Iterable[ChatEvent]:
+        """The last events. :raises ProviderError: the answer is not whole, or is a refusal."""
+
+
 class Exchange:
-    """One request and its answer. ``opened`` turns true when the answer has begun."""
+    """One request and its answer."""
 
     def __init__(self, provider: Provider, client: Client) -> None:
         self.provider = provider
         self.client = client
         self.name = provider.name
-        self.opened = False
+        self.finished = False  # Nothing more will come: what is left of the response is read, to keep the connection.
         self.deadline = monotonic() + provider.total_timeout
 
     async def send(self, path: str, body: dict[str, Any], substitutes: Substitutes) -> Any:
@@ -61,7 +80,6 @@ class Exchange:
         chunks = response.aiter_bytes()
         try:
             async for chunk in chunks:
-                self.opened = True
                 rest += chunk
                 if b"\n" in chunk:
                     *complete, tail = rest.split(b"\n")
@@ -98,8 +116,42 @@ async def exchange(
             raise await not_a_stream(current, response, content_type)
         yield current, lines
     finally:
+        if current.finished:
+            await drain(lines)
         await lines.aclose()
         await response.aclose()
+
+
+async def converse(
+    provider: Provider,
+    path: str,
+    body: dict[str, Any],
+    *,
+    substitutes: Substitutes,
+    read_by: Callable[[Exchange], Reader],
+) -> AsyncGenerator[ChatEvent, None]:
+    """One answer from the request to its last event."""
+    async with exchange(provider, path, body, substitutes=substitutes) as (current, lines):
+        reader = read_by(current)
+        try:
+            async for line in lines:
+                for event in reader.read(line):
+                    yield event
+                if reader.ended:
+                    current.finished = True
+                    break
+        except ProviderError:
+            if not reader.whole:
+                raise  # Else only what follows the answer was lost, such as its usage.
+        for event in reader.end():
+            yield event
+
+
+async def drain(lines: AsyncGenerator[bytes, None]) -> None:
+    with suppress(ProviderError, TimeoutError):
+        async with asyncio.timeout(LONGEST_DRAIN):
+            async for _ in lines:
+                pass
 
 
 async def not_a_stream(current: Exchange, response: Any, content_type: str) -> ProviderError:

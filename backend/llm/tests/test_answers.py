@@ -1,0 +1,191 @@
+"""What every adapter makes of a whole answer."""
+
+import json
+
+import pytest
+
+from backend.llm.chat import (
+    Finished,
+    Message,
+    ReasoningDelta,
+    TextDelta,
+    ToolCall,
+    ToolDefinition,
+    Usage,
+    count_request,
+    count_tokens,
+)
+from backend.llm.tests.asking import ask, end_of, request, text_of
+from tests.providers import FakeProvider, Reply, ReplyCall
+from tests.providers import Usage as Tokens
+
+MODELS = ["chat", "responses", "claude"]
+SEARCH = ToolDefinition(name="search", description="Searches.", parameters={"type": "object", "properties": {}})
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_text_streams_piece_by_piece_and_ends_with_the_usage(provider: FakeProvider, model: str) -> None:
+    provider.script(Reply(chunks=("São ", "três 🎉 ", "linhas.\n"), usage=Tokens(100, 40, 7)))
+
+    answer = ask(model)
+
+    assert answer[:-1] == [TextDelta("São "), TextDelta("três 🎉 "), TextDelta("linhas.\n")]
+    assert end_of(answer).reason == "stop"
+    assert end_of(answer).usage == Usage(input_tokens=100, cached_input_tokens=40, output_tokens=7)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_parallel_tool_calls_are_put_together(provider: FakeProvider, model: str) -> None:
+    calls = (ReplyCall("search", '{"query": "ação \\"um\\""}', "call_a"), ReplyCall("search", "{}", "call_b"))
+    provider.script(Reply(text="Wait.", tool_calls=calls))
+
+    answer = ask(model, tools=(SEARCH,))
+
+    assert text_of(answer) == "Wait."
+    assert [event for event in answer if isinstance(event, ToolCall)] == [
+        ToolCall(id="call_a", name="search", arguments='{"query": "ação \\"um\\""}'),
+        ToolCall(id="call_b", name="search", arguments="{}"),
+    ]
+    assert end_of(answer).reason == "tool_calls"
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_reasoning_is_told_apart_from_text(provider: FakeProvider, model: str) -> None:
+    provider.script(Reply(reasoning="Let me think.", text="Yes."))
+
+    answer = ask(model)
+
+    assert ReasoningDelta("Let me think.") in answer
+    assert text_of(answer) == "Yes."
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_an_answer_at_the_limit_says_so_and_gives_no_half_call(provider: FakeProvider, model: str) -> None:
+    provider.script(Reply(text="Once upon a", tool_calls=(ReplyCall("search", '{"que'),), finish="length"))
+
+    answer = ask(model)
+
+    assert end_of(answer).reason == "length"
+    assert not any(isinstance(event, ToolCall) for event in answer)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_usage_that_is_not_sent_is_estimated(provider: FakeProvider, model: str) -> None:
+    provider.script(Reply(text="A fair answer of some length.", send_usage=False))
+
+    usage = end_of(ask(model)).usage
+
+    assert usage.estimated
+    assert usage.input_tokens == count_request(request(model))
+    assert usage.output_tokens == count_tokens("A fair answer of some length.")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_an_empty_answer_is_an_answer(provider: FakeProvider, model: str) -> None:
+    provider.script(Reply())
+
+    answer = ask(model)
+
+    assert [type(event) for event in answer] == [Finished]
+    assert not end_of(answer).usage.estimated
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_tool_loop_goes_round(provider: FakeProvider, model: str) -> None:
+    provider.script(Reply(tool_calls=(ReplyCall("search", '{"query": "x"}', "call_1"),)), Reply(text="Found [1]."))
+    asked = Message(role="user", text="What is x?")
+
+    first = ask(model, messages=(asked,), tools=(SEARCH,))
+    calls = tuple(event for event in first if isinstance(event, ToolCall))
+    turns = (
+        asked,
+        Message(role="assistant", tool_calls=calls, state=end_of(first).state),
+        Message(role="tool", text='{"passages": []}', tool_call_id="call_1"),
+    )
+    second = ask(model, messages=turns, tools=(SEARCH,))
+
+    assert text_of(second) == "Found [1]."
+    assert '{\\"passages\\": []}' in json.dumps(provider.requests[1].body)
+
+
+def chat_lines(*payloads: object) -> bytes:
+    return b"".join(b"data: " + json.dumps(payload).encode() + b"\r\n\r\n" for payload in payloads)
+
+
+def chunk(finish: str | None = None, **delta: object) -> dict[str, object]:
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+
+
+def called(index: int | None, id: str | None, name: str | None, arguments: object) -> dict[str, object]:
+    place = {} if index is None else {"index": index}
+    return {**place, "id": id, "function": {"name": name, "arguments": arguments}}
+
+
+@pytest.mark.parametrize(
+    ("calls", "expected"),
+    [
+        ([called(0, "a", "one", "{}"), called(0, "b", "two", "{}")], [("a", "one", "{}"), ("b", "two", "{}")]),
+        ([called(None, "a", "one", {"x": 1})], [("a", "one", '{"x":1}')]),
+        ([called(0, "a", "one", '{"x'), called(0, "a", "one", '":1}')], [("a", "one", '{"x":1}')]),
+        ([called(0, "", "one", ""), called(0, None, None, "")], [("call_0_0", "one", "{}")]),
+        ([called(3, "a", "one", "{}"), called(7, "b", "two", None)], [("a", "one", "{}"), ("b", "two", "{}")]),
+    ],
+)
+def test_the_ways_in_which_compatible_servers_write_tool_calls(
+    provider: FakeProvider, calls: list[dict[str, object]], expected: list[tuple[str, str, str]]
+) -> None:
+    pieces = [chunk(tool_calls=[call]) for call in calls]
+    provider.script(Reply(raw=chat_lines(*pieces, chunk("stop")) + b"data: [DONE]\n\n"))
+
+    answer = ask("chat")
+
+    found = [(event.id, event.name, event.arguments) for event in answer if isinstance(event, ToolCall)]
+    assert found == expected
+    assert end_of(answer).reason == "tool_calls"
+
+
+def test_the_ways_in_which_compatible_servers_write_text(provider: FakeProvider) -> None:
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "text", "text": "One"}]
+    provider.script(
+        Reply(
+            raw=b": comment\n\n"
+            + chat_lines(
+                {"choices": [], "prompt_filter_results": []},
+                {"choices": None},
+                chunk(role="assistant", content=None, tool_calls=None),
+                chunk(content=parts),
+                chunk(content=" tw\u0000o", reasoning="And."),
+                {**chunk("stop"), "usage": {"prompt_tokens": 5, "completion_tokens": 2, "prompt_cache_hit_tokens": 9}},
+            ),
+            content_type="text/plain",
+        )
+    )
+
+    answer = ask("chat")
+
+    assert text_of(answer) == "One two"
+    assert [event.text for event in answer if isinstance(event, ReasoningDelta)] == ["Hm.", "And."]
+    assert end_of(answer).usage == Usage(input_tokens=5, cached_input_tokens=5, output_tokens=2)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": 0, "completion_tokens": 0},
+        {"prompt_tokens": -5, "completion_tokens": 3},
+        {"prompt_tokens": None, "completion_tokens": None},
+    ],
+)
+def test_usage_that_cannot_be_true_is_estimated(provider: FakeProvider, usage: dict[str, object]) -> None:
+    provider.script(Reply(raw=chat_lines(chunk(content="Hello."), {**chunk("stop"), "usage": usage})))
+
+    assert end_of(ask("chat")).usage == Usage(
+        input_tokens=count_request(request("chat")), cached_input_tokens=0, output_tokens=2, estimated=True
+    )
+
+
+def test_reasoning_that_is_only_in_the_total_is_counted(provider: FakeProvider) -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 40}
+    provider.script(Reply(raw=chat_lines(chunk(content="Hello."), {**chunk("stop"), "usage": usage})))
+
+    assert end_of(ask("chat")).usage.output_tokens == 30
