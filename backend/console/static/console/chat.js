@@ -106,11 +106,7 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
     drawState();
     scrollDown({ force: true });
     try {
-      if (!conversation) {
-        conversation = await post("/api/v1/conversations", { agent: agent().id }, `${key}-c`);
-        onCreated(conversation);
-      }
-      const run = await post(`/api/v1/conversations/${conversation.id}/runs`, { input: text }, key);
+      const run = await start(text, key);
       if (mine !== visit) return true;
       pair[0].message.id = run.input_message;
       Object.assign(pair[1].message, { id: run.output_message, run: run.id });
@@ -125,6 +121,18 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
       if (error.code === "conversation_busy") await open(conversation.id); // Another tab asked: show its answer.
       return false;
     }
+  }
+
+  /** The run that answers. The first question begins the conversation too, in one request: both exist or neither. */
+  async function start(text, key) {
+    if (conversation) return post(`/api/v1/conversations/${conversation.id}/runs`, { input: text }, key);
+    const mine = visit;
+    const { run, ...created } = await post("/api/v1/conversations", { agent: agent().id, input: text }, key);
+    if (mine === visit) {
+      conversation = created;
+      onCreated(created);
+    }
+    return run;
   }
 
   /** Follow the run of an answer from its first event; the answer is built anew from them: no word missing or doubled. */

@@ -3,7 +3,7 @@
 import { blobUrl, get } from "./api.js";
 import { element, find, icon, media } from "./dom.js";
 import { t } from "./i18n.js";
-import { problemText } from "./problems.js";
+import { problemText, toast } from "./problems.js";
 
 export function createSource() {
   const panel = find("#source");
@@ -22,7 +22,7 @@ export function createSource() {
   next.addEventListener("click", () => turnTo(shown.page + 1));
   find("#source-close").addEventListener("click", close);
   veil.addEventListener("click", close);
-  open.addEventListener("click", openFile);
+  open.addEventListener("click", () => openFile().catch((error) => toast(problemText(error))));
   media.sheet.addEventListener("change", layOut);
   previous.append(icon("previous"), element("span"));
   next.append(element("span"), icon("next"));

@@ -1,0 +1,96 @@
+"""Chromium for tests and pictures of the page."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def executable() -> str | None:
+    """The Chromium or Chrome of this machine; CHROMIUM names another."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Skips the test where there is no browser."""
+    path = executable()
+    if path is None:
+        pytest.skip("There is no Chromium here (apt install chromium), so nobody has looked at the page.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, headless=True, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """Somebody before the page. ``complaints``: what the browser's console said that nobody should ever see."""
+
+    def __init__(self, context: BrowserContext, base_url: str) -> None:
+        self.context, self.base_url = context, base_url
+        self.complaints: list[str] = []
+        self.page = self.tab()
+
+    def tab(self) -> Page:
+        page = self.context.new_page()
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda message: message.type in ("error", "warning") and self._complain(message.text))
+        page.goto(self.base_url)
+        return page
+
+    def _complain(self, text: str) -> None:
+        # The browser reports every refusal of the server; those are the page's to handle, and it has no say in this.
+        if not text.startswith("Failed to load resource"):
+            self.complaints.append(text)
+
+    def sign_up(self, email: str, password: str = "a long enough pass phrase") -> None:
+        form = self.page.locator("#entrance form")
+        form.locator("[name=email]").fill(email)
+        form.locator("[name=password]").fill(password)
+        form.locator("[name=password]").press("Enter")
+        expect(self.page.locator("#agent .knows")).not_to_be_empty(timeout=15_000)
+
+    def drop(self, name: str, content: bytes) -> None:
+        """Drop a file onto the page, as from a file manager."""
+        self.page.evaluate(
+            """([name, bytes]) => {
+                const dataTransfer = new DataTransfer();
+                dataTransfer.items.add(new File([new Uint8Array(bytes)], name));
+                for (const type of ["dragenter", "dragover", "drop"])
+                    document.body.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+            }""",
+            [name, list(content)],
+        )
+
+    def wait_ready(self, name: str) -> None:
+        """Until the list says that the document is ready."""
+        row = self.page.locator("#documents li").filter(has_text=name)
+        row.locator(".badge-status.ready").wait_for(timeout=30_000)
+
+    def ask(self, question: str) -> None:
+        self.page.locator("#question").fill(question)
+        self.page.locator("#question").press("Enter")
+
+    def answered(self, number: int = 0) -> None:
+        """Until the answer with this number has its facts: sources, tokens, cost, time."""
+        self.page.locator(".message.assistant").nth(number).locator(".facts").wait_for(timeout=30_000)
+
+
+def screenshot(page: Page, path: Path) -> None:
+    page.evaluate("() => document.fonts.ready")
+    page.screenshot(path=path, animations="disabled", caret="hide")
