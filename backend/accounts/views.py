@@ -81,7 +81,7 @@ class SessionViewSet(PublicIdLookup, mixins.ListModelMixin, GenericViewSet[Sessi
         operations.revoke_session(session_id=session.pk, reason="logged_out")
         return Response(status=HTTPStatus.NO_CONTENT)
 
-    @extend_schema(responses={204: None})
+    @extend_schema(operation_id="sessions_destroy_others", responses={204: None})
     def destroy_others(self, request: Request) -> Response:
         """Log out everywhere but here."""
         caller = caller_of(request)
