@@ -6,6 +6,7 @@ import msgspec
 
 from backend.llm.offline.words import (
     GREETINGS,
+    NUMBERS,
     WEAK,
     WORD,
     Language,
@@ -64,8 +65,10 @@ def read_question(texts: list[str], *, otherwise: Language = "en") -> Question:
     found = set(words(text))
     terms: dict[str, Term] = {}
     for part, share in zip(reversed(said), (1.0, 0.6, 0.3), strict=False):
+        counted = any(is_number(term.word) for term in terms.values())
         for term in terms_of(part, language, share):
-            terms.setdefault(term.stem, term)
+            if not (counted and is_number(term.word)):  # "And for two?" no longer asks for four.
+                terms.setdefault(term.stem, term)
     return Question(
         text=text,
         language=language,
@@ -102,6 +105,10 @@ def terms_of(text: str, language: Language, share: float) -> list[Term]:
                 continue
             figure = word[0].isdigit()
             name = written[0].isupper() and not first and not (text.isupper() or text.istitle())
-            weight = 1.5 if figure else 1.8 if name else 0.5 if word in WEAK else 1.0
+            weight = 1.5 if is_number(word) else 1.8 if name else 0.5 if word in WEAK else 1.0
             terms.append(Term(word, stem(word, language), weight * share, figure or name))
     return terms
+
+
+def is_number(word: str) -> bool:
+    return word[0].isdigit() or word in NUMBERS

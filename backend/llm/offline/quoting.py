@@ -12,7 +12,7 @@ from backend.llm.offline.words import Language, alike, language_of, stem, words
 
 ENOUGH = 0.5  # The share of what was asked for that a quotation and its surroundings must hold.
 MOST_QUOTES = 3
-LONGEST_PASSAGE = 20_000
+LONGEST_PASSAGE = 8000
 MOST_PASSAGES = 20
 LONGEST_QUOTE = 700
 

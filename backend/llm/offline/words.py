@@ -9,6 +9,8 @@ Language = Literal["en", "pt"]
 
 WORD = re.compile(r"[^\W_]+(?:[.,]\d+)*")
 
+ACCENTS = dict.fromkeys(range(0x300, 0x370))  # Combining marks, to be left out.
+
 
 def listed(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -46,6 +48,10 @@ WEAK = listed(
     quantidade valor nome tempo ano anos mes meses hora horas dias lugar pessoa pessoas acontece aconteceu usar
     usado fazer feito chama chamado longo primeiro primeira ultimo ultima maximo minimo maxima minima total prazo"""
 )
+NUMBERS = listed(
+    """two three four five six seven eight nine ten eleven twelve twenty thirty hundred thousand half double
+    dois duas tres quatro cinco seis sete oito nove dez onze doze vinte trinta cem mil metade dobro"""
+)
 GREETINGS = listed("hello hi hey thanks thank good morning afternoon evening oi ola obrigado obrigada bom boa")
 MARKERS: dict[Language, frozenset[str]] = {
     "en": listed("the is are was what when where who how which why does did do of and to in for with can you"),
@@ -72,8 +78,9 @@ SHORTEST_STEM = {"en": 3, "pt": 3}
 
 def fold(text: str) -> str:
     """Lower case without accents."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFKD", text.casefold()).translate(ACCENTS)
 
 
 def words(text: str) -> list[str]:

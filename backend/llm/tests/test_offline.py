@@ -1,0 +1,337 @@
+"""The offline model: asks for passages, quotes what answers, and says when nothing does."""
+
+import asyncio
+import json
+import re
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from backend.llm.catalog import catalog
+from backend.llm.chat import ChatRequest, Message, TextDelta, ToolCall, ToolDefinition, chat_model, count_request
+from backend.llm.offline.model import Chat, reply_to
+from backend.llm.offline.sentences import sentences
+from backend.llm.offline.words import language_of
+from backend.llm.tests.asking import ask, end_of, run, text_of
+
+SEARCH = ToolDefinition(
+    name="search_knowledge",
+    description="Searches.",
+    parameters={"type": "object", "properties": {"query": {"type": "string"}}},
+)
+RENTAL = {
+    "n": 1,
+    "document": "Boat rental.pdf",
+    "page": 3,
+    "text": "Rates and conditions\n\nThe harbour opens at eight. A boat for four people costs 120 reais for each\n"
+    "hour. A boat for two people costs 80 reais for each hour. Life jackets are free of charge.",
+}
+RULES = {
+    "n": 2,
+    "document": "Boat rental.pdf",
+    "page": 5,
+    "text": "Cancellation\n\nA booking may be cancelled free of charge up to 48 hours before it begins. Later "
+    "cancellations cost half the price.",
+}
+CONTRATO = {
+    "n": 3,
+    "document": "Contrato de locação.pdf",
+    "page": 2,
+    "text": "Cláusula 5ª. O locatário pagará multa de 10% em caso de atraso no pagamento do aluguel. O prazo de "
+    "vigência do contrato é de trinta meses, com início em 1º de março de 2024. "
+    "A empresa Aurora Marinas Ltda. é a locadora.",
+}
+EVERYTHING = [RENTAL, RULES, CONTRATO]
+
+
+def asked(*turns: Message | str, tools: tuple[ToolDefinition, ...] = (SEARCH,), **members: Any) -> ChatRequest:
+    messages = tuple(Message(role="user", text=turn) if isinstance(turn, str) else turn for turn in turns)
+    return ChatRequest(model=catalog().get("offline"), messages=messages, tools=tools, **members)
+
+
+def query_for(*questions: str) -> str:
+    turns: list[Message | str] = []
+    for question in questions:
+        turns += [question, Message(role="assistant", text="Something.")]
+    call = reply_to(asked(*turns[:-1]))
+    assert isinstance(call, ToolCall)
+    return str(json.loads(call.arguments)["query"])
+
+
+def answer_to(question: str, passages: list[dict[str, Any]] = EVERYTHING, *, before: tuple[str, ...] = ()) -> str:
+    earlier: list[Message] = []
+    for text in before:
+        earlier += [Message(role="user", text=text), Message(role="assistant", text="Something.")]
+    call = ToolCall(id="call_1", name="search_knowledge", arguments="{}")
+    answer = reply_to(
+        asked(
+            *earlier,
+            question,
+            Message(role="assistant", tool_calls=(call,)),
+            Message(role="tool", text=json.dumps({"passages": passages}), tool_call_id="call_1"),
+        )
+    )
+    assert isinstance(answer, str)
+    return answer
+
+
+def quoted(answer: str) -> list[tuple[str, int]]:
+    return [(text, int(n)) for text, n in re.findall(r"“([^”]*)” \[(\d+)\]", answer)]
+
+
+def test_it_first_asks_for_passages() -> None:
+    request = asked("How much is a boat?")
+    answer = run(collect(request))
+
+    assert isinstance(answer[0], ToolCall)
+    assert (answer[0].name, json.loads(answer[0].arguments)) == ("search_knowledge", {"query": "How much is a boat?"})
+    assert end_of(answer).reason == "tool_calls"
+    assert end_of(answer).usage.input_tokens == count_request(request)
+
+
+async def collect(request: ChatRequest) -> list[Any]:
+    return [event async for event in chat_model(request.model).stream(request)]
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "n"),
+    [
+        ("How much does a boat for four people cost?", "A boat for four people costs 120 reais for each hour.", 1),
+        ("Can I cancel a booking?", "A booking may be cancelled free of charge up to 48 hours before it begins.", 2),
+        ("When does the harbour open?", "The harbour opens at eight.", 1),
+        ("Are life jackets free?", "Life jackets are free of charge.", 1),
+        ("Qual é a multa por atraso?", "O locatário pagará multa de 10% em caso de atraso no pagamento do aluguel.", 3),
+        ("qual o prazo do contrato", "O prazo de vigência do contrato é de trinta meses, com início em 1º de março", 3),
+        ("Quem é a locadora?", "A empresa Aurora Marinas Ltda. é a locadora.", 3),
+        ("QUAL A MULTA POR ATRASO NO PAGAMENTO?", "O locatário pagará multa de 10%", 3),
+    ],
+)
+def test_it_quotes_the_sentence_that_answers_and_cites_its_passage(question: str, text: str, n: int) -> None:
+    answer = answer_to(question)
+
+    assert any(quote.startswith(text) and mark == n for quote, mark in quoted(answer))
+
+
+def test_every_quotation_is_literal_and_its_document_and_page_are_named() -> None:
+    answer = answer_to("How much does a boat for four people cost?")
+
+    for text, n in quoted(answer):
+        passage = next(passage for passage in EVERYTHING if passage["n"] == n)
+        assert text in " ".join(str(passage["text"]).split())
+    assert "[1] — Boat rental.pdf, page 3" in answer
+    assert "I am the offline model" in answer
+
+
+def test_a_document_without_pages_is_named_without_one() -> None:
+    answer = answer_to("How much is a boat?", [{"n": 4, "document": "notes.md", "page": None, "text": RENTAL["text"]}])
+
+    assert "[4] — notes.md" in answer
+    assert "page" not in answer
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("What is the boiling point of mercury?", "I found nothing"),
+        ("Who won the World Cup in 1998?", "I found nothing"),
+        ("How do I bake bread?", "I found nothing"),
+        ("Qual é a capital da Mongólia?", "Não encontrei"),
+        ("Como se faz feijoada?", "Não encontrei"),
+        ("Quem descobriu a penicilina?", "Não encontrei"),
+    ],
+)
+@pytest.mark.parametrize("passages", [EVERYTHING, []])
+def test_when_nothing_fits_it_says_so_and_cites_nothing(
+    question: str, words: str, passages: list[dict[str, Any]]
+) -> None:
+    answer = answer_to(question, passages)
+
+    assert answer.startswith(words)
+    assert "“" not in answer
+    assert "[" not in answer
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("How much does a boat for four people cost?", "This is what the documents say:"),
+        ("Quanto custa um barco?", "Não encontrei"),  # The passages have it in English: no word of theirs meets.
+        ("Qual é a multa por atraso?", "Isto é o que dizem os documentos:"),
+        ("What is the role of Aurora Marinas?", "This is what the documents say:"),  # A name is a name everywhere.
+    ],
+)
+def test_it_answers_in_the_language_of_the_question(question: str, expected: str) -> None:
+    assert answer_to(question).startswith(expected)
+
+
+def test_a_name_or_figure_is_found_across_languages() -> None:
+    answer = answer_to("What is the role of Aurora Marinas?")
+
+    assert ("A empresa Aurora Marinas Ltda. é a locadora.", 3) in quoted(answer)
+    assert "página" not in answer
+
+
+@pytest.mark.parametrize(
+    ("questions", "query"),
+    [
+        (["What does a boat cost?", "And for two people?"], "What does a boat cost? And for two people?"),
+        (["Qual é a multa?", "E o prazo?"], "Qual é a multa? E o prazo?"),
+        (["What does a boat cost?", "How fast is it?"], "What does a boat cost? How fast is it?"),
+        (["What does a boat cost?", "Why?"], "What does a boat cost? Why?"),
+        (
+            ["What does a boat cost?", "And for two?", "And for six?"],
+            "What does a boat cost? And for two? And for six?",
+        ),
+        (["What does a boat cost?", "Where is the harbour office?"], "Where is the harbour office?"),
+        (["What does a boat cost?", "Who may steer a boat?"], "Who may steer a boat?"),
+    ],
+)
+def test_a_follow_up_is_searched_for_with_what_it_follows(questions: list[str], query: str) -> None:
+    assert query_for(*questions) == query
+
+
+def test_a_follow_up_is_answered_with_what_it_follows() -> None:
+    answer = answer_to("And for a boat with two people?", before=("How much does a boat for four people cost?",))
+
+    assert quoted(answer)[0] == ("A boat for two people costs 80 reais for each hour.", 1)
+
+
+def test_each_question_is_searched_for_anew() -> None:
+    call = ToolCall(id="call_1", name="search_knowledge", arguments="{}")
+    request = asked(
+        "How much is a boat?",
+        Message(role="assistant", tool_calls=(call,)),
+        Message(role="tool", text=json.dumps({"passages": EVERYTHING}), tool_call_id="call_1"),
+        Message(role="assistant", text="It is [1]."),
+        "Can I cancel?",
+    )
+
+    assert isinstance(reply_to(request), ToolCall)
+
+
+@pytest.mark.parametrize(
+    ("question", "words"), [("What is it?", "this agent has none"), ("O que é?", "não tem nenhum")]
+)
+def test_without_documents_it_says_what_to_do(question: str, words: str) -> None:
+    answer = reply_to(asked(question, tools=()))
+
+    assert isinstance(answer, str)
+    assert words in answer
+
+
+@pytest.mark.parametrize(("greeting", "words"), [("Hello!", "ask me about"), ("Olá, bom dia", "pergunte sobre")])
+def test_a_greeting_is_greeted(greeting: str, words: str) -> None:
+    answer = reply_to(asked(greeting))
+
+    assert isinstance(answer, str)
+    assert words in answer
+
+
+def test_a_question_without_a_subject_is_answered_with_the_beginning() -> None:
+    assert quoted(answer_to("What is this document about?"))[0][1] == 1
+
+
+@pytest.mark.parametrize(
+    "result", ['{"error": "The search failed."}', "nonsense", "", "[]", '{"passages": [{"n": "x"}]}']
+)
+def test_a_search_that_failed_is_told(result: str) -> None:
+    call = ToolCall(id="call_1", name="search_knowledge", arguments="{}")
+    turns = (Message(role="assistant", tool_calls=(call,)), Message(role="tool", text=result, tool_call_id="call_1"))
+
+    answer = reply_to(asked("How much is a boat?", *turns))
+
+    assert isinstance(answer, str)
+    assert "did not work" in answer
+
+
+def test_a_question_answered_under_its_heading() -> None:
+    faq = (
+        "How do I reset my password?\nOpen the settings and choose Forgotten. A mail arrives.\n\nWho may join?\nAnyone."
+    )
+    passages = [{"n": 1, "document": "faq.md", "page": None, "text": faq}]
+
+    assert quoted(answer_to("How can I reset the password?", passages))[0][0].startswith("Open the settings")
+
+
+@pytest.mark.parametrize(
+    ("passage", "expected"),
+    [
+        ("Dr. Silva came at 3.5 hours. It rained.", ["Dr. Silva came at 3.5 hours.", "It rained."]),
+        ("A line that was\nwrapped here. Next one.", ["A line that was wrapped here.", "Next one."]),
+        ("# Title\nBody text.", ["Title", "Body text."]),
+        ("- one item\n- two items", ["one item", "two items"]),
+        ("Nos termos do art. 5º da lei. Fim.", ["Nos termos do art. 5º da lei.", "Fim."]),
+        ("tudo em minúsculas. sem maiúsculas.", ["tudo em minúsculas.", "sem maiúsculas."]),
+        ("\n\n  \n", []),
+    ],
+)
+def test_passages_are_cut_into_sentences(passage: str, expected: list[str]) -> None:
+    assert [sentence.text for sentence in sentences(passage)] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("What is the price?", "en"),
+        ("Qual o preço?", "pt"),
+        ("preço total", "pt"),
+        ("how to pay", "en"),
+        ("multa de atraso", "pt"),
+        ("IPTU 2024", None),
+    ],
+)
+def test_the_language_is_told_from_few_words(text: str, language: str | None) -> None:
+    assert language_of(text) == language
+
+
+def test_it_writes_word_by_word_and_counts() -> None:
+    request = asked("What is it?", tools=())
+    began = monotonic()
+    answer = run(collect(request))
+    took = monotonic() - began
+
+    pieces = [event.text for event in answer if isinstance(event, TextDelta)]
+    assert len(pieces) > 20
+    assert all(len(piece.split()) == 1 for piece in pieces)
+    assert 0.3 < took < 4
+    assert end_of(answer).usage.output_tokens > 20
+
+
+def test_it_keeps_to_the_limit() -> None:
+    answer = run(collect(asked("What is it?", tools=(), max_tokens=10)))
+
+    assert end_of(answer).reason == "length"
+    assert end_of(answer).usage.output_tokens <= 10
+    assert text_of(answer)
+
+
+def test_it_can_be_stopped() -> None:
+    async def stop() -> str:
+        said = ""
+        stream = chat_model(request.model).stream(request)
+        async for event in stream:
+            said += event.text if isinstance(event, TextDelta) else ""
+            if len(said) > 10:
+                break
+        await stream.aclose()
+        return said
+
+    request = asked("What is it?", tools=())
+    assert len(asyncio.run(stop())) < 30
+
+
+def test_a_huge_question_and_huge_passages_are_bounded() -> None:
+    began = monotonic()
+    assert len(query_for("boat price " * 100_000)) <= 2000
+    answer = answer_to(
+        "boat price " * 100_000, [{**RENTAL, "n": n, "text": str(RENTAL["text"]) * 5000} for n in range(1, 30)]
+    )
+
+    assert len(answer) < 5000
+    assert monotonic() - began < 2
+
+
+def test_it_needs_no_network() -> None:
+    assert isinstance(chat_model(catalog().get("offline")), Chat)
+    assert text_of(ask("offline"))
