@@ -78,7 +78,7 @@ def installed(dev: bool) -> bool:
 
 
 def run(*command: str) -> int:
-    return subprocess.call(command, cwd=ROOT)
+    return subprocess.call(command, cwd=ROOT, close_fds=False)  # Who outlives us keeps the lock.
 
 
 def python_works() -> bool:
@@ -142,6 +142,7 @@ def main() -> None:
     dev = "--dev" in sys.argv[1:]
     with open(os.path.abspath(__file__), "rb") as own_file:
         fcntl.flock(own_file, fcntl.LOCK_EX)  # Two `make` at once: the second waits, then finds all there.
+        os.set_inheritable(own_file.fileno(), True)
         if not installed(dev):
             try:
                 install(dev)

@@ -37,13 +37,20 @@ def reachable_binaries(place: Path, account: Account | None) -> Path:
     original = installation()
     if reaches(original / "bin", account):
         return original / "bin"
-    copy = place / f"postgresql-{int((original / 'bin' / 'postgres').stat().st_mtime)}"
+    package = original.parent
+    version = int((original / "bin" / "postgres").stat().st_mtime)
+    copy = place / f"postgresql-{version}"
     if not copy.exists():
-        unfinished = copy.with_suffix(".unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.copytree(original, unfinished, symlinks=True, ignore=shutil.ignore_patterns("include"))
+        for older in place.glob("postgresql-*"):
+            shutil.rmtree(older)
+        unfinished = place / f"postgresql-{version}.unfinished"
+        ignored = shutil.ignore_patterns("include")
+        shutil.copytree(original, unfinished / package.name / original.name, symlinks=True, ignore=ignored)
+        libraries = package.with_name(f"{package.name}.libs")  # Where a Linux wheel keeps what its programs link to.
+        if libraries.is_dir():
+            shutil.copytree(libraries, unfinished / libraries.name)
         unfinished.rename(copy)
-    return copy / "bin"
+    return copy / package.name / original.name / "bin"
 
 
 def initialize(data: Path, account: Account | None, binaries: Path, *, durable: bool = True) -> None:
