@@ -13,7 +13,7 @@ from uuid import UUID
 from redis.exceptions import RedisError
 
 from backend.agents.stream.publish import CANCEL_CHANNEL
-from backend.http.redis import async_client
+from backend.http.redis import async_client, close_async_client
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +76,24 @@ def worker_loop() -> asyncio.AbstractEventLoop:
             asyncio.run_coroutine_threadsafe(_listen_for_cancels(), loop)
             _loop = (os.getpid(), loop)
         return _loop[1]
+
+
+def close() -> None:
+    """End the loop of this process, if there is one."""
+    global _loop  # noqa: PLW0603  # One loop per process.
+    with _lock:
+        if _loop is not None and _loop[0] == os.getpid():
+            asyncio.run_coroutine_threadsafe(_end(), _loop[1]).result(5)
+            _loop[1].call_soon_threadsafe(_loop[1].stop)
+        _loop = None
+
+
+async def _end() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await close_async_client()
 
 
 async def _listen_for_cancels() -> None:

@@ -13,6 +13,8 @@ from backend.agents.tools import search_knowledge
 from backend.http.ids import PublicIdField
 from backend.http.money import MoneyField
 
+PASSAGES = 8  # Of one search.
+
 
 class StrictSerializer(serializers.Serializer[Any]):
     """Refuses members that it does not know: a misspelt setting must not be ignored in silence."""
@@ -26,7 +28,7 @@ class StrictSerializer(serializers.Serializer[Any]):
 class KnowledgeSerializer(StrictSerializer):
     collection = PublicIdField("col", required=False, allow_null=True)
     document = PublicIdField("doc", required=False, allow_null=True)
-    limit = serializers.IntegerField(min_value=1, max_value=50, default=8)
+    limit = serializers.IntegerField(min_value=1, max_value=50, default=PASSAGES)
     mode = serializers.ChoiceField(Knowledge.Mode.choices, required=False, allow_null=True)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -35,7 +37,7 @@ class KnowledgeSerializer(StrictSerializer):
         return {
             "collection": attrs.get("collection"),
             "document": attrs.get("document"),
-            "limit": attrs["limit"],
+            "limit": attrs.get("limit", PASSAGES),  # A change of an agent leaves defaults out.
             "mode": attrs.get("mode") or "",
         }
 

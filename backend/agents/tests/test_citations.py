@@ -1,5 +1,6 @@
 """From markers in the text to quotes of the passages, however the text is cut."""
 
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
@@ -61,7 +62,7 @@ def test_cuts_change_nothing(pieces: list[str], cuts: list[int]) -> None:
     whole = tracker(*sources).feed(text)
 
     reader, places = tracker(*sources), sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
-    cut = [found for start, end in zip(places, places[1:], strict=False) for found in reader.feed(text[start:end])]
+    cut = [found for start, end in pairwise(places) for found in reader.feed(text[start:end])]
 
     assert cut == whole
 
