@@ -34,13 +34,13 @@ def clerk(db: None) -> Client:
 
 
 @pytest.mark.parametrize("model", ["user", "workspace", "membership", "session"])
-@pytest.mark.parametrize("search", ["", "owner", "owner@example.com", "😀", "'--", "\x00"])
-def test_every_list_opens_and_searches(operator: Client, owner: Person, model: str, search: str) -> None:
-    response = operator.get(f"/admin/accounts/{model}/", {"q": search} if search else {})
+def test_every_list_opens_and_searches(operator: Client, owner: Person, model: str) -> None:
+    for search in ("", "owner", "owner@example.com", "😀", "'--", "\x00", "x" * 300):
+        response = operator.get(f"/admin/accounts/{model}/", {"q": search} if search else {})
 
-    assert response.status_code == 200, response.content
-    if search in ("", "owner"):
-        assert b"owner" in response.content
+        assert response.status_code == 200, search
+        if search in ("", "owner"):
+            assert b"owner" in response.content
 
 
 @pytest.mark.parametrize("model", ["user", "workspace", "membership", "session"])

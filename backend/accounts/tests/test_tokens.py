@@ -169,14 +169,14 @@ FORGERIES: dict[str, Callable[[Person], str]] = {
 
 
 @pytest.mark.parametrize("kind", FORGERIES)
-@pytest.mark.parametrize("path", [ROUTES[0], "/api/v1/auth/session"])
-def test_forged(owner: Person, kind: str, path: str) -> None:
-    response = get(f"Bearer {FORGERIES[kind](owner)}", path)
+def test_forged(owner: Person, kind: str) -> None:
+    for path in (ROUTES[0], "/api/v1/auth/session"):  # By REST framework and by allauth.
+        response = get(f"Bearer {FORGERIES[kind](owner)}", path)
 
-    assert response.status_code == 401, response.content
-    assert response["Content-Type"] == "application/problem+json"
-    assert response.json()["code"] == "not_authenticated"
-    assert response["WWW-Authenticate"].startswith('Bearer realm="orquestra", error="invalid_token"')
+        assert response.status_code == 401, response.content
+        assert response["Content-Type"] == "application/problem+json"
+        assert response.json()["code"] == "not_authenticated"
+        assert response["WWW-Authenticate"].startswith('Bearer realm="orquestra", error="invalid_token"')
 
 
 def test_a_previous_key_still_verifies_and_signs_nothing_new(owner: Person, settings: Any) -> None:
