@@ -18,7 +18,7 @@ from backend.errors import FieldError
 class CursorPagination(pagination.CursorPagination):
     """Newest first by id (UUIDv7), which no insert or delete elsewhere can shift; a view may set ``ordering``."""
 
-    ordering = "-id"
+    ordering: str | tuple[str, ...] = "-id"
     page_size = 50
     page_size_query_param = "limit"
     max_page_size = 200

@@ -1,0 +1,63 @@
+"""System checks on settings."""
+
+from typing import Any
+
+import pytest
+
+from backend.http.checks import production, values
+
+GOOD = {
+    "DEBUG": False,
+    "SECRET_KEY": "x" * 50,
+    "JWT_PRIVATE_KEY": "a key",
+    "ALLOWED_HOSTS": ["api.example.com"],
+    "CORS_ALLOWED_ORIGINS": ["https://app.example.com"],
+    "PUBLIC_URL": "https://api.example.com",
+}
+
+
+@pytest.fixture(autouse=True)
+def good(settings: Any) -> None:
+    for name, value in GOOD.items():
+        setattr(settings, name, value)
+
+
+def test_good_settings_pass() -> None:
+    assert production(None) == []
+    assert values(None) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "id"),
+    [
+        ("SECRET_KEY", "development-only-secret-key-never-for-production", "http.E001"),
+        ("SECRET_KEY", "short", "http.E001"),
+        ("DEBUG", True, "http.E002"),
+        ("JWT_PRIVATE_KEY", "", "http.E003"),
+        ("ALLOWED_HOSTS", ["*"], "http.E004"),
+        ("ALLOWED_HOSTS", [], "http.E004"),
+        ("CORS_ALLOWED_ORIGINS", ["*"], "http.E005"),
+        ("PUBLIC_URL", "http://api.example.com", "http.W006"),
+        ("AUTH_RATE_LIMIT", "off", "http.W007"),
+    ],
+)
+def test_production_refuses(settings: Any, name: str, value: Any, id: str) -> None:
+    setattr(settings, name, value)
+    assert [message.id for message in production(None)] == [id]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "id"),
+    [
+        ("AUTH_RATE_LIMIT", "often", "http.E101"),
+        ("LOG_FORMAT", "xml", "http.E102"),
+        ("LOG_LEVEL", "LOUD", "http.E103"),
+        ("LOG_FILE", "/no/such/folder/log", "http.E104"),
+        ("WEB_THREADS", 0, "http.E105"),
+        ("PUBLIC_URL", "api.example.com", "http.E106"),
+        ("PUBLIC_URL", "https://api.example.com/path", "http.E106"),
+    ],
+)
+def test_impossible_values_are_refused(settings: Any, name: str, value: Any, id: str) -> None:
+    setattr(settings, name, value)
+    assert [message.id for message in values(None)] == [id]

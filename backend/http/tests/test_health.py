@@ -1,0 +1,73 @@
+"""Is it alive, is it ready."""
+
+import time
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from backend.http import health
+
+ALL = {"database": "ok", "redis": "ok", "storage": "ok"}
+
+
+@pytest.fixture
+def api(settings: Any) -> Client:
+    settings.ROOT_URLCONF = "backend.http.urls"
+    return Client(raise_request_exception=False)
+
+
+def test_the_process_lives(api: Client) -> None:
+    response = api.get("/healthz")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+def test_every_part_answers(api: Client) -> None:
+    response = api.get("/readyz")
+    assert (response.status_code, response.json()) == (200, {"status": "ok", "checks": ALL})
+
+
+@pytest.mark.parametrize("name", list(ALL))
+def test_a_part_that_fails_is_named(api: Client, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def broken() -> None:
+        raise RuntimeError("postgres://orquestra:hidden@db refused")
+
+    monkeypatch.setitem(health.CHECKS, name, broken)
+    response = api.get("/readyz")
+    assert response.status_code == 503
+    assert response["Content-Type"] == "application/problem+json"
+    assert response.json()["code"] == "service_unavailable"
+    assert response.json()["checks"] == ALL | {name: "error"}
+    assert b"hidden" not in response.content
+
+
+def test_a_part_that_hangs_is_waited_for_two_seconds(api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "SECONDS", 0.2)
+    monkeypatch.setitem(health.CHECKS, "storage", lambda: time.sleep(1))
+    monkeypatch.setitem(health.CHECKS, "redis", lambda: time.sleep(1))
+    started = time.monotonic()
+    response = api.get("/readyz")
+    assert time.monotonic() - started < 0.9
+    assert response.json()["checks"] == ALL | {"storage": "error", "redis": "error"}
+
+
+def test_the_checks_really_ask(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    with pytest.raises(Exception, match="refused"):
+        health.CHECKS["redis"]()
+    monkeypatch.setitem(connection.settings_dict, "PORT", 1)
+    with pytest.raises(Exception, match="refused"):
+        health.CHECKS["database"]()
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/api/schema", "/api/docs"])
+def test_they_are_only_read(api: Client, path: str) -> None:
+    response = api.post(path)
+    assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
+
+
+def test_metrics_are_text(api: Client) -> None:
+    response = api.get("/metrics")
+    assert response["Content-Type"].startswith("text/plain")
+    assert b"# TYPE http_requests_total counter" in response.content

@@ -1,0 +1,132 @@
+"""Event streams: frames, heartbeats, and an end that is an end."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, cast
+
+import pytest
+from django.http import StreamingHttpResponse
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.http import sse
+
+
+def run(test: Callable[[], Awaitable[Any]]) -> Any:
+    return asyncio.run(asyncio.wait_for(cast(Any, test()), 10))
+
+
+def body_of(response: StreamingHttpResponse) -> AsyncIterator[bytes]:
+    return cast(AsyncIterator[bytes], response.streaming_content)
+
+
+class Source:
+    """An endless source that knows whether it was closed."""
+
+    def __init__(self, *frames: bytes) -> None:
+        self.frames, self.closed = frames, False
+
+    async def __call__(self) -> AsyncIterator[bytes]:
+        try:
+            for frame in self.frames:
+                yield frame
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0)  # Closing may take its time.
+            self.closed = True
+
+
+def test_a_frame() -> None:
+    assert sse.frame("1-0", "text.delta", {"delta": "ç\n"}) == (
+        'id: 1-0\nevent: text.delta\ndata: {"delta":"ç\\n"}\n\n'.encode()
+    )
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_no_text_can_break_out_of_its_frame(text: str) -> None:
+    lines = sse.frame("1", "e", {"text": text}).decode().removesuffix("\n\n").split("\n")
+    assert lines[:2] == ["id: 1", "event: e"]
+    assert json.loads("\n".join(line.removeprefix("data: ") for line in lines[2:])) == {"text": text}
+
+
+def test_text_of_many_lines_is_many_data_lines() -> None:
+    assert sse.frame(None, None, "a\nb\r\nc") == b"data: a\ndata: b\ndata: c\n\n"
+
+
+def test_frames_come_in_order_and_the_stream_ends_with_them() -> None:
+    async def frames() -> AsyncIterator[bytes]:
+        for number in range(3):
+            yield b"%d" % number
+
+    async def test() -> list[bytes]:
+        return [chunk async for chunk in body_of(sse.event_stream(frames()))]
+
+    assert run(test) == [b"0", b"1", b"2"]
+
+
+def test_silence_is_filled_with_comments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "HEARTBEAT_SECONDS", 0.02)
+    source = Source(b"first")
+
+    async def test() -> list[bytes]:
+        stream = body_of(sse.event_stream(source()))
+        chunks = [await anext(stream) for _ in range(3)]
+        del stream
+        await asyncio.sleep(0.05)
+        return chunks
+
+    assert run(test) == [b"first", sse.HEARTBEAT, sse.HEARTBEAT]
+    assert source.closed
+
+
+def test_a_reader_that_leaves_closes_the_source() -> None:
+    source = Source(b"first")
+
+    async def read() -> None:
+        async for _ in body_of(sse.event_stream(source())):
+            pass
+
+    async def test() -> None:
+        reader = asyncio.ensure_future(read())
+        await asyncio.sleep(0.05)
+        reader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+
+    run(test)
+    assert source.closed
+    assert not sse._open
+
+
+def test_a_process_that_stops_ends_its_streams() -> None:
+    source = Source(b"first")
+
+    async def test() -> list[bytes]:
+        asyncio.get_running_loop().call_later(0.05, sse.end_streams)
+        return [chunk async for chunk in body_of(sse.event_stream(source()))]
+
+    assert run(test) == [b"first"]
+    assert source.closed
+
+
+def test_an_error_of_the_source_ends_the_stream() -> None:
+    async def frames() -> AsyncIterator[bytes]:
+        yield b"first"
+        raise ZeroDivisionError
+
+    async def test() -> None:
+        with pytest.raises(ZeroDivisionError):
+            async for _ in body_of(sse.event_stream(frames())):
+                pass
+
+    run(test)
+    assert not sse._open
+
+
+def test_nobody_on_the_way_may_keep_a_stream() -> None:
+    response = sse.event_stream(Source()(), headers={"X-More": "yes"})
+    assert response["Content-Type"] == "text/event-stream"
+    assert response["Cache-Control"] == "no-cache, no-transform"
+    assert response["X-Accel-Buffering"] == "no"
+    assert response["X-More"] == "yes"
