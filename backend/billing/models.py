@@ -11,9 +11,15 @@ from django.db import models
 from django.db.models import Case, F, Q, When
 from django.db.models.lookups import Exact
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
 from backend.accounts.actors import Actor
 from backend.http.ids import PublicId, encode, new_id
+
+# What the house itself writes beside a transfer; stored in English, shown in the reader's language.
+SIGN_UP_CREDIT = _("Sign-up credit")
+CREDIT_EXPIRED = _("Credit expired")
+OWN_DESCRIPTIONS = frozenset({SIGN_UP_CREDIT, CREDIT_EXPIRED})
 
 
 class WalletQuerySet(models.QuerySet["Wallet"]):

@@ -11,10 +11,9 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from backend.billing import ledger, pricing
-from backend.billing.models import CreditGrant, Hold, Transfer, Wallet
+from backend.billing.models import CREDIT_EXPIRED, SIGN_UP_CREDIT, CreditGrant, Hold, Transfer, Wallet
 from backend.http.ids import encode
 from backend.http.money import parse_money
 from backend.llm.catalog import Model, catalog
@@ -29,7 +28,7 @@ def open_wallet(*, workspace_id: UUID) -> None:
     Wallet.objects.create(workspace_id=workspace_id, currency=settings.CURRENCY)
     credit = parse_money(settings.SIGNUP_CREDIT)
     if credit > 0:
-        grant(workspace_id=workspace_id, amount=credit, description="Sign-up credit", key=f"sign-up:{workspace_id}")
+        grant(workspace_id=workspace_id, amount=credit, description=SIGN_UP_CREDIT, key=f"sign-up:{workspace_id}")
 
 
 def reserve(*, workspace_id: UUID, amount: int, reference: str, expires_at: datetime) -> None:
@@ -159,7 +158,7 @@ def expire_grants() -> int:
     """Take back what is left of grants past their time; answers the micro-units taken."""
     overdue = CreditGrant.objects.filter(remaining__gt=0, expires_at__lte=timezone.now()).order_by("expires_at")
     return sum(
-        ledger.expire_grant(transfer_id=pk, reference=encode(Transfer.id_prefix, pk), description=_("Credit expired"))
+        ledger.expire_grant(transfer_id=pk, reference=encode(Transfer.id_prefix, pk), description=CREDIT_EXPIRED)
         for pk in list(overdue.values_list("pk", flat=True)[:1000])
     )
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal, Inexact
 
+from django.utils.translation import gettext as _
+
 from backend.billing.errors import InvalidAmount, ModelUnpriced
 from backend.http.money import LARGEST, MICRO
 from backend.llm.catalog import Model
@@ -34,7 +36,9 @@ def charge(model: Model, *, input_tokens: int, cached_input_tokens: int, output_
     if not 0 <= cached_input_tokens <= input_tokens or output_tokens < 0:
         raise InvalidAmount
     if model.input_price is None or (model.output_price is None and model.kind == "chat"):
-        raise ModelUnpriced(f"The model {model.id} has no price, so it cannot be charged for.")
+        raise ModelUnpriced(
+            _("The model %(model)s has no price, so it cannot be charged for.") % {"model": model.id}, model=model.id
+        )
     input_price = _price(model.input_price)
     cached_price = input_price if model.cached_input_price is None else _price(model.cached_input_price)
     output_price = _price(model.output_price or Decimal(0))
@@ -85,5 +89,5 @@ def to_micro(amount: Decimal) -> int:
 
 def _price(price: Decimal) -> Decimal:
     if not 0 <= price * MICRO <= LARGEST:
-        raise InvalidAmount("A price is out of range.")
+        raise InvalidAmount(_("A price is out of range."))
     return price.quantize(PRICE_PLACES, ROUND_CEILING)

@@ -6,11 +6,12 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from backend.billing.models import Transfer
+from backend.billing.models import OWN_DESCRIPTIONS, Transfer
 from backend.billing.pricing import to_micro
 from backend.billing.queries import UsageGrouping
 from backend.http.ids import PublicIdField
@@ -87,6 +88,13 @@ class UsageFilterSerializer(PeriodSerializer):
         return attrs
 
 
+class DescriptionField(serializers.CharField):
+    """Words of an operator, or of an app, as they are; the house's own in the reader's language."""
+
+    def to_representation(self, value: str) -> str:
+        return gettext(value) if value in OWN_DESCRIPTIONS else value
+
+
 class GrantSerializer(serializers.Serializer[Any]):
     """Credit in the wallet. Read-only."""
 
@@ -94,7 +102,7 @@ class GrantSerializer(serializers.Serializer[Any]):
     amount = MoneyField()
     remaining = MoneyField()
     expires_at = serializers.DateTimeField(allow_null=True)
-    description = serializers.CharField(source="transfer.description")
+    description = DescriptionField(source="transfer.description")
 
 
 class BalanceSerializer(serializers.Serializer[Any]):
@@ -116,7 +124,7 @@ class TransactionSerializer(serializers.Serializer[Transfer]):
     balance_after = MoneyField()
     currency = serializers.CharField(source="wallet.currency")
     reference = serializers.CharField()
-    description = serializers.CharField()
+    description = DescriptionField()
     created_at = serializers.DateTimeField()
 
 

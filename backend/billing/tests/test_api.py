@@ -69,6 +69,19 @@ def test_signing_up_opens_a_wallet_with_the_sign_up_credit(owner: Person) -> Non
     }
 
 
+def test_what_billing_says_is_said_in_portuguese_too(owner: Person) -> None:
+    portuguese = {"Accept-Language": "pt-BR"}
+    operations.grant(workspace_id=owner.workspace.pk, amount=1, description="Conflict", key="theirs")
+
+    def read(path: str, **query: str) -> Any:
+        return owner.client.get(f"{BASE}{path}", query, headers={**owner.headers(), **portuguese}).json()
+
+    theirs, ours = read("/transactions")["results"]
+    assert (theirs["description"], ours["description"]) == ("Conflict", "Crédito de boas-vindas")
+    assert read("/balance")["grants"][0]["description"] == "Crédito de boas-vindas"
+    assert read("/transactions", to="soon")["errors"][0]["detail"].startswith("Isto não é uma data")
+
+
 def test_without_sign_up_credit_the_wallet_is_empty(settings: LazySettings, db: None) -> None:
     settings.SIGNUP_CREDIT = "0"
     person = sign_up("frugal@example.com")

@@ -235,7 +235,7 @@ def remaining() -> dict[str, int]:
 def test_grants_are_spent_before_money_soonest_expiring_first_then_by_priority(workspace_id: UUID) -> None:
     give(workspace_id, 100, "for ever, later", priority=2)
     give(workspace_id, 100, "for ever, sooner", priority=1)
-    give(workspace_id, 100, "in a month", days=30)
+    give(workspace_id, 100, "in a month", days=30, priority=9)
     give(workspace_id, 100, "in a week", days=7)
     assert [grant.transfer.key for grant in queries.balance(workspace_id).grants] == [
         *("in a week", "in a month", "for ever, sooner", "for ever, later"),
