@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 FLAGS = [
     "--no-sandbox",
@@ -49,14 +49,14 @@ class Visitor:
     def tab(self) -> Page:
         page = self.context.new_page()
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda message: message.type in ("error", "warning") and self._complain(message.text))
+        page.on("console", self._listen)
         page.goto(self.base_url)
         return page
 
-    def _complain(self, text: str) -> None:
+    def _listen(self, message: ConsoleMessage) -> None:
         # The browser reports every refusal of the server; those are the page's to handle, and it has no say in this.
-        if not text.startswith("Failed to load resource"):
-            self.complaints.append(text)
+        if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
+            self.complaints.append(message.text)
 
     def sign_up(self, email: str, password: str = "a long enough pass phrase") -> None:
         form = self.page.locator("#entrance form")
