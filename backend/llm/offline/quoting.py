@@ -54,7 +54,7 @@ def quotes_for(question: Question, passages: Sequence[Passage]) -> list[Quote]:
     able = [
         candidate
         for candidate in candidates
-        if candidate.hits and not candidate.sentence.heading and covered(question, candidate) >= ENOUGH * asked
+        if candidate.hits and candidate.sentence.kind != "heading" and covered(question, candidate) >= ENOUGH * asked
     ]
     able.sort(key=lambda candidate: -candidate.score)
     best: list[Candidate] = []
@@ -71,7 +71,7 @@ def openings(passages: Sequence[Passage]) -> list[Quote]:
     """For a question without a subject, such as what the document is about: how it begins."""
     found: list[Quote] = []
     for passage in sorted(passages[:MOST_QUOTES], key=lambda passage: (passage.document, passage.page or 0))[:1]:
-        plain = [sentence.text for sentence in sentences(passage.text[:LONGEST_PASSAGE]) if not sentence.heading]
+        plain = [sentence.text for sentence in sentences(passage.text[:LONGEST_PASSAGE]) if sentence.kind == "text"]
         found += [Quote(passage, text[:LONGEST_QUOTE]) for text in plain[:2]]
     return found
 
@@ -85,11 +85,13 @@ def candidates_of(question: Question, passage: Passage) -> list[Candidate]:
     title = {term: 0.5 * met for term, met in hits_in(question, passage.document, foreign=False).items()}
     for place, sentence in enumerate(sentences(text)):
         hits = hits_in(question, sentence.text, foreign=foreign)
-        if sentence.heading:
+        if sentence.kind == "heading":
             heading, since = hits, 0
-        before = found[-1].hits if found and not found[-1].sentence.heading else {}
-        nearness = 0.9 if since <= 1 else 0.6
+        before = found[-1].hits if found and found[-1].sentence.kind == "text" else {}
+        nearness = 0.3 if sentence.kind == "line" else 0.9 if since <= 1 else 0.6
         near = merged(hits, (heading, nearness), (before, 0.5), (title, 1.0))
+        if sentence.kind == "line":
+            heading, since = hits, 0
         if found:
             found[-1].near = merged(found[-1].near, (hits, 0.4))
         found.append(Candidate(passage, place, sentence, hits, near))
@@ -148,6 +150,8 @@ def score(question: Question, candidate: Candidate, rarity: dict[str, float], ra
         total *= 1.35
     if question.wants_name and any(word[:1].isupper() for word in text.split()[1:]):
         total *= 1.2
+    if candidate.sentence.kind == "line":
+        total *= 0.5
     total *= 1 - 0.03 * min(rank, 8)  # The search knew more of the collection than these passages.
     return total / (1 + 0.15 * max(0, len(text) / 250 - 1))
 

@@ -1,6 +1,7 @@
 """Cuts a passage into sentences, list items and headings, each a literal stretch of its text."""
 
 import re
+from typing import Literal
 
 import msgspec
 
@@ -17,10 +18,14 @@ LONGEST_HEADING = 90
 
 
 class Sentence(msgspec.Struct, frozen=True):
-    """``text`` has single spaces, else it is as written."""
+    """``text`` has single spaces, else it is as written.
+
+    A ``heading`` (or a question) says what follows it is about and is no answer. A ``line`` stands alone without a full
+    stop: it may be a heading, or a row of a table.
+    """
 
     text: str
-    heading: bool
+    kind: Literal["text", "line", "heading"] = "text"
 
 
 def sentences(passage: str) -> list[Sentence]:
@@ -30,8 +35,12 @@ def sentences(passage: str) -> list[Sentence]:
         if not text:
             continue
         parts = split(text)
-        heading = len(parts) == 1 and is_heading(text, marked=block.lstrip().startswith("#"))
-        found += [Sentence(part, heading or part.endswith("?")) for part in parts]
+        if block.lstrip().startswith("#"):
+            found.append(Sentence(text, "heading"))
+        elif len(parts) == 1 and is_line(text) and not BULLET.match(block):
+            found.append(Sentence(text, "heading" if text.endswith("?") else "line"))
+        else:
+            found += [Sentence(part, "heading" if part.endswith("?") else "text") for part in parts]
     return found
 
 
@@ -81,8 +90,6 @@ def split(text: str) -> list[str]:
     return [part for part in found if part]
 
 
-def is_heading(text: str, *, marked: bool) -> bool:
-    if marked:
-        return True
+def is_line(text: str) -> bool:
     short = len(text) <= LONGEST_HEADING and len(text.split()) <= 12
-    return short and text[-1] not in '.!…;,"”)' and not any(mark in text for mark in (": ", " | ", "\t", "; "))
+    return short and text[-1] not in '.!…;,")”' and not any(mark in text for mark in (": ", " | ", "; "))

@@ -255,6 +255,20 @@ def test_a_question_answered_under_its_heading() -> None:
 
 
 @pytest.mark.parametrize(
+    ("question", "passage", "expected"),
+    [
+        ("What does the canoe cost?", "Prices\nCanoe 45 reais\nKayak 60 reais", "Canoe 45 reais"),
+        ("What does the canoe cost?", "Prices:\n- Canoe for 45 reais\n- Kayak for 60 reais", "Canoe for 45 reais"),
+        ("What about refunds?", "Refunds\nMoney comes back within a week.", "Money comes back within a week."),
+    ],
+)
+def test_rows_items_and_what_stands_under_a_heading_are_quoted(question: str, passage: str, expected: str) -> None:
+    passages = [{"n": 1, "document": "list.md", "page": None, "text": passage}]
+
+    assert expected in quoted(answer_to(question, passages))[0][0]
+
+
+@pytest.mark.parametrize(
     ("passage", "expected"),
     [
         ("Dr. Silva came at 3.5 hours. It rained.", ["Dr. Silva came at 3.5 hours.", "It rained."]),
