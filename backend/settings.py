@@ -163,7 +163,11 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {"InterfaceLanguageEnum": LANGUAGES},
+    "ENUM_NAME_OVERRIDES": {
+        "InterfaceLanguageEnum": LANGUAGES,
+        "TransactionKindEnum": "backend.billing.models.Transfer.Kind",
+        "ModelKindEnum": ["chat", "embedding"],
+    },
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE: int = 1024 * 1024  # Bytes of a body that is not a file.
 CSRF_FAILURE_VIEW = "backend.http.errors.csrf_failure"
@@ -235,14 +239,12 @@ SIMPLE_JWT: dict[str, Any] = {
 }
 FRONTEND_URL: str = env.str("FRONTEND_URL", default=PUBLIC_URL).rstrip("/")  # Where links in e-mails lead.
 EMAIL_VERIFICATION: str = env.str("EMAIL_VERIFICATION", default="none")  # none, optional or mandatory.
-TRUSTED_PROXY_COUNT: int = env.int("TRUSTED_PROXY_COUNT", default=0)  # Proxies that append to X-Forwarded-For.
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = DATA_DIR / "mail"
 if env.str("EMAIL_URL", default=""):
     vars().update(env.email_url("EMAIL_URL"))  # Such as smtp+tls://user:password@mail.example.com:587.
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="Orquestra <no-reply@localhost>")
-ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
 ACCOUNT_ADAPTER = "backend.accounts.adapter.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
