@@ -28,9 +28,7 @@ from backend.llm.catalog import catalog
 
 
 class ReaderView(APIView):
-    """Open to every role of the workspace, and to API keys with the scope ``billing:read``."""
-
-    actor: Actor
+    actor: Actor  # Of any role; an API key needs the scope.
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -39,12 +37,16 @@ class ReaderView(APIView):
 
 
 class BalanceView(ReaderView):
+    """What the workspace has, what of it is set aside, and the credit in it."""
+
     @extend_schema(responses=BalanceSerializer, operation_id="billing_balance")
     def get(self, request: Request) -> Response:
         return Response(BalanceSerializer(queries.balance(self.actor.workspace_id)).data)
 
 
 class UsageView(ReaderView):
+    """Usage summed over days, models, agents, meters, users or API keys; by default the last 30 days, by day."""
+
     @extend_schema(parameters=[UsageFilterSerializer], responses=UsageSerializer, operation_id="billing_usage")
     def get(self, request: Request) -> Response:
         asked = UsageFilterSerializer(data=request.query_params)
@@ -69,6 +71,8 @@ class UsageView(ReaderView):
 
 
 class PricesView(ReaderView):
+    """What each model costs per million tokens."""
+
     @extend_schema(responses=PricesSerializer, operation_id="billing_prices")
     def get(self, request: Request) -> Response:
         return Response(
@@ -91,6 +95,8 @@ class TransactionPagination(CursorPagination):
 class TransactionViewSet(
     ReaderView, PublicIdLookup, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Transfer]
 ):
+    """What was moved into and out of the wallet, newest first."""
+
     id_prefix = Transfer.id_prefix
     serializer_class = TransactionSerializer
     pagination_class = TransactionPagination
