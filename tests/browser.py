@@ -80,7 +80,7 @@ class Visitor:
     def wait_ready(self, name: str) -> None:
         """Until the list says that the document is ready."""
         row = self.page.locator("#documents li").filter(has_text=name)
-        row.locator(".badge-status.ready").wait_for(timeout=30_000)
+        row.locator(".badge-status.ready").wait_for(timeout=60_000)
 
     def ask(self, question: str) -> None:
         self.page.locator("#question").fill(question)
@@ -88,7 +88,7 @@ class Visitor:
 
     def answered(self, number: int = 0) -> None:
         """Until the answer with this number has its facts: sources, tokens, cost, time."""
-        self.page.locator(".message.assistant").nth(number).locator(".facts").wait_for(timeout=30_000)
+        self.page.locator(".message.assistant").nth(number).locator(".facts").wait_for(timeout=60_000)
 
 
 def screenshot(page: Page, path: Path) -> None:
