@@ -95,6 +95,7 @@ def test_a_child_that_dies_is_named_and_started_again(running: Launcher, child: 
 def test_requests_wait_while_the_web_process_is_started_again(running: Launcher) -> None:
     before = running.pid("web")
     os.kill(before, signal.SIGKILL)
+    running.wait_for(lambda: f"web (process {before}) was killed" in running.output)
 
     assert running.status("/healthz") == 200
     running.wait_for(lambda: running.pid("web") not in (0, before))
@@ -211,11 +212,21 @@ def test_a_port_that_is_no_port_is_refused(port: str) -> None:
         from_environment({"PORT": port})
 
 
-def test_children_see_what_they_need_of_the_environment_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    passed = from_environment({"PATH": "/bin", "OPENAI_API_KEY": "k", "AWS_SECRET": "s", "PYTHONPATH": "/x"}).passed_on
+def test_children_see_what_they_need_of_the_environment_and_no_more(tmp_path: Path) -> None:
+    models = tmp_path / "models.toml"
+    models.write_text('[[provider]]\nname = "mine"\napi_key_env = "MY_KEY"\n')
+    needed = {
+        "PATH": "/bin",
+        "SIGNUP_CREDIT": "7",
+        "S3_SECRET_KEY_FILE": "/s",
+        "MODELS_FILE": str(models),
+        "MY_KEY": "k",
+        "EMAIL_URL": "smtp://localhost",
+    }
+    foreign = {"AWS_SECRET_ACCESS_KEY": "s", "PYTHONPATH": "/x", "OTHER_KEY": "o"}
+    ours = {"DATABASE_URL": "postgres://elsewhere/", "SECRET_KEY_FILE": "/s", "DEBUG": "true"}
 
-    assert "PATH" in passed
-    assert not {"AWS_SECRET", "PYTHONPATH"} & passed.keys()
+    assert from_environment({**needed, **foreign, **ours}).passed_on == needed
 
 
 if os.geteuid() == 0:

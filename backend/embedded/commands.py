@@ -15,7 +15,6 @@ from backend.embedded.children import Child
 from backend.embedded.folders import Folders
 from backend.embedded.options import Options
 
-WEB_PROCESSES = 2
 AGENT_THREADS = 16
 DOCUMENT_PROCESSES = 1
 CELERY = ("celery", "--quiet", "-A", "backend")
@@ -85,6 +84,7 @@ class Commands:
             "ALLOWED_HOSTS": ",".join(dict.fromkeys(hosts)),
             "SIGNUP_CREDIT": "5.00",
             "DEMO_CONTENT": "true",
+            "RUN_DRAIN_SECONDS": "2.5",  # Everything must have stopped within ten seconds.
             **options.passed_on,
             identity.MARK: self._folders.instance,
             "DJANGO_SETTINGS_MODULE": "backend.settings",
@@ -151,7 +151,7 @@ class Commands:
             "web",
             *("-m", "gunicorn", "backend.asgi:application", "--config", "backend/http/gunicorn.py"),
             *binds,
-            *("--workers", str(WEB_PROCESSES), "--preload", "--graceful-timeout", "2"),
+            *("--graceful-timeout", "2"),
             grace=2.8,
         )
         child.descriptors = self._descriptors
@@ -162,7 +162,7 @@ class Commands:
         return (f"--pool={pool}", f"--concurrency={size}", "-Q", queues, "-n", f"{name}@%h", *QUIET)
 
     def _python(
-        self, name: str, *arguments: str, grace: float = 3.5, once: bool = False, more: dict[str, str] | None = None
+        self, name: str, *arguments: str, grace: float = 4.2, once: bool = False, more: dict[str, str] | None = None
     ) -> Child:
         """A Python of our own environment. On the launcher's death it gets SIGQUIT: stop without waiting for work."""
         return Child(

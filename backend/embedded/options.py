@@ -9,9 +9,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEFAULT_OPERATOR = "operator@orquestra.local"
+OURS = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "JWT_PRIVATE_KEY", "DATA_DIR", "DEBUG", "LOG_FORMAT"}  # Not theirs.
 ORDINARY = (  # What any program may want of its surroundings: names of folders, language, certificates, proxies.
     *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+    *("WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"),  # Read by the web process itself.
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
 )
 
@@ -60,17 +62,18 @@ def from_environment(environment: Mapping[str, str]) -> Options:
 
 
 def _passed_on(environment: Mapping[str, str]) -> dict[str, str]:
-    """Ordinary variables, every setting that `.env.example` names, and the API keys that the models file names."""
-    settings = set(re.findall(r"^#?\s*([A-Z][A-Z0-9_]+)=", _read(ROOT / ".env.example"), re.MULTILINE))
-    settings |= {f"{name}_FILE" for name in settings}
+    """Ordinary variables, every setting but those that we decide, and the API keys that the models file names."""
+    source = _read(ROOT / "backend" / "settings.py")
+    settings = set(re.findall(r"""\benv(?:\.\w+)?\(\s*"([A-Z][A-Z0-9_]*)\"""", source)) - OURS
     models = ROOT / (environment.get("MODELS_FILE") or "models.toml")
     try:
         providers = tomllib.loads(_read(models)).get("provider", [])
         keys = {str(provider["api_key_env"]) for provider in providers if "api_key_env" in provider}
     except (tomllib.TOMLDecodeError, TypeError, AttributeError):
         keys = set()  # The system checks of the web process name the mistake and its line.
-    keys |= {f"{name}_FILE" for name in keys}
-    return {name: environment[name] for name in (*ORDINARY, *settings, *keys) if environment.get(name)}
+    named = {*settings, *keys}
+    named |= {f"{name}_FILE" for name in named}
+    return {name: environment[name] for name in (*ORDINARY, *named) if environment.get(name)}
 
 
 def _read(path: Path) -> str:

@@ -24,12 +24,11 @@ def main() -> None:
 def make_operator(*, email: str, password: str, change: bool) -> None:
     """Somebody who may do everything in the admin.
 
-    :param change: give an operator who is already there this password.
+    :param change: give an account that is already there this password.
     """
-    user = get_user_model().objects.filter(email__iexact=email).first()
-    if user is None:
-        operations.register_user(email=email, password=password, is_staff=True, is_superuser=True)
-    elif change and not user.check_password(password):
+    made = operations.ensure_operator(email=email, password=password)
+    user = get_user_model().objects.get(email__iexact=email)
+    if change and not made and not user.check_password(password):
         user.set_password(password)
         user.save(update_fields=["password"])
 
