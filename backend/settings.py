@@ -155,8 +155,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_SETTINGS": {"persistAuthorization": False, "displayRequestDuration": True},
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "backend.http.schema.add_conventions",
         "backend.accounts.schema.add_allauth",
+        "backend.http.schema.add_conventions",
     ],
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -309,6 +309,45 @@ RUN_SWEEP_SECONDS: float = env.float("RUN_SWEEP_SECONDS", default=10.0)  # How o
 RUN_DOORBELL_SECONDS: float = env.float("RUN_DOORBELL_SECONDS", default=30.0)  # Until a queued run is announced again.
 RUN_DRAIN_SECONDS: float = env.float("RUN_DRAIN_SECONDS", default=5.0)  # What a stopping worker gives its runs.
 RUN_STREAM_SECONDS: int = env.int("RUN_STREAM_SECONDS", default=3600)  # How long events outlive their run.
+
+# The admin ------------------------------------------------------------------------------------------------------------
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Orquestra",
+    "SITE_HEADER": "Orquestra",
+    "SITE_ICON": "/static/console/mark.svg",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/console/mark.svg"}],
+    "BORDER_RADIUS": "10px",
+    "DASHBOARD_CALLBACK": "backend.console.dashboard.figures",
+    "SIDEBAR": {"show_search": True, "navigation": "backend.console.dashboard.navigation"},
+    "COLORS": {  # The wine and the warm greys of the page.
+        "primary": {
+            "50": "#fbf3f5",
+            "100": "#f6e9ec",
+            "200": "#eccfd7",
+            "300": "#e5aabb",
+            "400": "#e58aa3",
+            "500": "#a63a5b",
+            "600": "#7b1e3a",
+            "700": "#6b1932",
+            "800": "#56142a",
+            "900": "#3a1f28",
+            "950": "#2a121b",
+        },
+        "base": {
+            "50": "#fbfaf7",
+            "100": "#f5f2ed",
+            "200": "#e7e2da",
+            "300": "#d5cdc3",
+            "400": "#a79c94",
+            "500": "#6b625c",
+            "600": "#534b46",
+            "700": "#403833",
+            "800": "#37302c",
+            "900": "#211c1a",
+            "950": "#171412",
+        },
+    },
+}
 
 # Celery ---------------------------------------------------------------------------------------------------------------
 # Celery names a socket in a folder, and the number of a database on it, in words of its own.

@@ -1,7 +1,7 @@
 """The settings of gunicorn: ``gunicorn backend.asgi:application --config backend/http/gunicorn.py``.
 
-HOST, PORT, WEB_CONCURRENCY, WEB_GRACEFUL_SECONDS and FORWARDED_ALLOW_IPS come from the environment; an option on the
-command line wins over all of them.
+BIND (or HOST and PORT), WEB_CONCURRENCY, WEB_GRACEFUL_SECONDS and FORWARDED_ALLOW_IPS come from the environment; an
+option on the command line wins over all of them.
 """
 
 import gc
@@ -13,7 +13,7 @@ from backend import settings
 from backend.http.logs import dict_config
 
 host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "8000")
-bind = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
+bind = [os.environ.get("BIND", "") or (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")]
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_class = "backend.http.server.Worker"
 preload_app = True  # Loaded once, shared by all workers: less memory and an earlier start.
