@@ -38,6 +38,7 @@ from typing import Any, Self
 
 from tests import provider_frames
 from tests.provider_frames import Frame, Reply, ReplyCall, Usage
+from tests.provider_replies import by_model
 
 __all__ = ["FakeProvider", "Received", "Reply", "ReplyCall", "Usage"]
 
@@ -149,7 +150,7 @@ class FakeProvider:
         for key in (request.model, None):
             if self._scripts[key]:
                 return self._scripts[key].popleft()
-        reply = by_model(request)
+        reply = by_model(request.model, request.body)
         if self.tokens_per_second and reply.tokens_per_second is None:
             reply = replace(reply, tokens_per_second=self.tokens_per_second)
         return reply
@@ -275,40 +276,6 @@ class Connection:
         self.head(status, {**fixed, **(headers or {})})
         self.writer.write(data)
         await self.writer.drain()
-
-
-HTML = b"<!doctype html><html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
-LONG_TEXT = tuple(f"word{number} " for number in range(100))
-FAULTS = {
-    "fake-401": Reply(status=401, error_code="invalid_api_key", message="Incorrect API key provided."),
-    "fake-403": Reply(status=403, message="Your account may not use this model."),
-    "fake-404": Reply(status=404, error_code="model_not_found", message="The model does not exist."),
-    "fake-429": Reply(status=429, retry_after=2, error_code="rate_limit_exceeded", message="Rate limit reached."),
-    "fake-500": Reply(status=500, message="The server had an error."),
-    "fake-context": Reply(
-        status=400, error_code="context_length_exceeded", message="This model's maximum context length is 32000 tokens."
-    ),
-    "fake-filter": Reply(text="I", finish="content_filter"),
-    "fake-stall": Reply(stall_before=True),
-    "fake-stall-middle": Reply(chunks=LONG_TEXT, stall_after=5),
-    "fake-half": Reply(chunks=LONG_TEXT, cut_after=5),
-    "fake-nonsense": Reply(raw=b"data: {\x00\xff not json\n\n" * 3),
-    "fake-html": Reply(raw=HTML, content_type="text/html"),
-    "fake-long": Reply(chunks=LONG_TEXT),
-    "fake-slow": Reply(chunks=LONG_TEXT, tokens_per_second=20),
-}
-
-
-def by_model(request: Received) -> Reply:
-    """The reply to a request that nobody scripted."""
-    if request.model in FAULTS:
-        return FAULTS[request.model]
-    question, answered, tools = provider_frames.conversation(request.body)
-    if request.model == "fake-echo":
-        return Reply(text=question)
-    if request.model == "fake-tool" and tools and not answered:
-        return Reply(tool_calls=(ReplyCall(tools[0], json.dumps({"query": question}, ensure_ascii=False)),))
-    return Reply(text="This is what was found [1]." if answered else "This is the answer of the fake provider.")
 
 
 def main() -> None:

@@ -8,9 +8,10 @@ import msgspec
 
 from backend.llm.offline.questions import Question, Term
 from backend.llm.offline.sentences import Sentence, sentences
-from backend.llm.offline.words import Language, alike, language_of, stem, words
+from backend.llm.offline.words import GENERIC, Language, alike, is_small, language_of, stem, words
 
 ENOUGH = 0.5  # The share of what was asked for that a quotation and its surroundings must hold.
+CLOSE = 0.75  # A second quotation must be nearly as good as the best.
 MOST_QUOTES = 3
 LONGEST_PASSAGE = 8000
 MOST_PASSAGES = 20
@@ -59,7 +60,7 @@ def quotes_for(question: Question, passages: Sequence[Passage]) -> list[Quote]:
     able.sort(key=lambda candidate: -candidate.score)
     best: list[Candidate] = []
     for candidate in able:
-        if candidate.score < 0.75 * able[0].score or len(best) == MOST_QUOTES:
+        if candidate.score < CLOSE * able[0].score or len(best) == MOST_QUOTES:
             break
         if all(candidate.sentence.text != other.sentence.text for other in best):
             best.append(candidate)
@@ -111,7 +112,7 @@ def merged(own: dict[str, float], *others: tuple[dict[str, float], float]) -> di
 
 def hits_in(question: Question, text: str, *, foreign: bool) -> dict[str, float]:
     """How well each term is met by the words of the text. Across languages only names, figures and kin words meet."""
-    there = set(words(text))
+    there = {word for word in words(text) if not is_small(word)}
     language: Language = question.language
     stems = {word: stem(word, language) for word in there}
     found: dict[str, float] = {}
@@ -150,6 +151,11 @@ def score(question: Question, candidate: Candidate, rarity: dict[str, float], ra
         total *= 1.35
     if question.wants_name and any(word[:1].isupper() for word in text.split()[1:]):
         total *= 1.2
+    there = words(text)
+    shared = len(GENERIC.intersection(there).intersection(words(question.text)))
+    total *= 1 + 0.05 * min(shared, 2)  # Too common to be searched for, enough to tell two sentences apart.
+    if any(term.word in there[:6] for term in question.terms):
+        total *= 1.05
     if candidate.sentence.kind == "line":
         total *= 0.5
     total *= 1 - 0.03 * min(rank, 8)  # The search knew more of the collection than these passages.

@@ -43,8 +43,9 @@ GENERIC = listed(
 )
 # Shapes of answers more than subjects: "period" in "the warranty period".
 WEAK = listed(
-    """period number amount value name date time year years day days month months hour hours place person people happen
-    happens happened use used make made get called long far often first last maximum minimum total periodo numero
+    """work works working function functions supported allowed possible way funciona funcionam funcionar permitido
+    possivel period number amount value name date time year years day days month months hour hours place person people
+    happen happens happened use used make made get called long far often first last maximum minimum total periodo numero
     quantidade valor nome tempo ano anos mes meses hora horas dias lugar pessoa pessoas acontece aconteceu usar
     usado fazer feito chama chamado longo primeiro primeira ultimo ultima maximo minimo maxima minima total prazo"""
 )
@@ -109,8 +110,13 @@ def alike(one: str, other: str) -> bool:
     return len(short) >= 5 and long.startswith(short) and len(long) - len(short) <= 3 and not short[0].isdigit()
 
 
+def is_small(word: str) -> bool:
+    """Whether the word only holds others together."""
+    return word in ENGLISH or word in PORTUGUESE or (len(word) == 1 and not word.isdigit())
+
+
 def carries_meaning(word: str) -> bool:
-    return word not in ENGLISH and word not in PORTUGUESE and word not in GENERIC and (len(word) > 1 or word.isdigit())
+    return not is_small(word) and word not in GENERIC
 
 
 def language_of(*texts: str) -> Language | None:
