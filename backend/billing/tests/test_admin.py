@@ -85,12 +85,15 @@ def test_an_operator_grants_credit_after_confirming_and_sending_twice_gives_once
     operator: Client, wallet: Wallet, path: str
 ) -> None:
     before = wallet.posted
-    assert b'name="reason"' in operator.get(path).content
+    page = operator.get(path).content.decode()
+    assert 'name="reason"' in page
+    assert 'type="date"' in page
     asked = form(expires_on=str(timezone.now().date()))
 
     shown = operator.post(path, asked)
     assert shown.status_code == 200
     assert "Grant credit: 2.50 USD. Sorry for the outage" in shown.content.decode()
+    assert f'href="{path}"' in shown.content.decode()  # To start again.
     wallet.refresh_from_db()
     assert wallet.posted == before
 
