@@ -1,8 +1,10 @@
 """What the apps above may ask about people and workspaces."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Prefetch
+from django.db.models import Count, Prefetch, Q
 
 from backend.accounts.actors import Actor
 from backend.accounts.errors import SessionRevoked
@@ -55,3 +57,19 @@ def user_with_workspaces(user_id: UUID) -> User:
     if user is None:
         raise SessionRevoked
     return user
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """How many users there are, how many of them came and how many were here since a moment."""
+
+    total: int
+    new: int
+    active: int
+
+
+def count_people(*, since: datetime) -> People:
+    """Over all workspaces, for operators."""
+    counted = User.objects.aggregate(total=Count("pk"), new=Count("pk", filter=Q(created_at__gte=since)))
+    active = Session.objects.filter(last_used_at__gte=since).values("user_id").distinct().count()
+    return People(total=counted["total"], new=counted["new"], active=active)
