@@ -8,6 +8,7 @@ from django.conf import settings
 from redis import Redis
 from redis import asyncio as aioredis
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 LONGEST_BLOCK = 15  # Seconds; a blocking read asks for no more, so that the socket's time-out means a dead server.
@@ -23,7 +24,8 @@ def client() -> Redis:
         socket_connect_timeout=2,
         socket_timeout=5,
         health_check_interval=30,
-        retry=Retry(NoBackoff(), 1),  # Once, for a connection that went stale; the library's own waits for seconds.
+        # Once, for a connection that went stale, and not for a server that hangs; the library's own waits for seconds.
+        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
     )
 
 
