@@ -85,3 +85,10 @@ def test_a_member_has_no_business_here(member: Person) -> None:
     client.force_login(member.user)
 
     assert client.get("/admin/").status_code == 302
+
+
+def test_the_first_page_speaks_portuguese(operator: Client, failed_run: Run) -> None:
+    html = operator.get("/admin/", headers={"Accept-Language": "pt-BR"}).content.decode()
+
+    assert "Últimas falhas" in html
+    assert "novos e" in html
