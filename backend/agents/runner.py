@@ -83,6 +83,8 @@ class Runner:
         self.steps = 0
         self._stored = self.answer.changes
         self._renewed = time.monotonic()
+        run.output_message.run = run
+        self._messages = [message_data(run.input_message), message_data(run.output_message)]
         self.writer = loop.submit(self._open_writer()).result(10)
         self.pump = Pump(job, self.message, self.answer, self.tracker, self.writer)
 
@@ -92,9 +94,8 @@ class Runner:
         :raises LeaseLost: somebody else ended or claimed it.
         """
         try:
-            self.run.output_message.run = self.run
             self._tell("run.started", {"run": run_data(self.run)})
-            self._tell("message.started", {"message": message_data(self.run.output_message)})
+            self._tell("message.started", {"message": self._messages[-1]})
             ended = self._end(self._work())
             for name, data in ended.events:
                 self._tell(name, data)
@@ -326,10 +327,9 @@ class Runner:
         return StreamWriter(run_id=self.run.pk, epoch=self.run.epoch, snapshot=self._snapshot)
 
     def _snapshot(self) -> dict[str, Any]:
-        """Both messages as they are now; called in the loop, so it asks no database."""
-        answer = message_data(self.run.output_message)
-        answer |= {"parts": self.answer.parts(), "citations": self.answer.citations()}
-        return {"messages": [message_data(self.run.input_message), answer]}
+        """Both messages as they are now; called in the loop, so it may not ask the database."""
+        question, answer = self._messages
+        return {"messages": [question, {**answer, "parts": self.answer.parts(), "citations": self.answer.citations()}]}
 
 
 def _estimated(reply: Reply, request: chat.ChatRequest, input_tokens: int) -> chat.Usage | None:

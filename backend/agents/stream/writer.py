@@ -84,8 +84,9 @@ class StreamWriter:
             self._waiting = []
             try:
                 await self._send()
-            except (RedisError, OSError) as error:
-                logger.warning("run_events_delayed run=%s error=%s", self._key, error)
+            except Exception as error:  # Whatever it is, the run goes on and the events are tried again.
+                known = isinstance(error, RedisError | OSError)
+                logger.warning("run_events_delayed run=%s error=%r", self._key, error, exc_info=not known)
                 self._wake.set()
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 1.0)

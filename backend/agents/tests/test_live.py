@@ -38,20 +38,21 @@ class Servers:
     running: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     def start_postgres(self) -> None:
-        account, sockets = unprivileged(), self.folder / "sockets"
+        account, sockets, data = unprivileged(), self.folder / "sockets", self.folder / "postgres"
         sockets.mkdir(exist_ok=True)
         own(sockets, account)
-        postgres.initialize(self.folder / "postgres", account)
+        binaries = postgres.reachable_binaries(self.folder, account)
+        postgres.initialize(data, account, binaries, durable=False)
         # What was committed must survive the restart; only the operating system may not crash.
         settings = {**FAST, "synchronous_commit": "on"}
         command = postgres.server_command(
-            self.folder / "postgres", port=self.postgres_port, sockets=sockets, settings=settings
+            data, binaries=binaries, port=self.postgres_port, sockets=sockets, settings=settings
         )
-        process = subprocess.Popen(  # type: ignore[call-overload]  # The options are keywords of Popen.
+        process = subprocess.Popen(
             command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **popen_options(account)
         )
         self.running["postgres"] = process
-        postgres.wait_until_ready(self.postgres_port, process)
+        postgres.wait_until_ready(data, process)
 
     def start_redis(self) -> None:
         command = redis.server_command(self.folder, port=self.redis_port, save=False)
