@@ -164,13 +164,15 @@ class Commands:
     def _python(
         self, name: str, *arguments: str, grace: float = 4.2, once: bool = False, more: dict[str, str] | None = None
     ) -> Child:
-        """A Python of our own environment. On the launcher's death it gets SIGQUIT: stop without waiting for work."""
+        """A Python of our own environment. On the launcher's death web and workers get SIGQUIT, which to gunicorn and
+        Celery means: stop without waiting for work.
+        """
         return Child(
             name,
             [sys.executable, "-W", "ignore:You're running the worker with superuser", *arguments],
             {**self._environment, **(more or {})},
             self._pids,
-            death_signal=signal.SIGTERM if once else signal.SIGQUIT,
+            death_signal=signal.SIGTERM if once or name == "beat" else signal.SIGQUIT,
             grace=grace,
             once=once,
         )

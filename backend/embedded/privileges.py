@@ -80,15 +80,18 @@ def run_as(account: Account | None, command: Sequence[str], *, timeout: float, s
         raise RuntimeError(f"{Path(command[0]).name} failed: {(done.stderr or done.stdout).strip()}")
 
 
-def dying_with_us(number: signal.Signals) -> Callable[[], None] | None:
-    """To run in a child before its program starts: it gets this signal when we die, however we die. Linux only."""
-    if platform.system() != "Linux":
-        return None
-    libc, parent = ctypes.CDLL(None), os.getpid()
+def dying_with_us(number: signal.Signals) -> Callable[[], None]:
+    """To run in a child before its program starts: it hears signals again that we may have been started to ignore (as a
+    shell does in the background), and on Linux gets this one when we die, however we die.
+    """
+    libc, parent = ctypes.CDLL(None) if platform.system() == "Linux" else None, os.getpid()
 
     def prepare() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, int(number))
-        if os.getppid() != parent:  # We died before the child could ask.
-            os._exit(1)
+        for each in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(each, signal.SIG_DFL)
+        if libc is not None:
+            libc.prctl(PR_SET_PDEATHSIG, int(number))
+            if os.getppid() != parent:  # We died before the child could ask.
+                os._exit(1)
 
     return prepare
