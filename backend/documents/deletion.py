@@ -19,7 +19,7 @@ def purge_document(document_id: UUID) -> None:
     document = Document.objects.exclude(deleted_at=None).filter(pk=document_id).select_related("blob").first()
     if document is None:
         return
-    _delete_in_batches(document_id=document.pk)
+    _delete_in_batches(ingestions=list(document.ingestions.values_list("pk", flat=True)))
     if _doom(document):
         storage.delete_folder(document.blob.images_folder)
         storage.delete(document.blob.key)
@@ -32,7 +32,7 @@ def purge_document(document_id: UUID) -> None:
 def purge_replaced(document_id: UUID) -> None:
     """Remove the chunks and pages of readings that another one replaced, or that ended without being used."""
     for ingestion in _replaced().filter(document_id=document_id):
-        _delete_in_batches(ingestion_id=ingestion.pk)
+        _delete_in_batches(ingestions=[ingestion.pk])
         Ingestion.objects.filter(pk=ingestion.pk).update(purged_at=timezone.now())
 
 
@@ -61,10 +61,11 @@ def _doom(document: Document) -> bool:
         return True
 
 
-def _delete_in_batches(**of: UUID) -> None:
-    pages = Page.objects.filter(ingestion_id=of["ingestion_id"]) if "ingestion_id" in of else None
-    if pages is None:
-        pages = Page.objects.filter(ingestion__document_id=of["document_id"])
-    for rows in (Chunk.objects.filter(**of), pages):
-        while ids := list(rows.values_list("pk", flat=True)[:BATCH]):
-            rows.model._base_manager.filter(pk__in=ids).delete()
+def _delete_in_batches(*, ingestions: list[UUID]) -> None:
+    """Their chunks, then their pages."""
+    chunks = Chunk.objects.filter(ingestion__in=ingestions)
+    while Chunk.objects.filter(pk__in=list(chunks.values_list("pk", flat=True)[:BATCH])).delete()[0]:
+        pass
+    pages = Page.objects.filter(ingestion__in=ingestions)
+    while Page.objects.filter(pk__in=list(pages.values_list("pk", flat=True)[:BATCH])).delete()[0]:
+        pass

@@ -115,9 +115,7 @@ class Document(PublicId, models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["blob"], condition=Q(deleted_at=None), name="document_unique_per_blob"
-            ),
+            models.UniqueConstraint(fields=["blob"], condition=Q(deleted_at=None), name="document_unique_per_blob"),
         ]
         indexes = [
             models.Index(fields=["workspace", "-id"], condition=Q(deleted_at=None), name="document_of_workspace"),
@@ -299,9 +297,7 @@ class Chunk(PublicId, models.Model):
 class Corpus(models.Model):
     """How much a workspace has to search, counted aside; exact counts replace it while the workspace is small."""
 
-    workspace = models.OneToOneField(
-        "accounts.Workspace", primary_key=True, on_delete=models.CASCADE, related_name="+"
-    )
+    workspace = models.OneToOneField("accounts.Workspace", primary_key=True, on_delete=models.CASCADE, related_name="+")
     chunks = models.PositiveIntegerField(default=0)
     words = models.PositiveBigIntegerField(default=0)  # The sum of the chunks' lengths.
     counted_at = models.DateTimeField(null=True)

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -61,9 +62,7 @@ def create_document(
         raise FieldError("/file", _("The file is empty."), code="empty")
     claimed = getattr(file, "content_type", None) or ""
     content_type = filetypes.detect(file, name=file.name or "", claimed=claimed)
-    upload = _Upload(
-        file=file, sha256=getattr(file, "sha256", "") or _sha256(file), content_type=content_type
-    )
+    upload = _Upload(file=file, sha256=getattr(file, "sha256", "") or _sha256(file), content_type=content_type)
     return _create(
         workspace_id=actor.workspace_id,
         created_by_id=actor.user_id,
@@ -89,9 +88,7 @@ def import_text(
     document, _created = _create(
         workspace_id=workspace_id,
         created_by_id=created_by_id,
-        upload=_Upload(
-            file=ContentFile(data), sha256=hashlib.sha256(data).hexdigest(), content_type=content_type
-        ),
+        upload=_Upload(file=ContentFile(data), sha256=hashlib.sha256(data).hexdigest(), content_type=content_type),
         name=names.display_name(name),
         collection=_collection(workspace_id, collection_id),
         metadata={},
@@ -126,8 +123,8 @@ def discard_document(*, document: Document) -> None:
     lease.cancel(document)
     CollectionDocument.objects.filter(document=document).delete()
     statistics.note_change(workspace_id=document.workspace_id)
-    tasks.purge_document.delay_on_commit(document_id=str(document.pk))
-    transaction.on_commit(lambda: progress.announce(document.pk))
+    transaction.on_commit(partial(tasks.purge_document.delay, document_id=str(document.pk)))
+    transaction.on_commit(partial(progress.announce, document.pk))
 
 
 @transaction.atomic
@@ -161,15 +158,13 @@ def cancel_processing(*, actor: Actor, document: Document) -> Document:
     actor.require("documents:write")
     if not lease.cancel(document):
         raise Conflict(_("The document is not being processed."))
-    transaction.on_commit(lambda: progress.announce(document.pk))
-    tasks.purge_replaced.delay_on_commit(document_id=str(document.pk))
+    transaction.on_commit(partial(progress.announce, document.pk))
+    transaction.on_commit(partial(tasks.purge_replaced.delay, document_id=str(document.pk)))
     document.refresh_from_db()
     return document
 
 
-def create_collection(
-    *, actor: Actor, name: str, language: str | None = None
-) -> Collection:
+def create_collection(*, actor: Actor, name: str, language: str | None = None) -> Collection:
     actor.require("documents:write")
     return Collection.objects.create(
         workspace_id=actor.workspace_id, created_by_id=actor.user_id, name=name, language=language
@@ -287,8 +282,8 @@ def _queue(document: Document) -> None:
     ingestion = Ingestion.objects.create(document=document)
     document.latest_ingestion = ingestion
     document.save(update_fields=["latest_ingestion", "updated_at"])
-    tasks.ingest_document.delay_on_commit(ingestion_id=str(ingestion.pk))
-    transaction.on_commit(lambda: progress.announce(document.pk))
+    transaction.on_commit(partial(tasks.ingest_document.delay, ingestion_id=str(ingestion.pk)))
+    transaction.on_commit(partial(progress.announce, document.pk))
 
 
 def _collection(workspace_id: UUID, collection_id: UUID | None) -> Collection | None:

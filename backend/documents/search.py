@@ -67,8 +67,7 @@ CROSS JOIN unnest(%(languages)s::text[]) AS language
 WHERE documents_words(language, word.written, '') <> ''
 """
 
-_SCORES = (
-    """
+_SCORES = f"""
 WITH word AS MATERIALIZED (
     SELECT number, language, lexemes, query FROM unnest(
         %(numbers)s::int[], %(word_languages)s::text[], %(queries)s::text[]
@@ -76,14 +75,12 @@ WITH word AS MATERIALIZED (
     LATERAL (SELECT tsvector_to_array(replace(text, ' | ', ' ')::tsvector) AS lexemes) AS listed
 ), match AS MATERIALIZED (
     SELECT c.id, word.number FROM word JOIN (
-        SELECT c.id, c.language, c.words FROM """
-    + _VISIBLE
-    + """ {narrowed}
+        SELECT c.id, c.language, c.words FROM {_VISIBLE} {{narrowed}}
     ) AS c ON c.language = word.language AND c.words @@ word.query
 ), corpus AS (
-    {corpus}
+    {{corpus}}
 ), weight AS (
-    SELECT number, ln(1 + (corpus.chunks - found + 0.5) / (found + 0.5)) AS idf FROM ({frequencies}) AS f, corpus
+    SELECT number, ln(1 + (corpus.chunks - found + 0.5) / (found + 0.5)) AS idf FROM ({{frequencies}}) AS f, corpus
 ), candidate AS (
     SELECT match.id FROM match JOIN weight USING (number) GROUP BY match.id
     ORDER BY sum(idf) DESC, match.id LIMIT %(candidates)s
@@ -99,12 +96,11 @@ SELECT frequency.id, round(sum(
 )::numeric, 6)::float AS score
 FROM frequency JOIN weight USING (number), corpus
 GROUP BY frequency.id ORDER BY score DESC, frequency.id LIMIT %(limit)s
-"""
-)
+"""  # noqa: S608  # No value is ever part of a statement; its pieces are all written here.
 
 _EXACT = _SCORES.format(
     narrowed="",
-    corpus="SELECT count(*) AS chunks, greatest(avg(c.length), 1)::float AS average FROM " + _VISIBLE,
+    corpus=f"SELECT count(*) AS chunks, greatest(avg(c.length), 1)::float AS average FROM {_VISIBLE}",  # noqa: S608
     frequencies="SELECT number, count(*)::float AS found FROM match GROUP BY number",
 )
 _COUNTED = _SCORES.format(
@@ -195,4 +191,4 @@ def _quoted(lexeme: str) -> str:
 def _rows(statement: str, parameters: Mapping[str, Any]) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
-        return cursor.fetchall()
+        return list(cursor.fetchall())

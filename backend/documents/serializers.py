@@ -249,7 +249,8 @@ class SearchFilterSerializer(serializers.Serializer[Any]):
             if unknown:
                 raise serializers.ValidationError(unknown)
             data = {
-                name: [value] if name != "metadata" and isinstance(value, str) else value for name, value in data.items()
+                name: [value] if name != "metadata" and isinstance(value, str) else value
+                for name, value in data.items()
             }
         return super().to_internal_value(data)
 

@@ -27,8 +27,9 @@ OUTAGES = (BotoCoreError, ClientError, OSError)
 def store() -> Storage:
     """The storage of this process."""
     if settings.STORAGE_BACKEND == "s3":
-        return _s3(settings.S3_ENDPOINT_URL)
-    return FileSystemStorage(location=settings.MEDIA_ROOT, allow_overwrite=True)
+        remote: Storage = _s3(settings.S3_ENDPOINT_URL)
+        return remote
+    return FileSystemStorage(location=settings.MEDIA_ROOT, file_permissions_mode=0o600, allow_overwrite=True)
 
 
 @lru_cache(maxsize=1)

@@ -29,7 +29,7 @@ class HashedUpload(TemporaryUploadedFile):
         folder = incoming()
         folder.mkdir(parents=True, exist_ok=True)
         file = tempfile.NamedTemporaryFile(prefix="upload-", dir=folder)  # noqa: SIM115  # Closed with the upload.
-        UploadedFile.__init__(self, file, name, content_type, 0, charset, extra)  # type: ignore[arg-type]  # The wrapper.
+        UploadedFile.__init__(self, file, name, content_type, 0, charset, extra)
 
 
 def incoming() -> Path:
@@ -90,7 +90,7 @@ class UploadParser(MultiPartParser):
         request: HttpRequest = parser_context["request"]._request
         request.upload_handlers = [HashingUploadHandler(request)]
         watched = _Watched(stream)
-        parsed = super().parse(watched, media_type, parser_context)
+        parsed: Any = super().parse(watched, media_type, parser_context)  # type: ignore[arg-type]  # It only reads.
         boundary = parse_header_parameters(media_type or "")[1].get("boundary", "")
         if f"--{boundary}--".encode() not in watched.tail:
             for file in parsed.files.values():

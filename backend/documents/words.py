@@ -17,4 +17,6 @@ def folded(text: str) -> str:
     """Without accents."""
     if text.isascii():
         return text
-    return "".join(character for character in unicodedata.normalize("NFD", text) if not unicodedata.combining(character))
+    return "".join(
+        character for character in unicodedata.normalize("NFD", text) if not unicodedata.combining(character)
+    )

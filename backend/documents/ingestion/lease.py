@@ -85,9 +85,7 @@ def cancel(document: Document) -> bool:
     cancelled = (
         Ingestion.objects.unfinished()
         .filter(document=document)
-        .update(
-            status=Ingestion.Status.CANCELLED, finished_at=timezone.now(), lease_until=None, epoch=F("epoch") + 1
-        )
+        .update(status=Ingestion.Status.CANCELLED, finished_at=timezone.now(), lease_until=None, epoch=F("epoch") + 1)
     )
     return bool(cancelled)
 

@@ -1,5 +1,6 @@
 """The worker's side of the parser process: starts it, gives it jobs, and ends it when it takes too long."""
 
+import atexit
 import contextlib
 import os
 import select
@@ -154,3 +155,6 @@ def _keep(process: ParserProcess) -> None:
             _idle.append(process)
             return
     process.close()
+
+
+atexit.register(end_idle)

@@ -21,7 +21,8 @@ INSERT INTO documents_chunk (
     id, workspace_id, document_id, ingestion_id, index, text, page_from, page_to, char_start, char_end, language, words,
     length
 )
-SELECT id, %s, %s, %s, index, text, page_from, page_to, char_start, char_end, %s, documents_words(%s, words, folded), length
+SELECT
+    id, %s, %s, %s, index, text, page_from, page_to, char_start, char_end, %s, documents_words(%s, words, folded), length
 FROM unnest(
     %s::uuid[], %s::int[], %s::text[], %s::int[], %s::int[], %s::int[], %s::int[], %s::text[], %s::text[], %s::int[]
 ) AS given(id, index, text, page_from, page_to, char_start, char_end, words, folded, length)
@@ -63,9 +64,7 @@ class Writer:
         for page in pages:
             self._know(page.number, length)
             lines = [[*line[:4], line[4] + length, line[5] + length] for line in page.lines]
-            rows.append(
-                Page(ingestion=ingestion, number=page.number, char_start=length, text=page.text, lines=lines)
-            )
+            rows.append(Page(ingestion=ingestion, number=page.number, char_start=length, text=page.text, lines=lines))
             self.pending += page.text
             length += len(page.text)
         noted = [*ingestion.warnings, *({"code": code, "detail": detail} for code, detail in warnings)]

@@ -19,7 +19,12 @@ from backend.http.views import PublicIdLookup
 
 
 class CollectionViewSet(
-    IdempotentCreate, DocumentsView, PublicIdLookup, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Collection]
+    IdempotentCreate,
+    DocumentsView,
+    PublicIdLookup,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    GenericViewSet[Collection],
 ):
     serializer_class = CollectionSerializer
     id_prefix = Collection.id_prefix

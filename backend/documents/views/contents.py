@@ -22,6 +22,7 @@ from backend.documents.serializers import ChunkSerializer, TextSerializer
 from backend.documents.views.access import DocumentsView
 from backend.errors import FieldError, NotFound
 from backend.http.ids import decode
+from backend.http.pagination import CursorPagination
 from backend.http.views import PublicIdLookup
 
 BLOCK = 256 * 1024
@@ -74,7 +75,7 @@ class ContentView(OfDocument):
         disposition = content_disposition_header(attachment, document.name) or "inline"
         headers = {**SEALED, "Content-Disposition": disposition, "ETag": f'"{document.blob.sha256}"'}
         try:
-            return _bytes(request._request, key, document.blob.size, kind, headers)
+            return _bytes(request._request, key, document.blob.size, {**headers, "Content-Type": kind})
         except FileNotFoundError as error:
             raise NotFound from error
 
@@ -97,8 +98,13 @@ class TextView(OfDocument):
         )
 
 
+class InReadingOrder(CursorPagination):
+    ordering = "index"
+
+
 class ChunkListView(OfDocument):
     serializer_class = ChunkSerializer
+    pagination_class = InReadingOrder
 
     @extend_schema(
         parameters=[OpenApiParameter("page", OpenApiTypes.INT), OpenApiParameter("index", OpenApiTypes.INT)],
@@ -113,8 +119,6 @@ class ChunkListView(OfDocument):
             chunks = chunks.filter(page_from__lte=page, page_to__gte=page)
         if (index := _number(request, "index")) is not None:
             chunks = chunks.filter(index=index)
-        assert self.paginator is not None  # noqa: S101  # DEFAULT_PAGINATION_CLASS.
-        self.paginator.ordering = "index"
         return self.get_paginated_response(self.get_serializer(self.paginate_queryset(chunks), many=True).data)
 
 
@@ -146,7 +150,7 @@ class ThumbnailView(OfDocument):
 
 
 def _chunks(document: Document) -> QuerySet[Chunk]:
-    return Chunk.objects.filter(ingestion_id=document.active_ingestion_id, document=document).defer("words")
+    return Chunk.objects.filter(ingestion=document.active_ingestion, document=document).defer("words")
 
 
 def _number(request: Request, name: str) -> int | None:
@@ -161,31 +165,32 @@ def _number(request: Request, name: str) -> int | None:
 def _image(document: Document, page: int, width: int) -> HttpResponseBase:
     image = rendering.page_image(document.blob, page=page, width=width)
     headers = {**SEALED, "Cache-Control": "private, max-age=86400, immutable"}
-    return FileResponse(image, content_type="image/png", headers=headers)
+    return FileResponse(image, content_type="image/png", filename=f"page-{page}.png", headers=headers)
 
 
-def _bytes(request: HttpRequest, key: str, size: int, kind: str, headers: dict[str, str]) -> HttpResponseBase:
+def _bytes(request: HttpRequest, key: str, size: int, headers: dict[str, str]) -> HttpResponseBase:
     """The whole object, or the one range that was asked for (RFC 9110); several ranges get the whole."""
-    file = storage.open_object(key)
     headers = {**headers, "Accept-Ranges": "bytes"}
     wanted = _RANGE.fullmatch(request.headers.get("Range", ""))
-    if wanted is None or (not wanted[1] and not wanted[2]) or "If-Range" in request.headers:
-        return FileResponse(file, content_type=kind, headers={**headers, "Content-Length": str(size)})
-    start = int(wanted[1]) if wanted[1] else max(0, size - int(wanted[2]))
-    end = min(int(wanted[2]), size - 1) if wanted[1] and wanted[2] else size - 1
-    if start > end:
-        file.close()
-        return HttpResponse(
-            status=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers={**headers, "Content-Range": f"bytes */{size}"}
-        )
-    file.seek(start)
-    headers |= {"Content-Range": f"bytes {start}-{end}/{size}", "Content-Length": str(end - start + 1)}
-    blocks = _blocks(file, end - start + 1)
-    return StreamingHttpResponse(blocks, status=HTTPStatus.PARTIAL_CONTENT, content_type=kind, headers=headers)
+    start, end = 0, size - 1
+    if wanted is not None and (wanted[1] or wanted[2]) and "If-Range" not in request.headers:
+        start = int(wanted[1]) if wanted[1] else max(0, size - int(wanted[2]))
+        end = min(int(wanted[2]), end) if wanted[1] and wanted[2] else end
+        if start > end:
+            status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+            return HttpResponse(status=status, headers={**headers, "Content-Range": f"bytes */{size}"})
+        headers |= {"Content-Range": f"bytes {start}-{end}/{size}"}
+    status = HTTPStatus.PARTIAL_CONTENT if "Content-Range" in headers else HTTPStatus.OK
+    headers |= {"Content-Length": str(end - start + 1)}
+    file = storage.open_object(key)
+    response = StreamingHttpResponse(_blocks(file, start, end + 1), status=status, headers=headers)
+    response._resource_closers.append(file.close)  # type: ignore[attr-defined]  # As FileResponse does.
+    return response
 
 
-def _blocks(file: Any, length: int) -> Iterator[bytes]:
+def _blocks(file: Any, start: int, end: int) -> Iterator[bytes]:
     with file:
-        while length > 0 and (block := file.read(min(BLOCK, length))):
-            length -= len(block)
+        file.seek(start)
+        while start < end and (block := file.read(min(BLOCK, end - start))):
+            start += len(block)
             yield block

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
-import django_filters
+import django_filters  # type: ignore[import-untyped]  # It has no types.
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -29,7 +29,7 @@ from backend.http.parsers import JSONParser
 from backend.http.views import PublicIdLookup
 
 
-class DocumentFilter(django_filters.FilterSet):
+class DocumentFilter(django_filters.FilterSet):  # type: ignore[misc]  # Its base has no types.
     """Of the list of documents."""
 
     status = django_filters.ChoiceFilter(choices=[(value, value) for value in STATUSES], method="with_status")
@@ -50,7 +50,12 @@ class DocumentFilter(django_filters.FilterSet):
 
 
 class DocumentViewSet(
-    IdempotentCreate, DocumentsView, PublicIdLookup, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Document]
+    IdempotentCreate,
+    DocumentsView,
+    PublicIdLookup,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    GenericViewSet[Document],
 ):
     serializer_class = DocumentSerializer
     id_prefix = Document.id_prefix

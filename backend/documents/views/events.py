@@ -82,7 +82,7 @@ async def _frames(actor: Actor, document_id: UUID) -> AsyncIterator[bytes]:
             await _rung(bell)
     finally:
         with contextlib.suppress(RedisError):
-            await bell.aclose()
+            await bell.aclose()  # type: ignore[no-untyped-call]  # redis leaves it without types.
 
 
 def _event(state: dict[str, Any] | None) -> str:
