@@ -16,12 +16,12 @@ streams = get_asgi_application()
 
 from django.conf import settings  # noqa: E402  # Only after Django is set up.
 
-from backend.http.bridge import Receive, Scope, Send, cleaned, served_by_threads, without_body  # noqa: E402
+from backend.http.bridge import Receive, Scope, Send, cleaned, sending_blocks, served_by_threads, without_body  # noqa: E402
 from backend.wsgi import application as wsgi  # noqa: E402
 
 STREAMS = re.compile(r"/api/v1/(runs|documents)/[^/]+/events")  # Their views are async and answer GET alone.
 
-threads = served_by_threads(WSGIMiddleware(wsgi, workers=settings.WEB_THREADS))  # type: ignore[arg-type]  # Its own types.
+threads = served_by_threads(WSGIMiddleware(sending_blocks(wsgi), workers=settings.WEB_THREADS))  # type: ignore[arg-type]  # Its own types.
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:

@@ -156,6 +156,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "backend.accounts.schema.add_allauth",
+        "backend.http.schema.add_streams",
         "backend.http.schema.add_conventions",
     ],
     "SERVE_INCLUDE_SCHEMA": False,

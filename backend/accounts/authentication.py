@@ -14,6 +14,7 @@ from backend.accounts.errors import NoToken, SessionRevoked
 from backend.accounts.models import Workspace
 from backend.accounts.tokens import AccessToken
 from backend.http import ids
+from backend.http.logs import bind_actor
 
 WORKSPACE_HEADER = "Orquestra-Workspace"
 
@@ -89,4 +90,5 @@ def actor_of(request: Request | HttpRequest) -> Actor:
         workspace_id = None if named is None else ids.decode(Workspace.id_prefix, named)
         actor = queries.actor_in(user_id=caller.id, workspace_id=workspace_id, session_id=caller.session_id)
         http._actor = actor
+        bind_actor(user_id=ids.encode("usr", actor.user_id), workspace_id=ids.encode("wsp", actor.workspace_id))
     return actor

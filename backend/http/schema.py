@@ -1,11 +1,14 @@
 """The OpenAPI document, and the page that browses it with scripts and styles served from here."""
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import URLResolver, get_resolver
 from django.views.decorators.http import require_safe
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
@@ -91,6 +94,42 @@ class PublicIdFieldExtension(OpenApiSerializerFieldExtension):  # type: ignore[n
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> Schema:
         return {"type": "string", "pattern": f"^{self.target.prefix}_{SUFFIX}$"}
+
+
+def add_streams(result: Schema, generator: SchemaGenerator, request: HttpRequest | None, public: bool) -> Schema:
+    """A postprocessing hook: the event streams, which are asynchronous views that DRF does not know."""
+    for route, callback in _views(get_resolver()):
+        if iscoroutinefunction(callback) and route.endswith("/events"):
+            path = "/" + re.sub(r"<(?:\w+:)?\w+>", "{id}", route)
+            result["paths"][path] = {"get": _stream(path, callback.__doc__ or "")}
+    result["paths"] = dict(sorted(result["paths"].items()))
+    return result
+
+
+def _views(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for entry in resolver.url_patterns:
+        if isinstance(entry, URLResolver):
+            yield from _views(entry, prefix + str(entry.pattern))
+        else:
+            yield prefix + str(entry.pattern), entry.callback
+
+
+def _stream(path: str, doc: str) -> Schema:
+    subject = path.split("/")[3]
+    resume = "The `id` of the last event that was read; the stream goes on behind it."
+    frames = "Server-sent events: `id`, `event`, and `data` with one JSON object. A comment every 15 seconds."
+    return {
+        "operationId": f"{subject}_events",
+        "description": " ".join(doc.split()),
+        "tags": [subject],
+        "security": [{"bearer": []}],
+        "parameters": [
+            {"in": "path", "name": "id", "required": True, "schema": {"type": "string", "format": "uuid"}},
+            {"in": "header", "name": "Last-Event-ID", "description": resume, "schema": {"type": "string"}},
+            {"in": "query", "name": "after", "description": resume, "schema": {"type": "string"}},
+        ],
+        "responses": {"200": {"description": frames, "content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    }
 
 
 def add_conventions(result: Schema, generator: SchemaGenerator, request: HttpRequest | None, public: bool) -> Schema:

@@ -6,12 +6,13 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, InterfaceError, connection
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.views.decorators.http import require_GET
 
 from backend.accounts.authentication import actor_of
 from backend.agents import queries
 from backend.agents.models import Run
-from backend.agents.models.runs import TERMINAL
 from backend.agents.representations import message_data, run_data
 from backend.agents.stream.events import Position, position_of
 from backend.agents.stream.reader import Glance, follow
@@ -21,25 +22,26 @@ from backend.http.sse import event_stream, frame
 logger = logging.getLogger(__name__)
 
 
-async def run_events(request: HttpRequest, pk: str) -> StreamingHttpResponse:
+@require_GET
+async def run_events(request: HttpRequest, pk: str) -> HttpResponseBase:
     """Everything that happens in a run, from the start or from behind ``Last-Event-ID`` (or ``?after=``)."""
-    run_id = await sync_to_async(_authorize, thread_sensitive=False)(request, pk)
+    run_id, status = await sync_to_async(_authorize, thread_sensitive=False)(request, pk)
     after = position_of(request.headers.get("Last-Event-ID") or request.GET.get("after"))
-    return event_stream(_frames(run_id, after))
+    return event_stream(_frames(run_id, status, after))
 
 
-async def _frames(run_id: UUID, after: Position) -> AsyncIterator[bytes]:
+async def _frames(run_id: UUID, status: str, after: Position) -> AsyncIterator[bytes]:
     look = sync_to_async(_look, thread_sensitive=False)
-    async for event in follow(run_id=run_id, after=after, look=lambda: look(run_id)):
+    async for event in follow(run_id=run_id, status=status, after=after, look=lambda: look(run_id)):
         yield frame(event.id, event.name, event.data)
 
 
-def _authorize(request: HttpRequest, pk: str) -> UUID:
+def _authorize(request: HttpRequest, pk: str) -> tuple[UUID, str]:
     try:
         actor = actor_of(request)
         actor.require("agents:read")
-        run: Run = queries.run(actor, decode(Run.id_prefix, pk))
-        return run.pk
+        run_id = decode(Run.id_prefix, pk)
+        return run_id, queries.run_status(actor, run_id)
     finally:
         _give_back()
 
@@ -50,7 +52,6 @@ def _look(run_id: UUID) -> Glance | None:
         run = queries.run_for_events(run_id)
         run.output_message.run = run
         return Glance(
-            ending=f"run.{run.status}" if run.status in TERMINAL else None,
             run=run_data(run),
             messages=[message_data(run.input_message), message_data(run.output_message)],
         )
