@@ -78,7 +78,8 @@ class Child:
         finally:
             os.close(writing)
         record = {"pid": self.pid, "started": identity.started(self.pid), "stop": int(self.stop_signal)}
-        self._pid_file.write_text(json.dumps(record))
+        with suppress(OSError):  # A full disk: on Linux the mark in its environment still tells that it is ours.
+            self._pid_file.write_text(json.dumps(record))
         os.set_blocking(reading, False)
         return reading
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -85,10 +86,11 @@ def lock(folder: Path, data_dir: Path, *, wait: Callable[[float], None]) -> Text
 
 def mark(file: TextIO, state: str) -> None:
     """Write into the lock who holds it and what it is doing."""
-    file.seek(0)
-    file.truncate()
-    file.write(f"{os.getpid()} {state}".strip())
-    file.flush()
+    with suppress(OSError):  # What counts is the lock, not what is written in it.
+        file.seek(0)
+        file.truncate()
+        file.write(f"{os.getpid()} {state}".strip())
+        file.flush()
 
 
 def lay_out(root: Path) -> Folders:

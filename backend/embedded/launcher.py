@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import shutil
 import time
 from contextlib import ExitStack
 
@@ -53,6 +54,7 @@ def _start(options: Options, output: Output, supervisor: Supervisor, held: ExitS
     sockets = ports.listen(options.host, options.port)
     for each in sockets:
         held.enter_context(each)
+    held.callback(shutil.rmtree, laid_out.sockets, ignore_errors=True)
     held.callback(supervisor.stop, STOP_ORDER)
     held.callback(folders.mark, claim, "stopping")
     held.callback(output.say, "Stopping")  # Unwound in reverse: say so, stop all, free the port, then the folder.
