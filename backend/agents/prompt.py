@@ -57,6 +57,8 @@ def room(model: Model, *, knows: bool) -> int:
 
 def history_of(last: Message) -> list[Message]:
     """The branch that ends with ``last``, oldest first, bounded: one query for the neighbourhood, walked here."""
+    if last.parent_id is None:
+        return [last]
     recent = Message.objects.filter(conversation_id=last.conversation_id, id__lte=last.pk).order_by("-id")
     known: dict[UUID, Message] = {message.pk: message for message in recent[: LONGEST_HISTORY * 2]}
     branch: list[Message] = []

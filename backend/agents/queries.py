@@ -72,6 +72,14 @@ def run(actor: Actor, run_id: UUID) -> Run:
     return _one(runs(actor), run_id)
 
 
+def run_status(actor: Actor, run_id: UUID) -> str:
+    """:raises NotFound: unknown, or somebody else's."""
+    status = Run.objects.visible_to(actor).filter(pk=run_id).values_list("status", flat=True).first()
+    if status is None:
+        raise NotFound
+    return status
+
+
 def run_for_events(run_id: UUID) -> Run:
     """The run with both of its messages.
 

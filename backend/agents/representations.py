@@ -267,15 +267,19 @@ class StepRepresentation(serializers.ModelSerializer[Step]):
         return format_money(Decimal(step.cost) * MICRO)
 
 
+# Made once: copying a serializer's fields for every object costs more than showing it.
+_RUN, _MESSAGE, _STEP = RunRepresentation(), MessageRepresentation(), StepRepresentation()
+
+
 def run_data(run: Run) -> dict[str, Any]:
-    """For events; needs ``agent_version`` loaded."""
-    return dict(RunRepresentation(run).data)
+    """Needs ``agent_version`` loaded."""
+    return dict(_RUN.to_representation(run))
 
 
 def message_data(message: Message) -> dict[str, Any]:
-    """For events; needs ``run`` loaded on an answer."""
-    return dict(MessageRepresentation(message).data)
+    """Needs ``run`` loaded on an answer."""
+    return dict(_MESSAGE.to_representation(message))
 
 
 def step_data(step: Step) -> dict[str, Any]:
-    return dict(StepRepresentation(step).data)
+    return dict(_STEP.to_representation(step))

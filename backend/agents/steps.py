@@ -44,8 +44,7 @@ def begin(run: Run, step: Step) -> None:
     :raises LeaseLost: the run is not ours any more.
     """
     with fenced(run):
-        if not Step.objects.filter(pk=step.pk).exists():  # Repeated after a lost connection.
-            step.save(force_insert=True)
+        Step.objects.bulk_create([step], ignore_conflicts=True)  # It may be there: repeated after a lost connection.
 
 
 def end(run: Run, step: Step, *, usage: Usage | None, answer: dict[str, Any] | None) -> None:
@@ -55,7 +54,7 @@ def end(run: Run, step: Step, *, usage: Usage | None, answer: dict[str, Any] | N
     """
     with fenced(run):
         charge(run, step, usage)
-        step.save()
+        step.save(force_update=True)
         if answer is not None:
             Message.objects.filter(pk=run.output_message_id).update(**answer)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from uuid import UUID
 
 from django.conf import settings
@@ -56,16 +57,16 @@ def start_run(
     :raises ModelUnpriced: nobody knows what this would cost.
     :raises InsufficientBalance: the wallet cannot cover that cost; nothing is left behind.
     """
-    actor.require("agents:run")
     conversation = _locked(actor, conversation_id)
-    busy = list(Run.objects.unfinished().filter(conversation=conversation).order_by("-waits", "pk"))
+    actor.require("agents:run")
+    others = Run.objects.unfinished().filter(conversation_id=conversation_id)
+    if when_busy == "interrupt":
+        for other in others.order_by("-waits", "pk"):
+            cancel_run(actor=actor, run=other)
+    busy = others.exists()
     if busy and when_busy == "reject":
         raise ConversationBusy
-    if when_busy == "interrupt":
-        for other in busy:
-            cancel_run(actor=actor, run=other)
-        busy = list(Run.objects.active().filter(conversation=conversation))
-    run = _new_run(actor, conversation, question, max_cost=max_cost, waits=bool(busy), retry_of=retry_of)
+    run = _new_run(actor, conversation, question, max_cost=max_cost, waits=busy, retry_of=retry_of)
     billing.reserve(
         workspace_id=conversation.workspace_id,
         amount=run.reserved,
@@ -185,7 +186,7 @@ def _new_run(
         output_message=answer,
         retry_of=retry_of,
         waits=waits,
-        currency=wallets.currency(conversation.workspace_id),
+        currency=_currency(conversation.workspace_id),
         max_cost=max_cost,
         reserved=budget.most_possible_cost(
             model=model,
@@ -198,11 +199,9 @@ def _new_run(
         created_at=now,
     )
     run.save(force_insert=True)
-    conversation.head = answer
-    conversation.updated_at = now
-    conversation.title = conversation.title or _title(asked.text)
-    conversation.archived_at = None
-    conversation.save(update_fields=["head", "updated_at", "title", "archived_at"])
+    Conversation.objects.filter(pk=conversation.pk).update(
+        head=answer, updated_at=now, title=conversation.title or _title(asked.text), archived_at=None
+    )
     return run
 
 
@@ -228,6 +227,12 @@ def _message(conversation: Conversation, message_id: UUID, role: str, pointer: s
         wanted = _("This is not an answer.") if role == Message.Role.ASSISTANT else _("This is not a question.")
         raise FieldError(pointer, wanted)
     return found
+
+
+@lru_cache(maxsize=10_000)
+def _currency(workspace_id: UUID) -> str:
+    """Of the workspace's wallet; it never changes."""
+    return wallets.currency(workspace_id)
 
 
 def _longest_life(run: Run) -> timedelta:

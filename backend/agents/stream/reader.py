@@ -9,7 +9,7 @@ from uuid import UUID
 
 from redis.exceptions import RedisError
 
-from backend.agents.stream.events import Event, Position, event_of, json_of, key_of, text_of
+from backend.agents.stream.events import TERMINAL, Event, Position, event_of, json_of, key_of, text_of
 from backend.agents.stream.hub import hub
 from backend.http.redis import async_client
 
@@ -21,26 +21,33 @@ PUBLISHING_SECONDS = 0.3  # The terminal event follows its commit within this ti
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """The run as PostgreSQL has it now. ``ending`` is the terminal event's name, none while it goes on."""
+    """The run as PostgreSQL has it now, with its question and its answer."""
 
-    ending: str | None
     run: Mapping[str, Any]
     messages: list[Mapping[str, Any]]
+
+    @property
+    def ending(self) -> str | None:
+        """The terminal event's name; none while the run goes on."""
+        name = f"run.{self.run['status']}"
+        return name if name in TERMINAL else None
 
 
 Look = Callable[[], Awaitable[Glance | None]]  # None: PostgreSQL does not answer.
 
 
-async def follow(*, run_id: UUID, after: Position, look: Look) -> AsyncIterator[Event]:
-    """The run's events behind ``after``, until the terminal one. Holds no database connection between looks."""
+async def follow(*, run_id: UUID, status: str, after: Position, look: Look) -> AsyncIterator[Event]:
+    """The run's events behind ``after``, until the terminal one. Holds no database connection between looks.
+
+    :param status: the run's, a moment ago.
+    """
     key, position = key_of(run_id), after
-    seen = await look()
-    if seen is not None and seen.ending:
-        async for event in _ending(key, position, seen):
+    if f"run.{status}" in TERMINAL:
+        async for event in _ending(key, position, look):
             yield event
         return
     async with hub().follow(key, position) as subscription:
-        if seen is not None and seen.run["status"] != "queued" and await _is_gone(key):
+        if status != "queued" and await _is_gone(key) and (seen := await look()) is not None:
             yield _snapshot(position, seen)
         silence = SILENCE_SECONDS
         while True:
@@ -62,11 +69,11 @@ async def follow(*, run_id: UUID, after: Position, look: Look) -> AsyncIterator[
             seen = await look()
             if seen is not None and seen.ending:
                 break
-    async for event in _ending(key, position, seen):
+    async for event in _ending(key, position, look):
         yield event
 
 
-async def _ending(key: str, position: Position, seen: Glance) -> AsyncIterator[Event]:
+async def _ending(key: str, position: Position, look: Look) -> AsyncIterator[Event]:
     """The rest of a run that has ended: from its stream while that is whole, else a snapshot and the end."""
     for patience in (PUBLISHING_SECONDS, 0.0):
         events = await _range(key, position)
@@ -81,6 +88,8 @@ async def _ending(key: str, position: Position, seen: Glance) -> AsyncIterator[E
             break  # It asks for what never was: give it the whole.
         if patience:
             await asyncio.sleep(patience)
+    while (seen := await look()) is None:  # noqa: ASYNC110  # PostgreSQL tells nobody when it is back.
+        await asyncio.sleep(1)
     yield _snapshot(position, seen)
     yield Event(_next(position), str(seen.ending), json_of({"run": seen.run}))
 

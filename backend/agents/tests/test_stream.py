@@ -18,7 +18,9 @@ from backend.agents.stream.writer import StreamWriter
 from backend.http.ids import new_id
 from backend.http.redis import close_async_client
 
-SNAPSHOT = {"messages": [{"role": "assistant", "parts": [{"type": "text", "text": "all so far"}], "citations": []}]}
+SNAPSHOT: dict[str, Any] = {
+    "messages": [{"role": "assistant", "parts": [{"type": "text", "text": "all so far"}], "citations": []}]
+}
 
 
 def run_async(work: Callable[[], Awaitable[None]]) -> None:
@@ -43,14 +45,14 @@ def writer_for(run_id: UUID, epoch: int = 1) -> StreamWriter:
 
 def going_on(**run: Any) -> Callable[[], Awaitable[Glance | None]]:
     async def look() -> Glance | None:
-        return Glance(ending=None, run={"status": "running", **run}, messages=SNAPSHOT["messages"])
+        return Glance(run={"status": "running", **run}, messages=SNAPSHOT["messages"])
 
     return look
 
 
 def ended(name: str = "run.completed") -> Callable[[], Awaitable[Glance | None]]:
     async def look() -> Glance | None:
-        return Glance(ending=name, run={"status": name.removeprefix("run.")}, messages=SNAPSHOT["messages"])
+        return Glance(run={"status": name.removeprefix("run.")}, messages=SNAPSHOT["messages"])
 
     return look
 
@@ -99,7 +101,7 @@ def test_text_that_waits_is_joined_and_the_first_goes_at_once() -> None:
         ("1-3", "run.completed", None),
     ]
     with Redis.from_url(settings.REDIS_URL) as redis:
-        assert 0 < redis.ttl(key_of(run_id)) <= settings.RUN_STREAM_SECONDS  # type: ignore[operator]  # Not awaitable.
+        assert 0 < redis.ttl(key_of(run_id)) <= settings.RUN_STREAM_SECONDS
 
 
 def test_a_stream_that_vanished_begins_again_with_a_snapshot() -> None:
@@ -154,7 +156,7 @@ def test_readers_of_many_runs_share_one_connection() -> None:
 
     async def work() -> None:
         async def read(run_id: UUID) -> None:
-            found[run_id] = await collect(follow(run_id=run_id, after=START, look=going_on()))
+            found[run_id] = await collect(follow(run_id=run_id, after=START, status="running", look=going_on()))
 
         readers = [asyncio.create_task(read(run_id)) for run_id in runs for _ in range(2)]
         await asyncio.sleep(0.3)
@@ -178,13 +180,17 @@ def test_a_reader_who_comes_late_gets_everything_once() -> None:
     async def work() -> None:
         writer = writer_for(run_id)
         writer.put("message.started", {})
-        first = asyncio.create_task(collect(follow(run_id=run_id, after=START, look=going_on())))
+        first = asyncio.create_task(collect(follow(run_id=run_id, after=START, status="running", look=going_on())))
         for number in range(30):
             writer.delta("text.delta", message="m", part=0, text=f"w{number} ")
             await asyncio.sleep(0.01)
             if number == 15:
-                second = asyncio.create_task(collect(follow(run_id=run_id, after=START, look=going_on())))
-                third = asyncio.create_task(collect(follow(run_id=run_id, after=(1, 2), look=going_on())))
+                second = asyncio.create_task(
+                    collect(follow(run_id=run_id, after=START, status="running", look=going_on()))
+                )
+                third = asyncio.create_task(
+                    collect(follow(run_id=run_id, after=(1, 2), status="running", look=going_on()))
+                )
         writer.put("run.completed", {})
         found.extend(await asyncio.gather(first, second, third))
         await writer.close()
@@ -203,9 +209,9 @@ def test_a_run_that_ended_is_replayed_from_where_the_reader_stopped() -> None:
     )
 
     async def work() -> None:
-        everything = await collect(follow(run_id=run_id, after=START, look=ended("run.failed")))
-        rest = await collect(follow(run_id=run_id, after=(1, 2), look=ended("run.failed")))
-        again = await collect(follow(run_id=run_id, after=(1, 3), look=ended("run.failed")))
+        everything = await collect(follow(run_id=run_id, after=START, status="failed", look=ended("run.failed")))
+        rest = await collect(follow(run_id=run_id, after=(1, 2), status="failed", look=ended("run.failed")))
+        again = await collect(follow(run_id=run_id, after=(1, 3), status="failed", look=ended("run.failed")))
         assert [event.id for event in everything] == ["1-1", "1-2", "1-3"]
         assert [event.id for event in rest] == ["1-3"]
         assert [event.id for event in again] == ["1-3"]  # It is over: said again to somebody who comes back.
@@ -216,7 +222,7 @@ def test_a_run_that_ended_is_replayed_from_where_the_reader_stopped() -> None:
 @pytest.mark.parametrize("after", [START, (1, 7), (999, 9)])
 def test_an_expired_stream_becomes_a_snapshot_and_the_end(after: tuple[int, int]) -> None:
     async def work() -> None:
-        events = await collect(follow(run_id=new_id(), after=after, look=ended()))
+        events = await collect(follow(run_id=new_id(), after=after, status="completed", look=ended()))
         assert [event.name for event in events] == ["snapshot", "run.completed"]
         assert events[0].payload == SNAPSHOT
         assert events[1].payload == {"run": {"status": "completed"}}
@@ -227,11 +233,11 @@ def test_an_expired_stream_becomes_a_snapshot_and_the_end(after: tuple[int, int]
 def test_a_silent_stream_is_checked_against_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
     """The terminal event was never published: the reader ends all the same."""
     monkeypatch.setattr(reader, "SILENCE_SECONDS", 0.2)
-    run_id, looks = new_id(), [going_on(), going_on(), ended()]
+    run_id, looks = new_id(), [going_on(), ended(), ended()]
 
     async def work() -> None:
         publish(run_id=run_id, epoch=1, events=[("message.started", {})])
-        events = await collect(follow(run_id=run_id, after=START, look=lambda: looks.pop(0)()))  # noqa: PLW0108  # Another each time.
+        events = await collect(follow(run_id=run_id, after=START, status="running", look=lambda: looks.pop(0)()))  # noqa: PLW0108  # Another each time.
         assert [event.name for event in events] == ["message.started", "snapshot", "run.completed"]
         assert events[-1].position > events[0].position
 
@@ -242,7 +248,7 @@ def test_a_run_whose_stream_is_gone_is_shown_as_it_is_now() -> None:
     run_id = new_id()
 
     async def work() -> None:
-        events = follow(run_id=run_id, after=(1, 4), look=going_on())
+        events = follow(run_id=run_id, after=(1, 4), status="running", look=going_on())
         first = await anext(events)
         publish(run_id=run_id, epoch=2, events=[("run.completed", {})])
         second = await anext(events)

@@ -35,7 +35,7 @@ TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
 class LatestFirst(CursorPagination):
-    ordering = ("-updated_at", "-id")  # type: ignore[assignment]  # DRF takes a tuple too.
+    ordering = ("-updated_at", "-id")
 
 
 class ConversationViewSet(

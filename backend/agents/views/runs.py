@@ -7,6 +7,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins
 from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
@@ -17,9 +18,9 @@ from backend.agents import queries
 from backend.agents.models import Conversation, Run
 from backend.agents.models.runs import RunQuerySet
 from backend.agents.operations import runs as operations
-from backend.agents.representations import RunRepresentation, StepRepresentation
+from backend.agents.representations import RunRepresentation, StepRepresentation, run_data
 from backend.agents.serializers import RunSerializer
-from backend.errors import FieldError
+from backend.errors import DomainError, FieldError
 from backend.http.ids import decode
 from backend.http.views import PublicIdLookup
 
@@ -27,7 +28,7 @@ from backend.http.views import PublicIdLookup
 def accepted(run: Run) -> Response:
     """202: the run is on its way; Location says where to watch it."""
     location = {"Location": f"/api/v1/runs/{run.public_id}"}
-    return Response(RunRepresentation(run).data, status=HTTPStatus.ACCEPTED, headers=location)
+    return Response(run_data(run), status=HTTPStatus.ACCEPTED, headers=location)
 
 
 class RunViewSet(
@@ -62,9 +63,12 @@ class RunViewSet(
         """Ask. The most that the answer can cost is set aside; what is left comes back when it has ended."""
         conversation_id = decode(Conversation.id_prefix, conversation)
         actor = actor_of(request)
-        queries.conversation(actor, conversation_id)
         given = RunSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        try:
+            given.is_valid(raise_exception=True)
+        except (ValidationError, DomainError):
+            queries.conversation(actor, conversation_id)  # Nobody learns from a body's faults what others have.
+            raise
         run = operations.start_run(
             actor=actor,
             conversation_id=conversation_id,
