@@ -43,8 +43,9 @@ CREATE OR REPLACE TRIGGER wallet_moves_with_transfers BEFORE UPDATE ON billing_w
         OR NEW.currency <> OLD.currency OR NEW.workspace_id <> OLD.workspace_id
     ) EXECUTE FUNCTION ledger_guard_wallet();
 
--- Room on each page for the next version of a busy wallet, beside the one before it.
+-- Room on each page for the next version of a busy row, beside the one before it.
 ALTER TABLE billing_wallet SET (fillfactor = 50);
+ALTER TABLE billing_creditgrant SET (fillfactor = 50);
 
 
 -- Parts -----------------------------------------------------------------------------------------------------------------
@@ -76,7 +77,7 @@ DECLARE
     credit record;
 BEGIN
     FOR credit IN
-        SELECT transfer_id, remaining FROM billing_creditgrant WHERE wallet_id = p_wallet AND remaining > 0
+        SELECT transfer_id, remaining FROM billing_creditgrant WHERE wallet_id = p_wallet AND unspent
         ORDER BY expires_at NULLS LAST, priority, transfer_id FOR NO KEY UPDATE
     LOOP
         UPDATE billing_creditgrant SET remaining = remaining - least(rest, credit.remaining)

@@ -190,7 +190,7 @@ class Hold(PublicId, models.Model):
 class CreditGrantQuerySet(models.QuerySet["CreditGrant"]):
     def unspent(self) -> Self:
         """What is left, in the order in which it is spent."""
-        return self.filter(remaining__gt=0).order_by(F("expires_at").asc(nulls_last=True), "priority", "pk")
+        return self.filter(unspent=True).order_by(F("expires_at").asc(nulls_last=True), "priority", "pk")
 
 
 class CreditGrant(models.Model):
@@ -200,6 +200,12 @@ class CreditGrant(models.Model):
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="grants", db_index=False)
     amount = models.BigIntegerField()
     remaining = models.BigIntegerField()
+    # What the indexes ask, so that spending a part of a grant leaves them as they are.
+    unspent = models.GeneratedField(
+        expression=Case(When(remaining__gt=0, then=True), default=False),
+        output_field=models.BooleanField(),
+        db_persist=True,
+    )
     expires_at = models.DateTimeField(null=True)  # Never, when null.
     priority = models.SmallIntegerField(default=0)
 
@@ -216,10 +222,10 @@ class CreditGrant(models.Model):
                 F("wallet"),
                 F("expires_at").asc(nulls_last=True),
                 F("priority"),
-                condition=Q(remaining__gt=0),
+                condition=Q(unspent=True),
                 name="grant_unspent_of_wallet",
             ),
-            models.Index(fields=["expires_at"], condition=Q(remaining__gt=0), name="grant_unspent_by_expiry"),
+            models.Index(fields=["expires_at"], condition=Q(unspent=True), name="grant_unspent_by_expiry"),
         ]
 
     def __str__(self) -> str:

@@ -156,7 +156,7 @@ def expire_holds() -> int:
 
 def expire_grants() -> int:
     """Take back what is left of grants past their time; answers the micro-units taken."""
-    overdue = CreditGrant.objects.filter(remaining__gt=0, expires_at__lte=timezone.now()).order_by("expires_at")
+    overdue = CreditGrant.objects.filter(unspent=True, expires_at__lte=timezone.now()).order_by("expires_at")
     return sum(
         ledger.expire_grant(transfer_id=pk, reference=encode(Transfer.id_prefix, pk), description=CREDIT_EXPIRED)
         for pk in list(overdue.values_list("pk", flat=True)[:1000])

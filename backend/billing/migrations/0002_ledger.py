@@ -16,6 +16,7 @@ DROP FUNCTION ledger_reserve, ledger_record_usage, ledger_capture, ledger_releas
     ledger_expire_grant, ledger_post, ledger_spend_grants, ledger_refuse_insufficient, ledger_lock_wallet,
     ledger_guard_wallet, ledger_refuse_change;
 ALTER TABLE billing_wallet RESET (fillfactor);
+ALTER TABLE billing_creditgrant RESET (fillfactor);
 """
 
 
