@@ -203,6 +203,7 @@ X_FRAME_OPTIONS = "DENY"
 HTTPS: bool = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_HSTS_SECONDS: int = env.int("SECURE_HSTS_SECONDS", default=0)
+SILENCED_SYSTEM_CHECKS = ["security.W008"]  # The gateway redirects to https.
 
 # Logging --------------------------------------------------------------------------------------------------------------
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="console")  # "console" or "json", on standard error.

@@ -46,7 +46,15 @@ def bug(request: HttpRequest) -> HttpResponse:
 def echo(request: HttpRequest) -> HttpResponse:
     files = {name: file.size for name, file in request.FILES.items()}  # type: ignore[union-attr]  # Never a list here.
     length = None if files else len(request.body)
-    return JsonResponse({"length": length, "files": files, "forged": request.headers.get("X-Forged")})
+    return JsonResponse(
+        {
+            "length": length,
+            "files": files,
+            "forged": request.headers.get("X-Forged"),
+            "address": request.META.get("REMOTE_ADDR"),
+            "scheme": request.scheme,
+        }
+    )
 
 
 def download(request: HttpRequest) -> HttpResponseBase:

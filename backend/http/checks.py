@@ -24,19 +24,14 @@ def production(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[
         )
     if settings.DEBUG:
         found.append(Error("DEBUG is on.", id="http.E002"))
-    if not settings.JWT_PRIVATE_KEY:
-        hint = "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048; JWT_PRIVATE_KEY_FILE names the file."
-        found.append(
-            Error("JWT_PRIVATE_KEY is empty: every process would sign with its own.", hint=hint, id="http.E003")
-        )
     if not settings.ALLOWED_HOSTS or any(host in ("*", ".") for host in settings.ALLOWED_HOSTS):
-        found.append(Error("ALLOWED_HOSTS lets every host name in, or none.", id="http.E004"))
+        found.append(Error("ALLOWED_HOSTS lets every host name in, or none.", id="http.E003"))
     if "*" in settings.CORS_ALLOWED_ORIGINS or getattr(settings, "CORS_ALLOW_ALL_ORIGINS", False):
-        found.append(Error("CORS_ALLOWED_ORIGINS lets every site in.", id="http.E005"))
+        found.append(Error("CORS_ALLOWED_ORIGINS lets every site in.", id="http.E004"))
     if not settings.PUBLIC_URL.startswith("https://"):
-        found.append(Warning("PUBLIC_URL is not https: cookies and tokens travel in the clear.", id="http.W006"))
+        found.append(Warning("PUBLIC_URL is not https: cookies and tokens travel in the clear.", id="http.W005"))
     if settings.AUTH_RATE_LIMIT == "off":
-        found.append(Warning("AUTH_RATE_LIMIT is off: passwords can be guessed at full speed.", id="http.W007"))
+        found.append(Warning("AUTH_RATE_LIMIT is off: passwords can be guessed at full speed.", id="http.W006"))
     return found
 
 
