@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from backend.celery import app as celery_app  # noqa: F401  # Tasks bind to it wherever settings are read.
 
@@ -25,6 +26,10 @@ PUBLIC_URL: str = env.str("PUBLIC_URL", default="http://localhost:8000").rstrip(
 DATA_DIR: Path = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var")))
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", default=[])
+EVERY_SERVICE = ("accounts", "agents", "documents", "billing")
+SERVICES: list[str] = [name.strip() for name in env.list("SERVICES", default=[])] or list(EVERY_SERVICE)
+if unknown := sorted(set(SERVICES) - set(EVERY_SERVICE)):
+    raise ImproperlyConfigured(f"SERVICES names {', '.join(unknown)}; there are {', '.join(EVERY_SERVICE)}.")
 
 INSTALLED_APPS = [
     "unfold",
@@ -75,6 +80,17 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
 ]
+SILENCED_SYSTEM_CHECKS: list[str] = []
+if "accounts" not in SERVICES:  # Log-ins, forms, pages and their files are the business of accounts.
+    MIDDLEWARE.remove("whitenoise.middleware.WhiteNoiseMiddleware")
+    MIDDLEWARE.remove("backend.http.limits.AuthLimitsMiddleware")
+    MIDDLEWARE.remove("django.contrib.sessions.middleware.SessionMiddleware")
+    MIDDLEWARE.remove("django.middleware.csrf.CsrfViewMiddleware")
+    MIDDLEWARE.remove("django.contrib.auth.middleware.AuthenticationMiddleware")
+    MIDDLEWARE.remove("django.contrib.messages.middleware.MessageMiddleware")
+    MIDDLEWARE.remove("allauth.account.middleware.AccountMiddleware")
+    # Which the apps of the admin and of allauth, whose models stay, would like to see.
+    SILENCED_SYSTEM_CHECKS = ["admin.E408", "admin.E409", "admin.E410"]
 
 ROOT_URLCONF = "backend.urls"
 WSGI_APPLICATION = "backend.wsgi.application"
@@ -168,6 +184,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "InterfaceLanguageEnum": LANGUAGES,
         "TransactionKindEnum": "backend.billing.models.Transfer.Kind",
         "ModelKindEnum": ["chat", "embedding"],
+        "DocumentLanguageEnum": "backend.documents.models.Language",
+        "RetrievalModeEnum": "backend.agents.models.agents.Knowledge.Mode",
+        "SearchModeEnum": ["hybrid", "lexical"],
     },
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE: int = 1024 * 1024  # Bytes of a body that is not a file.
@@ -290,17 +309,17 @@ S3_ENDPOINT_URL: str = env.str("S3_ENDPOINT_URL", default="")  # As this server 
 S3_PUBLIC_ENDPOINT_URL: str = env.str("S3_PUBLIC_ENDPOINT_URL", default="")  # As browsers reach it, if they differ.
 S3_ACCESS_KEY: str = env.str("S3_ACCESS_KEY", default="")
 S3_SECRET_KEY: str = env.str("S3_SECRET_KEY", default="")
-INGESTION_BATCH_PAGES: int = env.int("INGESTION_BATCH_PAGES", default=16)  # Committed together; a dead worker loses one.
+INGESTION_BATCH_PAGES: int = env.int("INGESTION_BATCH_PAGES", default=16)  # What a dead worker loses at most.
 INGESTION_LEASE_SECONDS: float = env.float("INGESTION_LEASE_SECONDS", default=30.0)
 PARSER_MEMORY_BYTES: int = env.int("PARSER_MEMORY_BYTES", default=1024 * 1024 * 1024)  # Address space per document.
 PARSER_CPU_SECONDS: int = env.int("PARSER_CPU_SECONDS", default=60)  # Per batch.
 PARSER_BATCH_SECONDS: float = env.float("PARSER_BATCH_SECONDS", default=120.0)  # Wall clock per batch.
-SEARCH_EXACT_CHUNKS: int = env.int("SEARCH_EXACT_CHUNKS", default=5_000)  # Larger workspaces search by counts made aside.
+SEARCH_EXACT_CHUNKS: int = env.int("SEARCH_EXACT_CHUNKS", default=5_000)  # Beyond them, counts made aside serve.
 
 # Agents and models ----------------------------------------------------------------------------------------------------
 MODELS_FILE: Path = Path(env.str("MODELS_FILE", default=str(BASE_DIR / "models.toml")))
 DEMO_CONTENT: bool = env.bool("DEMO_CONTENT", default=False)  # New workspaces get the guide and the demo agent.
-RUN_MAX_STEPS: int = env.int("RUN_MAX_STEPS", default=4)  # Requests to the provider in one run; an agent may set its own.
+RUN_MAX_STEPS: int = env.int("RUN_MAX_STEPS", default=4)  # Provider requests of one run; an agent may set its own.
 RUN_MAX_OUTPUT_TOKENS: int = env.int("RUN_MAX_OUTPUT_TOKENS", default=2048)  # Of one request; an agent may set its own.
 RUN_TIMEOUT_SECONDS: int = env.int("RUN_TIMEOUT_SECONDS", default=300)  # From start to end; an agent may set its own.
 RUN_QUEUE_SECONDS: int = env.int("RUN_QUEUE_SECONDS", default=3600)  # A run that no worker took by then has failed.

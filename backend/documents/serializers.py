@@ -29,6 +29,7 @@ class LanguageField(serializers.CharField):
         return code
 
 
+@extend_schema_field({"type": "object", "additionalProperties": True})
 class MetadataField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
     """A JSON object of the client's own; in a multipart body, its text."""
 

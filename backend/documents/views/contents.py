@@ -103,6 +103,7 @@ class InReadingOrder(CursorPagination):
 
 
 class ChunkListView(OfDocument):
+    queryset = Chunk.objects.none()
     serializer_class = ChunkSerializer
     pagination_class = InReadingOrder
 
