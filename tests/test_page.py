@@ -348,6 +348,22 @@ def test_a_failed_answer_says_what_happened_and_can_be_tried_again(ana: Visitor)
     expect(notice.locator("button")).to_have_text("Try again")
 
 
+def test_files_that_cannot_be_read_are_named_with_the_reason(ana: Visitor) -> None:
+    page = ana.page
+    ana.drop("Broken.pdf", b"%PDF-1.7\nnothing that follows makes sense")
+    ana.drop("tool.exe", b"MZ\x90\x00" + bytes(500))
+    row = page.locator("#documents li").filter(has_text="Broken.pdf")
+    expect(row.locator(".badge-status.failed")).to_be_visible(timeout=60_000)
+    expect(page.locator("#toasts")).to_contain_text("“Broken.pdf” could not be read")
+    expect(page.locator("#documents")).not_to_contain_text("tool.exe")
+
+    row.hover()
+    row.locator(".icon-button").click()
+    page.locator("dialog[open] .primary").click()
+    expect(row).to_have_count(0)
+    expect(page.locator("#agent .knows")).to_contain_text("knows 2 documents")
+
+
 def test_a_new_agent_knows_what_was_chosen(ana: Visitor) -> None:
     page = ana.page
     ana.drop("Lagoa Itaperema.pdf", REGULATION)

@@ -57,6 +57,14 @@ export function createAgents({ documents, onChoose }) {
 
   const showById = async (id) => show(agents.find((agent) => agent.id === id) ?? (await get(`/api/v1/agents/${id}`)));
 
+  /** The chosen agent as the server has it now. */
+  async function reload() {
+    const agent = current;
+    if (!agent) return;
+    Object.assign(agent, await get(`/api/v1/agents/${agent.id}`));
+    if (current === agent) await show(agent);
+  }
+
   // One after the other: each reads what the agent knows and writes it back with one more.
   let queue = Promise.resolve();
 
@@ -69,8 +77,7 @@ export function createAgents({ documents, onChoose }) {
         const path = `/api/v1/agents/${agent.id}/knowledge`;
         const knowledge = entries(await get(path));
         if (!knowledge.some((entry) => entry.document === document.id)) await put(path, { knowledge: [...knowledge, { document: document.id }] });
-        Object.assign(agent, await get(`/api/v1/agents/${agent.id}`));
-        if (current === agent) await show(agent);
+        if (current === agent) await reload();
       } catch (error) {
         toast(problemText(error));
       }
@@ -128,7 +135,7 @@ export function createAgents({ documents, onChoose }) {
     dialog.showModal();
   }
 
-  return { refresh, show, showById, teach, current: () => current };
+  return { refresh, reload, show, showById, teach, current: () => current };
 }
 
 const option = ({ id, name, available }) =>

@@ -33,6 +33,7 @@ const documents = createDocuments({
   },
   onUploaded: (document) => agents.teach(document),
   onEnded: quietly(wallet.refresh),
+  onDeleted: quietly(() => agents.reload()),
 });
 const agents = createAgents({
   documents: documents.all,

@@ -147,6 +147,7 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
       scheduled = false;
       const stay = atBottom();
       draw(entry);
+      reader.grow(textOf(entry.message));
       if (stay) scrollDown({ force: true });
       else newest.hidden = false;
     };
@@ -159,7 +160,6 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
         onConnection: (connected) => (reconnecting.hidden = connected),
         onEvent: ({ event, data }) => {
           entry.message = apply(entry.message, event, data);
-          reader.grow(textOf(entry.message));
           // Once per frame is as often as anybody sees; a hidden tab draws when it is looked at again.
           if (!scheduled) requestAnimationFrame(redraw);
           scheduled = true;

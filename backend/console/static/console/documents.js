@@ -1,9 +1,9 @@
 // Documents: the list with its live progress, dropping and uploading files, deleting.
 
-import { ApiError, accessToken, commonHeaders, get, randomKey, remove } from "./api.js";
+import { ApiError, accessToken, commonHeaders, get, randomKey, remove, signedIn } from "./api.js";
 import { announce } from "./announce.js";
 import { confirmed, element, find, icon, iconButton } from "./dom.js";
-import { t } from "./i18n.js";
+import { duration, t } from "./i18n.js";
 import { problemText, toast } from "./problems.js";
 
 const ENDED = new Set(["ready", "failed", "cancelled"]);
@@ -11,8 +11,9 @@ const POLL_MS = 1000;
 const SLOW_POLL_MS = 5000; // After a minute without any change.
 const SEARCHABLE_FROM = 12; // A list this long gets a field to search it.
 const UPLOADS_AT_ONCE = 2;
+const TIME_SHOWN_MS = 5000; // How long a document says in what time it became ready.
 
-export function createDocuments({ onOpen, onUploaded, onEnded }) {
+export function createDocuments({ onOpen, onUploaded, onEnded, onDeleted }) {
   const section = find("#documents");
   const list = find("ul", section);
   const filter = find("input[type=search]", section);
@@ -20,6 +21,7 @@ export function createDocuments({ onOpen, onUploaded, onEnded }) {
   const picker = find("#file");
   const documents = new Map(); // By id, in the order of the list.
   const rows = new Map();
+  const begun = new Map(); // When a document in progress was first seen, by id.
   let uploads = []; // Files on their way: { name, part, row }.
   let next = null;
 
@@ -60,23 +62,26 @@ export function createDocuments({ onOpen, onUploaded, onEnded }) {
   function put(one, { first = false } = {}) {
     const before = documents.get(one.id);
     if (one.status === "deleting") return drop(one.id);
+    if (!ENDED.has(one.status) && !begun.has(one.id)) begun.set(one.id, Date.now());
     documents.set(one.id, one);
     let row = rows.get(one.id);
     if (!row) {
-      row = createRow(one, { onOpen, onDelete });
+      row = createRow(one, { onOpen: (now, button) => (now.status === "failed" ? tellWhy(now) : onOpen(now, button)), onDelete });
       rows.set(one.id, row);
       list[first ? "prepend" : "append"](row.root);
     }
-    row.update(one);
+    row.update(one, before && begun.has(one.id) ? Date.now() - begun.get(one.id) : null);
     drawEmptiness();
     if (before && !ENDED.has(before.status) && ENDED.has(one.status)) ended(one);
   }
 
   function ended(one) {
     if (one.status === "ready") announce(t("document.readyNews", { name: one.name }));
-    else if (one.status === "failed") toast(t("document.failedNews", { name: one.name, detail: one.error?.detail ?? "" }));
+    else if (one.status === "failed") tellWhy(one);
     onEnded(one);
   }
+
+  const tellWhy = ({ name, error }) => toast(t("document.failedNews", { name, detail: error?.detail ?? "" }));
 
   function drop(id) {
     rows.get(id)?.root.remove();
@@ -92,6 +97,7 @@ export function createDocuments({ onOpen, onUploaded, onEnded }) {
     try {
       await remove(`/api/v1/documents/${one.id}`);
       drop(one.id);
+      onDeleted(one);
     } catch (error) {
       toast(problemText(error));
     }
@@ -108,22 +114,31 @@ export function createDocuments({ onOpen, onUploaded, onEnded }) {
     watching = true;
     let changedAt = Date.now();
     for (;;) {
-      const pending = [...documents.values()].filter(({ status }) => !ENDED.has(status)).slice(-4);
+      const pending = [...documents.values()].filter(({ status }) => !ENDED.has(status));
       if (!pending.length) break;
       const quiet = Date.now() - changedAt > 60_000 || document.hidden;
       await new Promise((resolve) => setTimeout(resolve, quiet ? SLOW_POLL_MS : POLL_MS));
-      for (const { id, status, progress } of pending) {
-        try {
-          const now = await get(`/api/v1/documents/${id}`);
-          if (now.status !== status || now.progress?.pages_done !== progress?.pages_done) changedAt = Date.now();
-          if (documents.has(id)) put(now);
-        } catch (error) {
-          if (error.status === 404) drop(id);
-          else if (error.status === 401) return (watching = false);
-        }
+      for (const now of await latest(pending)) {
+        const before = documents.get(now.id);
+        if (!before) continue;
+        if (now.status !== before.status || now.progress?.pages_done !== before.progress?.pages_done) changedAt = Date.now();
+        put(now);
       }
+      if (!signedIn()) break;
     }
     watching = false;
+  }
+
+  /** The documents as they are now: a few one by one, many with one request for the newest. */
+  async function latest(pending) {
+    if (pending.length > 4) return (await get("/api/v1/documents?limit=200").catch(() => ({ results: [] }))).results;
+    const asked = pending.map(({ id }) =>
+      get(`/api/v1/documents/${id}`).catch((error) => {
+        if (error.status === 404) drop(id);
+        return null;
+      }),
+    );
+    return (await Promise.all(asked)).filter(Boolean);
   }
 
   // Uploading ---------------------------------------------------------------------------------------------------------
@@ -204,7 +219,7 @@ function createRow(one, { onOpen, onDelete }) {
   const button = element("button", { type: "button", class: "item", onclick: () => onOpen(current, button) }, name, badge, bar);
   const bin = iconButton("trash", t("document.delete", { name: one.name }), () => onDelete(current));
   const root = element("li", {}, button, bin);
-  const update = (document) => {
+  const update = (document, took = null) => {
     current = document;
     const { status, progress, error } = document;
     const total = progress?.pages_total ?? 0;
@@ -212,9 +227,14 @@ function createRow(one, { onOpen, onDelete }) {
     const counting = !ENDED.has(status) && total > 0;
     name.textContent = document.name;
     button.title = error?.detail ? `${document.name}\n${error.detail}` : document.name;
-    button.disabled = status !== "ready";
+    button.disabled = status !== "ready" && status !== "failed";
     badge.className = `badge-status ${ENDED.has(status) ? status : "working"}`;
-    badge.textContent = counting && done < total ? t("document.progress", { done, total }) : t(`status.${status}`);
+    const state = t(`status.${status}`);
+    badge.textContent = counting && done < total ? t("document.progress", { done, total }) : state;
+    if (status === "ready" && took !== null) {
+      badge.textContent = `${state} · ${duration(took)}`;
+      setTimeout(() => (badge.textContent = state), TIME_SHOWN_MS);
+    }
     bar.hidden = !counting;
     bar.firstChild.style.width = counting ? `${(100 * done) / total}%` : "0";
     root.classList.toggle("working", counting);
