@@ -23,6 +23,7 @@ def refusals(kind: type[DomainError] = DomainError) -> Iterator[type[DomainError
         yield from refusals(inner)
 
 
+SAYING = {"_", "gettext", "gettext_lazy", "gettext_noop", "FieldError", "Conflict", "Forbidden", "ServiceUnavailable"}
 KINDS = sorted(set(refusals()), key=repr)
 
 
@@ -48,8 +49,27 @@ def test_what_a_refusal_says_is_translated(kind: type[DomainError]) -> None:
         assert translation.gettext(sentence(kind)) != sentence(kind)
 
 
+def sentences() -> set[str]:
+    """What our code marks as translatable, and what it puts into refusals."""
+    found = set()
+    for source in ROOT.rglob("*.py"):
+        if {"tests", "migrations", "embedded"} & set(source.parts):
+            continue
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in SAYING:
+                texts = (arg.value for arg in node.args if isinstance(arg, ast.Constant))
+                found |= {text for text in texts if isinstance(text, str) and " " in text}
+    return found
+
+
+@pytest.mark.parametrize("text", sorted(sentences()))
+def test_what_we_say_is_translated(text: str) -> None:
+    with translation.override("pt-br"):
+        assert translation.gettext(text) != text or translation.ngettext(text, text, 1) != text
+
+
 def read(source: Path) -> dict[str, str]:
-    """The messages of a .po file; plurals are not told apart."""
+    """The messages of a .po file, each in the singular."""
     messages: dict[str, str] = {}
     for entry in source.read_text().split("\n\n"):
         parts = {"msgid": "", "msgstr": ""}
@@ -59,7 +79,7 @@ def read(source: Path) -> dict[str, str]:
                 continue
             word, _, rest = line.partition(" ")
             if line.startswith("msg"):
-                part = word.split("[")[0]
+                part = word.removesuffix("[0]")
             if part in parts:
                 parts[part] += ast.literal_eval(rest if line.startswith("msg") else line)
         if parts["msgid"]:
