@@ -1,7 +1,7 @@
 """Commits what was read: pages, chunks and the cursor together, or nothing."""
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -22,7 +22,8 @@ INSERT INTO documents_chunk (
     length
 )
 SELECT
-    id, %s, %s, %s, index, text, page_from, page_to, char_start, char_end, %s, documents_words(%s, words, folded), length
+    id, %s, %s, %s, index, text, page_from, page_to, char_start, char_end, %s, documents_words(%s, words, folded),
+    length
 FROM unnest(
     %s::uuid[], %s::int[], %s::text[], %s::int[], %s::int[], %s::int[], %s::int[], %s::text[], %s::text[], %s::int[]
 ) AS given(id, index, text, page_from, page_to, char_start, char_end, words, folded, length)
@@ -124,7 +125,7 @@ class Writer:
             ingestion.language = claimed or detect(text)
         rows: list[Row] = []
         done = 0
-        for start, end in chunker.split(text, final=final):
+        for start, end in self._spans(final=final):
             passage = text[start:end]
             words = words_of(passage)
             written = " ".join(words)
@@ -134,10 +135,24 @@ class Writer:
                 (new_id(), index, passage, *pages, offset + start, offset + end, written, folded(written), len(words))
             )
             done = end
-        if final:
+        if final or (ingestion.paged and ingestion.language):
             done = len(text)
         self.pending = text[done:]
         return rows, offset + done
+
+    def _spans(self, *, final: bool) -> Iterator[chunker.Span]:
+        """The passages of the pending text. None crosses the end of a page, so that each is cited with its own."""
+        if not self.ingestion.language:
+            return  # Too little text so far to tell.
+        if not self.ingestion.paged:
+            yield from chunker.split(self.pending, final=final)
+            return
+        ends = [start - self.ingestion.chunked_to for start in self.starts[1:]] + [len(self.pending)]
+        begin = 0
+        for end in ends:
+            if end > begin:
+                yield from ((begin + a, begin + b) for a, b in chunker.split(self.pending[begin:end], final=True))
+                begin = end
 
     def _pages(self, start: int, end: int) -> tuple[int, int]:
         """The first and the last page of a span."""
