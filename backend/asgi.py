@@ -12,14 +12,15 @@ from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 
-streams = get_asgi_application()
+native = get_asgi_application()
 
 from django.conf import settings  # noqa: E402  # Only after Django is set up.
 
 from backend.http.bridge import Receive, Scope, Send, cleaned, sending_blocks, served_by_threads, without_body  # noqa: E402
 from backend.wsgi import application as wsgi  # noqa: E402
 
-STREAMS = re.compile(r"/api/v1/(runs|documents)/[^/]+/events")  # Their views are async and answer GET alone.
+# Event streams, whose views are async and answer GET alone; and who asks for our health waits for no thread.
+NATIVE = re.compile(r"/api/v1/(runs|documents)/[^/]+/events|/healthz|/readyz")
 
 threads = served_by_threads(WSGIMiddleware(sending_blocks(wsgi), workers=settings.WEB_THREADS))  # type: ignore[arg-type]  # Its own types.
 
@@ -30,8 +31,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await _lifespan(receive, send)
     elif scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1000})
-    elif STREAMS.fullmatch(scope["path"]):
-        await streams(cleaned(scope), without_body(receive), send)  # type: ignore[arg-type]  # asgiref's own types.
+    elif NATIVE.fullmatch(scope["path"]):
+        await native(cleaned(scope), without_body(receive), send)  # type: ignore[arg-type]  # asgiref's own types.
     else:
         await threads(cleaned(scope), receive, send)
 

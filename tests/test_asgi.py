@@ -381,6 +381,42 @@ def test_a_line_of_the_log_cannot_be_forged_by_a_path(site: Site) -> None:
     assert not any(line["event"] == "lie" for line in site.lines())
 
 
+def test_health_is_told_while_every_thread_is_busy(tmp_path: Path) -> None:
+    busy = Site(tmp_path, WEB_CONCURRENCY="1", WEB_THREADS="1")
+    waiting = [busy.connect() for _ in range(3)]
+    try:
+        for connection in waiting:
+            connection.sendall(request("GET /api/v1/slow"))
+        started = time.monotonic()
+        assert busy.get("/healthz")[0] == 200
+        assert busy.get("/readyz")[0] == 200
+        assert time.monotonic() - started < 1.4
+    finally:
+        for connection in waiting:
+            connection.close()
+        busy.stop()
+
+
+def test_what_does_not_answer_is_named_in_time(tmp_path: Path) -> None:
+    nowhere = {"DATABASE_URL": "postgres://x@127.0.0.1:1/x", "REDIS_URL": "redis://127.0.0.1:1/0"}
+    alone = Site(tmp_path, **nowhere)
+    try:
+        assert alone.get("/healthz")[0] == 200
+        started = time.monotonic()
+        status, _, body = alone.get("/readyz")
+        assert time.monotonic() - started < 3
+        assert status == 503
+        assert json.loads(body)["checks"] == {"database": "error", "redis": "error", "storage": "ok"}
+    finally:
+        alone.stop()
+
+
+def test_nothing_but_the_bug_left_an_error(site: Site) -> None:
+    """Runs after all that was done to the site."""
+    wrong = [line for line in site.lines() if line["level"] in ("error", "critical")]
+    assert [line for line in wrong if line["event"] != "Internal Server Error: /api/v1/bug"] == []
+
+
 def test_asked_to_stop_it_ends_streams_and_finishes_requests(own_site: Site, redis: Redis) -> None:
     reader, busy = own_site.connect(), own_site.connect()
     with reader, busy:
