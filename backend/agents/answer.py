@@ -86,7 +86,8 @@ def replay(events: Iterable[Event]) -> Answer | None:
             case "tool.call":
                 answer.add_call(id=data["id"], name=data["name"], arguments=data["arguments"])
             case "tool.result":
-                answer.add_result(**data)
+                result = {name: data[name] for name in ("output", "error") if name in data}
+                answer.add_result(id=data["id"], **result)
             case "citation.added":
                 answer.add_citation(data["citation"])
     return answer if whole else None

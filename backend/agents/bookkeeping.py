@@ -1,4 +1,4 @@
-"""Database work of a run's thread: tried again while PostgreSQL restarts, the connection given back at once."""
+"""Database work of a run's thread: tried again while PostgreSQL restarts; no connection is held while it waits."""
 
 import logging
 import time
@@ -25,7 +25,6 @@ def persist(work: Callable[[], T], *, patience: float = PATIENCE_SECONDS) -> T:
             if connection.in_atomic_block or time.monotonic() > deadline:
                 raise
             logger.warning("database_away error=%s", str(error).strip())
-        finally:
             give_back()
         time.sleep(pause)
         pause = min(pause * 1.5, 2.0)

@@ -10,10 +10,16 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
 from django.utils import timezone
 
 from backend.agents.models import Message, Run
+
+# It need not reach the disk: the first step, committed in full, does so for both; without that nothing is sent.
+_CLAIM = """
+UPDATE agents_run
+SET status = 'running', lease_owner = %s, lease_until = %s, epoch = epoch + 1, started_at = %s
+WHERE id = %s AND status = 'queued' AND NOT waits AND set_config('synchronous_commit', 'off', true) IS NOT NULL
+"""
 
 
 class LeaseLost(Exception):
@@ -22,21 +28,12 @@ class LeaseLost(Exception):
 
 def claim(run_id: UUID) -> Run | None:
     """Take a queued run; none if there is nothing to take (another worker has it, it was cancelled, it waits)."""
-    now = timezone.now()
-    with transaction.atomic():
-        relax_durability()  # The first step, committed in full, makes this durable too; without it nothing is sent.
-        claimed = Run.objects.filter(pk=run_id, status=Run.Status.QUEUED, waits=False).update(
-            status=Run.Status.RUNNING,
-            lease_owner=f"{socket.gethostname()}:{os.getpid()}"[:128],
-            lease_until=now + lease_time(),
-            epoch=F("epoch") + 1,
-            started_at=now,
-        )
-        if not claimed:
+    now, owner = timezone.now(), f"{socket.gethostname()}:{os.getpid()}"[:128]
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIM, [owner, now + lease_time(), now, run_id])
+        if cursor.rowcount == 0:
             return None
-        return Run.objects.select_related(
-            "agent_version__agent", "conversation", "input_message", "output_message"
-        ).get(pk=run_id)
+    return Run.objects.select_related("agent_version__agent", "input_message", "output_message").get(pk=run_id)
 
 
 @contextmanager
@@ -46,7 +43,8 @@ def fenced(run: Run) -> Iterator[Run]:
     :raises LeaseLost: it is not ours any more.
     """
     with transaction.atomic():
-        row = Run.objects.select_for_update().held_by(epoch=run.epoch).filter(pk=run.pk).first()
+        rows = Run.objects.select_for_update().held_by(epoch=run.epoch).filter(pk=run.pk)
+        row = rows.only("cancel_requested_at", "output_message").order_by().first()
         if row is None:
             raise LeaseLost
         yield row

@@ -22,6 +22,7 @@ class Reply:
     """
 
     text: str = ""
+    reasoning: str = ""
     calls: list[chat.ToolCall] = field(default_factory=list)
     usage: chat.Usage | None = None
     error: ProviderError | None = None
@@ -30,7 +31,6 @@ class Reply:
     began: bool = False
     shown: bool = False
     interrupted: bool = False
-    output_tokens: int = 0  # Counted as it came, for when the provider does not get to say.
 
 
 @dataclass(slots=True)
@@ -76,9 +76,9 @@ class Pump:
                 for citation in self.tracker.feed(text):
                     self.answer.add_citation(citation)
                     self.writer.put("citation.added", {"message": self.message, "citation": citation})
-                reply.output_tokens = chat.count_tokens(reply.text)
             case chat.ReasoningDelta(text=text) if text:
                 reply.began = reply.shown = True
+                reply.reasoning += text
                 part = self.answer.add_text(text, kind="reasoning")
                 self.writer.delta("reasoning.delta", message=self.message, part=part, text=text)
             case chat.ToolCall():

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db.models import Count, Model, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Model, OuterRef, Prefetch, Q, QuerySet, Subquery
 
 from backend.accounts.actors import Actor
 from backend.agents.models import Agent, Conversation, Message, Run, Step
@@ -44,7 +44,9 @@ def matching(found: ConversationQuerySet, words: str) -> ConversationQuerySet:
 
 
 def messages(actor: Actor) -> MessageQuerySet:
-    return Message.objects.visible_to(actor).select_related("run").prefetch_related("feedback")
+    return (
+        Message.objects.visible_to(actor).select_related("run").prefetch_related(Prefetch("feedback", to_attr="given"))
+    )
 
 
 def branch(conversation: Conversation) -> list[UUID]:

@@ -212,8 +212,8 @@ class MessageRepresentation(serializers.ModelSerializer[Message]):
 
     @extend_schema_field(FeedbackRepresentation(allow_null=True))
     def get_feedback(self, message: Message) -> dict[str, Any] | None:
-        """A conversation is one person's, so there is at most one."""
-        given = next(iter(message.feedback.all()), None) if message.role == Message.Role.ASSISTANT else None
+        """Read from ``given``, if that was fetched. A conversation is one person's, so there is at most one."""
+        given = next(iter(getattr(message, "given", ())), None)
         return {"rating": given.rating, "comment": given.comment} if given else None
 
 

@@ -16,16 +16,14 @@ from django.conf import settings
 from django.utils import timezone
 
 from backend.agents import budget, finishing, lease, loop, prompt, steps
-from backend.agents.answer import Answer
 from backend.agents.bookkeeping import give_back, persist
-from backend.agents.citations import CitationTracker
-from backend.agents.finishing import Ended, Ending
+from backend.agents.finishing import Ended, Ending, Failure
 from backend.agents.lease import LeaseLost
 from backend.agents.loop import Job
 from backend.agents.models import Knowledge, Run
-from backend.agents.pump import Pump, Reply
-from backend.agents.representations import message_data, run_data, step_data
-from backend.agents.stream.writer import StreamWriter
+from backend.agents.pump import Reply
+from backend.agents.representations import step_data
+from backend.agents.session import Session, Stopped
 from backend.agents.tools import search_knowledge
 from backend.http.money import MICRO
 from backend.llm import chat
@@ -34,13 +32,8 @@ from backend.llm.errors import ProviderError, UnknownModel
 
 logger = logging.getLogger(__name__)
 
-TICK_SECONDS = 1.0  # How often the books are brought up to date while text streams.
 LONGEST_RETRY_AFTER = 30.0
 TOOL_FAILURES = 3
-
-
-class Stopped(Exception):
-    """The run was interrupted; the job says why."""
 
 
 class Failed(Exception):
@@ -56,9 +49,14 @@ def execute(*, run_id: UUID) -> UUID | None:
 
     Returns the next run of the conversation, if one waited for this one and may start now.
     """
-    run = persist(lambda: lease.claim(run_id))
-    if run is None:
-        return None
+    try:
+        run = persist(lambda: lease.claim(run_id))
+        return None if run is None else _carry(run)
+    finally:
+        give_back()
+
+
+def _carry(run: Run) -> UUID | None:
     job = Job(run.pk)
     loop.enlist(job)
     try:
@@ -68,7 +66,6 @@ def execute(*, run_id: UUID) -> UUID | None:
         return None
     finally:
         loop.dismiss(job)
-        give_back()
 
 
 class Runner:
@@ -76,17 +73,9 @@ class Runner:
 
     def __init__(self, run: Run, job: Job) -> None:
         self.run, self.job, self.version = run, job, run.agent_version
-        self.answer, self.tracker = Answer(), CitationTracker()
-        self.message = run.output_message.public_id
-        self.deadline = time.monotonic() + float(self.version.limit("timeout_seconds", settings.RUN_TIMEOUT_SECONDS))
+        self.session = Session(run, job)
         self.spent = Decimal(0)  # Micro-units, exact.
         self.steps = 0
-        self._stored = self.answer.changes
-        self._renewed = time.monotonic()
-        run.output_message.run = run
-        self._messages = [message_data(run.input_message), message_data(run.output_message)]
-        self.writer = loop.submit(self._open_writer()).result(10)
-        self.pump = Pump(job, self.message, self.answer, self.tracker, self.writer)
 
     def carry(self) -> UUID | None:
         """To the end. The end is committed first and told afterwards.
@@ -94,13 +83,12 @@ class Runner:
         :raises LeaseLost: somebody else ended or claimed it.
         """
         try:
-            self._tell("run.started", {"run": run_data(self.run)})
-            self._tell("message.started", {"message": self._messages[-1]})
+            self.session.open()
             ended = self._end(self._work())
             for name, data in ended.events:
-                self._tell(name, data)
+                self.session.tell(name, data)
         finally:
-            loop.submit(self.writer.close()).result(10)
+            self.session.close()
         logger.info("run_ended run=%s status=%s cost=%s", self.run.public_id, ended.run.status, ended.run.cost)
         return ended.promoted
 
@@ -133,7 +121,11 @@ class Runner:
         run = self.run
         return persist(
             lambda: finishing.finish(
-                run_id=run.pk, conversation_id=run.conversation_id, epoch=run.epoch, ending=ending, answer=self.answer
+                run_id=run.pk,
+                conversation_id=run.conversation_id,
+                epoch=run.epoch,
+                ending=ending,
+                answer=self.session.answer,
             )
         )
 
@@ -191,10 +183,10 @@ class Runner:
                 not error.retryable
                 or reply.shown
                 or tries == settings.RUN_PROVIDER_RETRIES
-                or pause > min(LONGEST_RETRY_AFTER, self.deadline - time.monotonic())
+                or pause > min(LONGEST_RETRY_AFTER, self.session.deadline - time.monotonic())
             ):
                 raise Failed(error.code, error.detail, provider=provider, retryable=error.retryable)
-            self._pause(pause)
+            self.session.pause(pause)
         raise AssertionError  # The last try returns or raises.
 
     def _step(self, adapter: chat.ChatModel, request: chat.ChatRequest) -> Reply:
@@ -209,37 +201,32 @@ class Runner:
         request = msgspec.structs.replace(request, max_tokens=most)
         self.steps += 1
         step = steps.model_step(self.run, index=self.steps, request=request, input_tokens=input_tokens)
-        persist(lambda: steps.begin(self.run, step))
-        self._tell("step.started", step_data(step))
-        reply = self._await(loop.submit(self.pump.pour(adapter, request)))
+        if persist(lambda: steps.begin(self.run, step)):
+            self.job.stop("cancelled")
+        self.session.tell("step.started", step_data(step))
+        reply = self.session.wait_for(loop.submit(self.session.pump.pour(adapter, request)))
         if self.job.stop_reason == "lease_lost":
             raise LeaseLost
         usage = reply.usage or _estimated(reply, request, input_tokens)
-        error: ProviderError | None = reply.error
         step.reply = {"text_length": len(reply.text), "tool_calls": [call.name for call in reply.calls]}
-        if error is not None:
-            retryable = error.retryable
-            step.error = {
-                "code": error.code,
-                "detail": error.detail,
-                "provider": request.model.provider,
-                "retryable": retryable,
-            }
-        step.finished_at = timezone.now()
-        persist(lambda: steps.end(self.run, step, usage=usage, answer=self._unstored()))
+        step.error = _failure(reply.error)
+        step.finished_at, answer = timezone.now(), self.session.unstored()
+        persist(lambda: steps.end(self.run, step, usage=usage, answer=answer))
         self.spent += step.cost * MICRO
-        self._tell("step.finished", step_data(step))
+        self.session.tell("step.finished", step_data(step))
         return reply
 
     def _use_tool(self, call: chat.ToolCall, knowledge: list[Knowledge]) -> tuple[str, bool]:
         """What the model reads, and whether the tool failed (not for what the model asked, but by itself)."""
-        self._check_time()
+        self.session.check()
         self.steps += 1
         arguments = _decoded(call.arguments)
         step = steps.tool_step(self.run, index=self.steps, name=call.name, arguments=arguments)
         identity = step.public_id  # Ours: providers repeat theirs.
-        self.answer.add_call(id=identity, name=call.name, arguments=arguments)
-        self._tell("tool.call", {"message": self.message, "id": identity, "name": call.name, "arguments": arguments})
+        self.session.answer.add_call(id=identity, name=call.name, arguments=arguments)
+        self.session.tell(
+            "tool.call", {"message": self.session.message, "id": identity, "name": call.name, "arguments": arguments}
+        )
         persist(lambda: steps.begin(self.run, step))
         failed = False
         result: dict[str, Any]
@@ -248,7 +235,10 @@ class Runner:
                 raise search_knowledge.BadArguments(f"There is no tool {call.name[:100]!r}.")
             found = persist(
                 lambda: search_knowledge.run(
-                    workspace_id=self.run.workspace_id, knowledge=knowledge, arguments=arguments, tracker=self.tracker
+                    workspace_id=self.run.workspace_id,
+                    knowledge=knowledge,
+                    arguments=arguments,
+                    tracker=self.session.tracker,
                 ),
                 patience=10,
             )
@@ -259,85 +249,26 @@ class Runner:
             logger.exception("tool_failed run=%s tool=%s", self.run.public_id, call.name)
             failed, result = True, {"error": "The tool failed."}
             output = json.dumps(result)
-        step.reply, step.finished_at = result, timezone.now()
-        self.answer.add_result(id=identity, **result)
-        persist(lambda: steps.end(self.run, step, usage=None, answer=self._unstored()))
-        self._tell("tool.result", {"message": self.message, "id": identity, **result})
+        self.session.answer.add_result(id=identity, **result)
+        step.reply, step.finished_at, answer = result, timezone.now(), self.session.unstored()
+        persist(lambda: steps.end(self.run, step, usage=None, answer=answer))
+        self.session.tell("tool.result", {"message": self.session.message, "id": identity, **result})
         return output, failed
-
-    def _await(self, future: Any) -> Reply:
-        """Wait for the loop's half, with the books brought up to date every second."""
-        while True:
-            try:
-                reply: Reply = future.result(max(0.01, min(TICK_SECONDS, self.deadline - time.monotonic())))
-            except TimeoutError:
-                if time.monotonic() >= self.deadline:
-                    self.job.stop("timed_out")
-                    return future.result(10)  # type: ignore[no-any-return]  # The same future.
-                self._tick()
-            else:
-                return reply
-
-    def _tick(self) -> None:
-        """Renew the lease, store the text so far, hear a cancel that was missed."""
-        answer = self._unstored()
-        due = time.monotonic() - self._renewed > settings.RUN_LEASE_SECONDS / 4
-        if answer is None and not due:
-            return
-        try:
-            cancelled = persist(lambda: lease.checkpoint(self.run, answer), patience=0)
-        except LeaseLost:
-            self.job.stop("lease_lost")
-        except Exception as error:  # PostgreSQL is away: the next tick tries again, the text is in the stream.
-            logger.warning("checkpoint_failed run=%s error=%s", self.run.public_id, str(error).strip())
-            self._stored = -1
-        else:
-            self._renewed = time.monotonic()
-            if cancelled:
-                self.job.stop("cancelled")
-
-    def _unstored(self) -> dict[str, Any] | None:
-        """The answer, if it changed since it was last asked for."""
-        changes = self.answer.changes
-        if changes == self._stored:
-            return None
-        self._stored = changes
-        return {"parts": self.answer.parts(), "citations": self.answer.citations()}
-
-    def _pause(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while not self.job.stopped.wait(max(0.0, min(TICK_SECONDS, until - time.monotonic()))):
-            if time.monotonic() >= until:
-                return
-            self._tick()
-        raise Stopped
-
-    def _check_time(self) -> None:
-        if time.monotonic() >= self.deadline:
-            self.job.stop("timed_out")
-        if self.job.stop_reason == "lease_lost":
-            raise LeaseLost
-        if self.job.stop_reason is not None:
-            raise Stopped
-
-    def _tell(self, name: str, data: dict[str, Any]) -> None:
-        loop.worker_loop().call_soon_threadsafe(self.writer.put, name, data)
-
-    async def _open_writer(self) -> StreamWriter:
-        return StreamWriter(run_id=self.run.pk, epoch=self.run.epoch, snapshot=self._snapshot)
-
-    def _snapshot(self) -> dict[str, Any]:
-        """Both messages as they are now; called in the loop, so it may not ask the database."""
-        question, answer = self._messages
-        return {"messages": [question, {**answer, "parts": self.answer.parts(), "citations": self.answer.citations()}]}
 
 
 def _estimated(reply: Reply, request: chat.ChatRequest, input_tokens: int) -> chat.Usage | None:
     """What the provider will charge for an answer that did not end, as well as we can tell."""
     if not (reply.began or (reply.interrupted and reply.sent)):
         return None
-    output = min(reply.output_tokens + chat.count_calls(reply.calls), request.max_tokens or 0)
+    output = chat.count_tokens(reply.text) + chat.count_tokens(reply.reasoning) + chat.count_calls(reply.calls)
+    output = min(output, request.max_tokens or output)
     return chat.Usage(input_tokens=input_tokens, cached_input_tokens=0, output_tokens=output, estimated=True)
+
+
+def _failure(error: ProviderError | None) -> Failure | None:
+    if error is None:
+        return None
+    return {"code": error.code, "detail": error.detail, "provider": error.provider, "retryable": error.retryable}
 
 
 def _decoded(arguments: str) -> Any:

@@ -38,13 +38,14 @@ def tool_step(run: Run, *, index: int, name: str, arguments: Any) -> Step:
     )
 
 
-def begin(run: Run, step: Step) -> None:
-    """Store the step; from now on a lost worker leaves a trace of it.
+def begin(run: Run, step: Step) -> bool:
+    """Store the step; from now on a lost worker leaves a trace of it. Answers whether somebody asked to cancel.
 
     :raises LeaseLost: the run is not ours any more.
     """
-    with fenced(run):
+    with fenced(run) as row:
         Step.objects.bulk_create([step], ignore_conflicts=True)  # It may be there: repeated after a lost connection.
+    return row.cancel_requested_at is not None
 
 
 def end(run: Run, step: Step, *, usage: Usage | None, answer: dict[str, Any] | None) -> None:
