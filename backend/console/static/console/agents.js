@@ -14,6 +14,7 @@ export function createAgents({ documents, onChoose }) {
   let agents = [];
   let current = null;
   let models = [];
+  const gone = new Set(); // Documents deleted here, by id.
 
   button.append(icon("expand"));
   button.setAttribute("aria-label", t("agent.choose"));
@@ -47,7 +48,7 @@ export function createAgents({ documents, onChoose }) {
     find(".badge", button).textContent = initial(agent);
     find(".name", button).textContent = agent.name;
     const model = models.find(({ id }) => id === agent.model);
-    const known = await knownDocuments(agent);
+    const known = await knownDocuments(agent.knowledge.filter(({ document }) => !gone.has(document)));
     if (current !== agent) return;
     const values = { documents: count("documents", known), model: model?.name ?? agent.model };
     find(".knows", button).textContent = t(known ? "agent.knows" : "agent.knowsNothing", values);
@@ -57,12 +58,10 @@ export function createAgents({ documents, onChoose }) {
 
   const showById = async (id) => show(agents.find((agent) => agent.id === id) ?? (await get(`/api/v1/agents/${id}`)));
 
-  /** The chosen agent as the server has it now. */
-  async function reload() {
-    const agent = current;
-    if (!agent) return;
-    Object.assign(agent, await get(`/api/v1/agents/${agent.id}`));
-    if (current === agent) await show(agent);
+  /** A document was deleted. The server takes it out of what agents know when it has purged it, a moment later. */
+  async function forget({ id }) {
+    gone.add(id);
+    if (current) await show(current);
   }
 
   // One after the other: each reads what the agent knows and writes it back with one more.
@@ -75,9 +74,10 @@ export function createAgents({ documents, onChoose }) {
     queue = queue.then(async () => {
       try {
         const path = `/api/v1/agents/${agent.id}/knowledge`;
-        const knowledge = entries(await get(path));
-        if (!knowledge.some((entry) => entry.document === document.id)) await put(path, { knowledge: [...knowledge, { document: document.id }] });
-        if (current === agent) await reload();
+        const { knowledge } = await get(path);
+        const others = knowledge.filter((entry) => entry.document !== document.id && !gone.has(entry.document));
+        agent.knowledge = (await put(path, { knowledge: [...others, { document: document.id }] })).knowledge;
+        if (current === agent) await show(agent);
       } catch (error) {
         toast(problemText(error));
       }
@@ -135,7 +135,7 @@ export function createAgents({ documents, onChoose }) {
     dialog.showModal();
   }
 
-  return { refresh, reload, show, showById, teach, current: () => current };
+  return { refresh, forget, show, showById, teach, current: () => current };
 }
 
 const option = ({ id, name, available }) =>
@@ -145,9 +145,8 @@ const initial = ({ name }) => Array.from(name.trim())[0]?.toUpperCase() ?? "?";
 
 const badge = (agent) => element("span", { class: "badge", "aria-hidden": "true" }, initial(agent));
 
-const entries = (answer) => answer.knowledge ?? answer.results ?? answer;
-
-async function knownDocuments({ knowledge }) {
+/** How many documents these are, those of collections counted. */
+async function knownDocuments(knowledge) {
   const collections = knowledge.filter(({ collection }) => collection);
   const sizes = await Promise.all(collections.map(async ({ collection }) => (await get(`/api/v1/collections/${collection}`)).document_count));
   return sizes.reduce((sum, size) => sum + size, knowledge.length - collections.length);

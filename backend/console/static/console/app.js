@@ -33,7 +33,7 @@ const documents = createDocuments({
   },
   onUploaded: (document) => agents.teach(document),
   onEnded: quietly(wallet.refresh),
-  onDeleted: quietly(() => agents.reload()),
+  onDeleted: (document) => agents.forget(document),
 });
 const agents = createAgents({
   documents: documents.all,
