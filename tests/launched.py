@@ -59,9 +59,10 @@ class Launcher:
     ordinary: bool = True
     process: "subprocess.Popen[bytes] | None" = None
 
-    def start(self, *, above: Sequence[str] = (), **environment: str) -> None:
+    def start(self, *, above: Sequence[str] = (), screen: int | None = None, **environment: str) -> None:
         """
         :param above: a program that runs the launcher as a child of its own.
+        :param screen: where its output goes, if not to the file.
         """
         command = [*above, sys.executable, "-m", "backend.embedded"]
         self.said.unlink(missing_ok=True)
@@ -76,7 +77,7 @@ class Launcher:
                     "DATA_DIR": str(self.data),
                     **environment,
                 },
-                stdout=file,
+                stdout=file if screen is None else screen,
                 stderr=file,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,

@@ -188,6 +188,23 @@ def test_it_ends_when_the_make_above_it_is_killed(place: Path) -> None:
         launcher.clean_up()
 
 
+def test_it_ends_when_its_terminal_is_closed(place: Path) -> None:
+    launcher = another(place, "terminal")
+    ours, theirs = os.openpty()
+    launcher.start(screen=theirs)
+    os.close(theirs)
+    try:
+        launcher.wait_for(lambda: bool(launcher.pid("redis")))
+        os.close(ours)
+
+        launcher.wait_for(lambda: launcher.ended, 15)
+        assert launcher.process is not None
+        assert launcher.process.returncode == 0
+        assert launcher.everything_of_it() == []
+    finally:
+        launcher.clean_up()
+
+
 def test_a_folder_that_cannot_be_written_is_named(place: Path) -> None:
     (place / "closed").mkdir(mode=0o555, exist_ok=True)
     launcher = Launcher(place / "the project", place / "closed" / "data", place / "closed.txt")

@@ -33,6 +33,8 @@ def main() -> int:
     except (LauncherError, OSError, RuntimeError) as error:
         output.say(str(error), level="error")
         return 1
+    finally:
+        output.close()
     return 0
 
 

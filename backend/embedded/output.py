@@ -28,6 +28,7 @@ class Screen:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._terminal = os.isatty(descriptor)
         self._waiting: deque[bytes] = deque()
         self._lost = 0
 
@@ -50,10 +51,17 @@ class Screen:
         except OSError:
             self._waiting.clear()  # Nobody is there any more; the files still are.
 
+    def hung_up(self) -> bool:
+        """Whether it was a terminal that has been closed. Not everybody under a closed terminal gets a signal."""
+        return self._terminal and bool(self._state() & select.POLLHUP)
+
     def _writable(self) -> bool:
+        return bool(self._state())
+
+    def _state(self) -> int:
         poll = select.poll()
         poll.register(self._descriptor, select.POLLOUT)
-        return bool(poll.poll(0))
+        return sum(state for _, state in poll.poll(0))
 
 
 class LogFile:
@@ -75,6 +83,11 @@ class LogFile:
         except OSError:
             self._file = None  # A full disk must not end the programs that log; the next line tries again.
 
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
     def _put_aside(self) -> None:
         for number in range(KEPT, 0, -1):
             older = self._path.with_suffix(f".log.{number}")
@@ -94,6 +107,11 @@ class Output:
 
     def keep_in(self, folder: Path) -> None:
         self._folder = folder
+
+    def close(self) -> None:
+        """Nothing more will be said."""
+        for file in self._files.values():
+            file.close()
 
     def say(self, text: str, *, level: str = "info") -> None:
         """A line of the launcher's own."""

@@ -108,7 +108,8 @@ class Supervisor:
         """
         self._relay(min(timeout, 0.5))
         if not self._stopping:
-            if self._stop_asked or (self._parent is not None and os.getppid() != self._parent):
+            orphaned = self._parent is not None and os.getppid() != self._parent
+            if self._stop_asked or orphaned or self.output.screen.hung_up():
                 raise StopRequested
             for child in self.children:
                 self._look_after(child)
