@@ -3,3 +3,9 @@ from django.apps import AppConfig
 
 class DocumentsConfig(AppConfig):
     name = "backend.documents"
+
+    def ready(self) -> None:
+        from backend.documents import storage
+        from backend.http import health
+
+        health.CHECKS["storage"] = storage.check_answers

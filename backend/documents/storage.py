@@ -1,6 +1,7 @@
 """Where the bytes are: a folder, or S3. Names, sizes and content types are the database's business."""
 
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -63,6 +64,17 @@ def _s3(endpoint: str) -> Any:
             retries={"max_attempts": 3, "mode": "standard"},
         ),
     )
+
+
+def check_answers() -> None:
+    """:raises Exception: the storage cannot be reached, lets us not in, or may not be written to."""
+    storage = store()
+    storage.exists("readyz")  # It need not; whoever is not let in learns it by asking.
+    if isinstance(storage, FileSystemStorage):
+        folder = Path(storage.location)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(f"{folder} may not be written to")
 
 
 def save(key: str, content: "File[Any]") -> None:

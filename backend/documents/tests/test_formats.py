@@ -14,6 +14,12 @@ from tests.actors import Person
 pytestmark = pytest.mark.django_db
 
 
+ENTITIES = (
+    b'<?xml version="1.0"?><!DOCTYPE d [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;&a;">]>'
+    b'<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main">&b;</w:document>'
+)
+
+
 def text_of(person: Person, document: Document) -> str:
     text: str = person.get(f"/api/v1/documents/{document.public_id}/text").json()["text"]
     return text
@@ -100,16 +106,7 @@ def test_a_pdf_without_text_is_ready_and_says_so(owner: Person) -> None:
         (pdf("Cut off")[:400], "cut.pdf", "corrupt"),
         (b"PK\x03\x04 no archive", "broken.docx", "corrupt"),
         (zipped({"word/document.xml": b"<w:document"}), "broken-xml.docx", "corrupt"),
-        (
-            zipped(
-                {
-                    "word/document.xml": b'<?xml version="1.0"?><!DOCTYPE d [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>'
-                    b'<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main">&b;</w:document>'
-                }
-            ),
-            "entities.docx",
-            "corrupt",
-        ),
+        (zipped({"word/document.xml": ENTITIES}), "entities.docx", "corrupt"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_why(owner: Person, content: bytes, name: str, code: str) -> None:
@@ -145,7 +142,7 @@ def test_limits_of_pages_and_of_text(owner: Person, settings: Any) -> None:
 
 
 def test_memory_beyond_the_limit_ends_the_parser_and_not_the_worker(owner: Person, settings: Any) -> None:
-    settings.PARSER_MEMORY_BYTES = 150_000_000
+    settings.PARSER_MEMORY_BYTES = 100_000_000
     settings.MAX_DOCUMENT_CHARACTERS = 1_000_000_000
     settings.MAX_UPLOAD_BYTES = 100_000_000
 

@@ -62,9 +62,10 @@ def test_a_killed_worker_loses_one_batch_and_the_next_goes_on(
     owner: Person, book: Document, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ingestion = ingestion_of(book)
-    with monkeypatch.context() as patch, pytest.raises(WorkerKilled):
+    with monkeypatch.context() as patch:
         patch.setattr(Writer, "add", dies_after(2))
-        runner.execute(ingestion_id=ingestion.pk)
+        with pytest.raises(WorkerKilled):
+            runner.execute(ingestion_id=ingestion.pk)
     shown = owner.get(f"/api/v1/documents/{book.public_id}").json()
     assert (shown["status"], shown["progress"]) == ("parsing", {"pages_done": 6, "pages_total": 12, "percent": 50})
     assert runner.execute(ingestion_id=ingestion.pk) is None  # The lease still runs.
@@ -72,9 +73,12 @@ def test_a_killed_worker_loses_one_batch_and_the_next_goes_on(
 
     seen: list[int] = []
     add = Writer.add
-    monkeypatch.setattr(
-        Writer, "add", lambda self, pages, warnings: (seen.extend(p.number for p in pages), add(self, pages, warnings))
-    )
+
+    def watched(self: Writer, pages: Any, warnings: Any) -> None:
+        seen.extend(page.number for page in pages)
+        add(self, pages, warnings)
+
+    monkeypatch.setattr(Writer, "add", watched)
     runner.execute(ingestion_id=ingestion.pk)
 
     assert seen == [7, 8, 9, 10, 11, 12]
@@ -244,9 +248,10 @@ def test_a_purge_that_was_interrupted_is_finished_by_the_sweeper(
     document = make_document(owner, "Interrupted.")
     key = document.blob.key
     owner.delete(f"/api/v1/documents/{document.public_id}")
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="gone"):
+    with monkeypatch.context() as patch:
         patch.setattr(storage, "delete", lambda key: (_ for _ in ()).throw(OSError("gone")))
-        deletion.purge_document(document.pk)
+        with pytest.raises(OSError, match="gone"):
+            deletion.purge_document(document.pk)
     again = make_document(owner, "Interrupted.")  # The doomed bytes are not taken up.
     assert again.blob_id != document.blob_id
     Document.objects.filter(pk=document.pk).update(deleted_at=timezone.now() - timedelta(minutes=5))

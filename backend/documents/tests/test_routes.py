@@ -68,10 +68,11 @@ def test_members_and_viewers_read_and_strangers_find_nothing(
     assert Client().get(address).status_code == 401
 
 
-@pytest.mark.parametrize(("method", "path", "body"), WRITES)
+@pytest.mark.parametrize("route", WRITES)
 def test_viewers_and_strangers_change_nothing(
-    owner: Person, viewer: Person, stranger: Person, ids: dict[str, str], method: str, path: str, body: Any
+    viewer: Person, stranger: Person, ids: dict[str, str], route: tuple[str, str, Any]
 ) -> None:
+    method, path, body = route
     before = list(Document.objects.values()), list(Collection.objects.values())
 
     for person, status in ((viewer, 403), (stranger, 404)):

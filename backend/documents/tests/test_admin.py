@@ -1,0 +1,43 @@
+"""Operators see what happens to documents, and may read again or delete."""
+
+import pytest
+from django.test import Client
+
+from backend.accounts.operations import register_user
+from backend.documents.models import Document
+from backend.documents.tests.cast import make_document
+from tests.actors import Person
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def operator(db: None) -> Client:
+    client = Client()
+    client.force_login(register_user(email="operator@example.com", password="x" * 20, is_staff=True, is_superuser=True))
+    return client
+
+
+@pytest.mark.parametrize("page", ["document", "ingestion", "collection"])
+def test_lists_open(operator: Client, owner: Person, page: str) -> None:
+    owner.post("/api/v1/collections", {"name": "Papers"})
+    document = make_document(owner, "Something to see.")
+
+    assert operator.get(f"/admin/documents/{page}/", {"q": "e"}).status_code == 200
+    assert operator.get(f"/admin/documents/document/{document.pk}/change/").status_code == 200
+    assert operator.get(f"/admin/documents/{page}/add/").status_code == 403
+
+
+def test_operators_read_again_and_delete(operator: Client, owner: Person) -> None:
+    document = make_document(owner, "Something to read again.")
+
+    def act(name: str) -> None:
+        response = operator.post("/admin/documents/document/", {"action": name, "_selected_action": [document.pk]})
+        assert response.status_code == 302
+        document.refresh_from_db()
+
+    act("reprocess")
+    assert document.status == "queued"
+    act("delete_documents")
+    assert document.status == "deleting"
+    assert not Document.objects.alive().exists()
