@@ -86,18 +86,18 @@ def problem_response(
 ) -> HttpResponse:
     """The answer itself. ``title`` and ``detail`` may be lazy translations or message ids of one of our catalogues."""
     with translation.override(translation.get_language_from_request(request)):
-        known_title, known_detail = TEXTS.get(code, (None, None))
+        known_title, known_detail = TEXTS.get(code) or TEXTS[code_of(status)]
         document: dict[str, Any] = {
             "type": f"urn:orquestra:problem:{code}",
-            "title": gettext(title or known_title or HTTPStatus(status).phrase),
+            "title": _say(title or known_title),
             "status": int(status),
-            "detail": gettext(str(detail)) if detail else gettext(known_detail or HTTPStatus(status).phrase),
+            "detail": _say(detail or known_detail),
             "instance": request.path,
             "code": code,
             "request_id": request_id_of(request),
         }
         if errors is not None:
-            document["errors"] = [{**error, "detail": gettext(str(error["detail"]))} for error in errors]
+            document["errors"] = [{**error, "detail": _say(error["detail"])} for error in errors]
         document.update(extra)
         response = HttpResponse(_dumps(document), content_type=CONTENT_TYPE, status=status)
         response["Content-Length"] = str(len(response.content))
@@ -110,6 +110,11 @@ def problem_response(
         response.headers.setdefault("Retry-After", "2")
     response.headers.setdefault("Cache-Control", "no-store")
     return response
+
+
+def _say(text: object) -> str:
+    """In the language of the moment; nothing stays nothing, where gettext would tell of its catalogue."""
+    return gettext(str(text)) if text else ""
 
 
 KNOWN: tuple[tuple[tuple[type[BaseException], ...], Problem], ...] = (

@@ -1,6 +1,7 @@
 """Is it alive, is it ready."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,7 +53,11 @@ def test_a_part_that_hangs_is_waited_for_two_seconds(api: Client, monkeypatch: p
     assert response.json()["checks"] == ALL | {"storage": "error", "redis": "error"}
 
 
-def test_the_checks_really_ask(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_checks_really_ask(settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    settings.MEDIA_ROOT = tmp_path / "file" / "files"
+    with pytest.raises(NotADirectoryError):
+        health.CHECKS["storage"]()
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     with pytest.raises(Exception, match="refused"):
         health.CHECKS["redis"]()

@@ -1,5 +1,6 @@
 """Every refusal is a problem document, whoever refuses."""
 
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from backend.errors import Conflict, FieldError
+from backend.errors import Conflict, DomainError, FieldError
 
 MEMBERS = {"type", "title", "status", "detail", "instance", "code", "request_id"}
 FAILURES: dict[str, Exception] = {
@@ -96,6 +97,18 @@ class Busy(Open):
         raise Throttled(wait=7.5)
 
 
+class Unknown(DomainError):
+    """This is a refusal of an app."""
+
+    code = "of_an_app"
+    status = HTTPStatus.CONFLICT
+
+
+class Own(Open):
+    def get(self, request: Request) -> Response:
+        raise Unknown(errors=[{"pointer": "", "code": "x", "detail": ""}])
+
+
 class Field(Open):
     def get(self, request: Request) -> Response:
         raise FieldError("/from", "This is not a date.")
@@ -110,6 +123,7 @@ urlpatterns = [
     path("api/v1/orders", Orders.as_view()),
     path("api/v1/busy", Busy.as_view()),
     path("api/v1/field", Field.as_view()),
+    path("api/v1/own", Own.as_view()),
     path("v1/openai", openai),
     path("", include("backend.http.urls")),
 ]
@@ -207,6 +221,12 @@ def test_an_outage_says_when_to_come_back(api: Client) -> None:
 def test_a_field_error_of_an_operation(api: Client) -> None:
     document = problem(api.get("/api/v1/field"), 422, "validation_error")
     assert document["errors"] == [{"pointer": "/from", "code": "invalid", "detail": "This is not a date."}]
+
+
+def test_a_code_of_an_app_has_the_title_of_its_status(api: Client) -> None:
+    document = problem(api.get("/api/v1/own", headers={"Accept-Language": "pt-br"}), 409, "of_an_app")
+    assert (document["title"], document["detail"]) == ("Conflito", "This is a refusal of an app.")
+    assert document["errors"] == [{"pointer": "", "code": "x", "detail": ""}]
 
 
 def test_invalid_fields_are_named_by_json_pointers(api: Client) -> None:
