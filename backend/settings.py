@@ -80,7 +80,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
 ]
-SILENCED_SYSTEM_CHECKS: list[str] = []
+SILENCED_SYSTEM_CHECKS = ["security.W008"]  # The gateway redirects to https.
 if "accounts" not in SERVICES:  # Log-ins, forms, pages and their files are the business of accounts.
     MIDDLEWARE.remove("whitenoise.middleware.WhiteNoiseMiddleware")
     MIDDLEWARE.remove("backend.http.limits.AuthLimitsMiddleware")
@@ -88,9 +88,8 @@ if "accounts" not in SERVICES:  # Log-ins, forms, pages and their files are the 
     MIDDLEWARE.remove("django.middleware.csrf.CsrfViewMiddleware")
     MIDDLEWARE.remove("django.contrib.auth.middleware.AuthenticationMiddleware")
     MIDDLEWARE.remove("django.contrib.messages.middleware.MessageMiddleware")
-    MIDDLEWARE.remove("allauth.account.middleware.AccountMiddleware")
-    # Which the apps of the admin and of allauth, whose models stay, would like to see.
-    SILENCED_SYSTEM_CHECKS = ["admin.E408", "admin.E409", "admin.E410"]
+    # The admin is not served, but its app stays and asks for them. allauth does not start without its own.
+    SILENCED_SYSTEM_CHECKS += ["admin.E408", "admin.E409", "admin.E410"]
 
 ROOT_URLCONF = "backend.urls"
 WSGI_APPLICATION = "backend.wsgi.application"
@@ -222,7 +221,6 @@ X_FRAME_OPTIONS = "DENY"
 HTTPS: bool = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_HSTS_SECONDS: int = env.int("SECURE_HSTS_SECONDS", default=0)
-SILENCED_SYSTEM_CHECKS = ["security.W008"]  # The gateway redirects to https.
 
 # Logging --------------------------------------------------------------------------------------------------------------
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="console")  # "console" or "json", on standard error.
@@ -390,6 +388,9 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
+HEARTBEAT_FILE: str = env.str("HEARTBEAT_FILE", default="")  # Touched by a worker or beat that works.
+CELERY_WORKER_DIRECT = bool(HEARTBEAT_FILE)  # A queue for each worker alone, through which it sends itself heartbeats.
+CELERY_BEAT_SCHEDULER = "backend.http.heartbeat.Scheduler"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "documents.sweep": {"task": "backend.documents.tasks.sweep", "schedule": 15.0},
     "documents.refresh_statistics": {"task": "backend.documents.tasks.refresh_statistics", "schedule": 60.0},

@@ -1,17 +1,32 @@
-"""Every route of every service."""
+"""Every route, by the service that answers it; a process has those of the services that SERVICES names."""
 
+from collections.abc import Iterable
+
+from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = [
-    path("admin/", admin.site.urls),
-    path("", include("backend.http.urls")),
-    path("", include("backend.accounts.urls")),
-    path("", include("backend.billing.urls")),
-    path("", include("backend.documents.urls")),
-    path("", include("backend.agents.urls")),
-    path("", include("backend.console.urls")),
-]
+Routes = list[URLPattern | URLResolver]
+
+MODULES = {
+    "accounts": ("backend.accounts.urls", "backend.console.urls"),
+    "agents": ("backend.agents.urls",),
+    "documents": ("backend.documents.urls",),
+    "billing": ("backend.billing.urls",),
+}
+
+
+def routes(services: Iterable[str] = tuple(MODULES)) -> Routes:
+    """The routes of these services, after those that every process has."""
+    found: Routes = [path("", include("backend.http.urls"))]
+    for service in services:
+        if service == "accounts":
+            found.append(path("admin/", admin.site.urls))
+        found.extend(path("", include(module)) for module in MODULES[service])
+    return found
+
+
+urlpatterns = routes(settings.SERVICES)
 
 handler400 = "backend.http.errors.bad_request"
 handler403 = "backend.http.errors.permission_denied"

@@ -1,5 +1,6 @@
 """Access and refresh tokens: simplejwt's tokens, signed by our keys and told apart by the header's ``typ``."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -30,9 +31,14 @@ LONGEST_TOKEN = 4096  # Characters; ours have about 900.
 class SigningBackend(TokenBackend):
     """simplejwt's backend and what it lacks: ``kid`` and ``typ`` in the header, and keys that rotate."""
 
-    def __init__(self, typ: str) -> None:
-        super().__init__("RS256", audience=settings.JWT_AUDIENCE, issuer=settings.JWT_ISSUER)
+    def __init__(self, typ: str, services: Collection[str]) -> None:
+        """
+        :param services: those that tokens of this kind are for.
+        """
+        super().__init__("RS256", audience=[settings.JWT_AUDIENCE, *services], issuer=settings.JWT_ISSUER)
         self.typ = typ
+        self.known = frozenset({settings.JWT_AUDIENCE, *services})
+        self.needed = {settings.JWT_AUDIENCE, *(set(services) & set(settings.SERVICES))}
 
     def encode(self, payload: dict[str, Any]) -> str:
         keys = key_ring()
@@ -47,7 +53,7 @@ class SigningBackend(TokenBackend):
             key = key_ring().public.get(header.get("kid", ""))
             if key is None or header.get("typ") != self.typ:
                 raise TokenBackendError("Token is invalid")
-            return jwt.decode(
+            payload = jwt.decode(
                 token,
                 key,
                 algorithms=["RS256"],
@@ -55,7 +61,6 @@ class SigningBackend(TokenBackend):
                 issuer=self.issuer,
                 options={
                     "require": ["iss", "aud", "sub", "sid", "jti", "iat", "exp"],
-                    "strict_aud": True,
                     "verify_iat": False,  # Another server's clock may be a second ahead.
                 },
             )
@@ -63,12 +68,17 @@ class SigningBackend(TokenBackend):
             raise TokenBackendExpiredToken("Token is expired") from error
         except (jwt.InvalidTokenError, RecursionError) as error:  # JSON nested too deep ends in the latter.
             raise TokenBackendError("Token is invalid") from error
+        named = payload["aud"]
+        if not isinstance(named, list) or not self.needed <= set(named) <= self.known:
+            raise TokenBackendError("Token is invalid")
+        return payload
 
 
 class SessionToken(Token):
     """A token of a ``Session``. Its kind stands in the header, where a verifier looks before it trusts a claim."""
 
     typ: ClassVar[str]
+    services: ClassVar[Collection[str]]
 
     def __init__(self, token: Any = None, verify: bool = True) -> None:
         super().__init__(token, verify)
@@ -76,7 +86,7 @@ class SessionToken(Token):
 
     @cached_property
     def token_backend(self) -> TokenBackend:
-        return SigningBackend(self.typ)
+        return SigningBackend(self.typ, self.services)
 
     def verify(self) -> None:
         """The backend has checked ``typ`` and every claim already."""
@@ -117,6 +127,7 @@ class AccessToken(SessionToken):
     """Opens the API for ten minutes."""
 
     typ = "at+jwt"
+    services = settings.EVERY_SERVICE
     token_type = "access"  # noqa: S105 — a kind.
     lifetime: timedelta = settings.ACCESS_TOKEN_LIFETIME
 
@@ -131,6 +142,7 @@ class RefreshToken(SessionToken):
     """Buys the next pair of tokens, once: it is valid for one generation of its session."""
 
     typ = "rt+jwt"
+    services = ("accounts",)
     token_type = "refresh"  # noqa: S105 — a kind.
     lifetime: timedelta = settings.REFRESH_TOKEN_LIFETIME
 

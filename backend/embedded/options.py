@@ -9,7 +9,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEFAULT_OPERATOR = "operator@orquestra.local"
-OURS = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "JWT_PRIVATE_KEY", "DATA_DIR", "DEBUG", "LOG_FORMAT"}  # Not theirs.
+OURS = {  # Not theirs.
+    *("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "JWT_PRIVATE_KEY", "DATA_DIR", "DEBUG", "LOG_FORMAT"),
+    *("SERVICES", "HEARTBEAT_FILE"),
+}
 ORDINARY = (  # What any program may want of its surroundings: names of folders, language, certificates, proxies.
     *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),

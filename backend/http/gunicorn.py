@@ -1,4 +1,7 @@
-"""The settings of gunicorn: ``gunicorn backend.asgi:application --config backend/http/gunicorn.py``.
+"""The settings of gunicorn: ``gunicorn --config backend/http/gunicorn.py``.
+
+SERVICES decides how they are served: agents and documents have event streams, so whoever serves them speaks ASGI;
+accounts and billing alone are cheaper in plain threads.
 
 BIND (or HOST and PORT), WEB_CONCURRENCY, WEB_GRACEFUL_SECONDS and FORWARDED_ALLOW_IPS come from the environment; an
 option on the command line wins over all of them.
@@ -15,7 +18,11 @@ from backend.http.logs import dict_config
 host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "8000")
 bind = [os.environ.get("BIND", "") or (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")]
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-worker_class = "backend.http.server.Worker"
+streams = bool({"agents", "documents"} & set(settings.SERVICES))
+wsgi_app = "backend.asgi:application" if streams else "backend.wsgi:application"
+worker_class = "backend.http.server.Worker" if streams else "backend.http.threads.Worker"
+threads = settings.WEB_THREADS  # Of the latter; the former has its own.
+limit_request_line, limit_request_fields, limit_request_field_size = 8190, 1000, 60 * 1024
 preload_app = True  # Loaded once, shared by all workers: less memory and an earlier start.
 graceful_timeout = int(os.environ.get("WEB_GRACEFUL_SECONDS", "4"))
 timeout = 60  # Of a worker whose event loop stands still; a slow request does not make it stand still.
@@ -29,7 +36,8 @@ forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "")
 # Metrics of all workers are summed through files in this folder, named before prometheus_client is imported. A reload
 # reads this file again, while workers that still run use theirs.
 if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-    metrics = settings.DATA_DIR / "run" / "metrics"
+    whole = set(settings.SERVICES) == set(settings.EVERY_SERVICE)  # If not, others may run beside this one.
+    metrics = settings.DATA_DIR / "run" / "-".join(["metrics", *(() if whole else settings.SERVICES)])
     shutil.rmtree(metrics, ignore_errors=True)
     metrics.mkdir(parents=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)

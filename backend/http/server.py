@@ -1,18 +1,16 @@
 """uvicorn inside gunicorn, with three things added: bounded heads, refusals as problems, streams that end in time."""
 
-import json
 import logging
 import socket
 import sys
 from typing import Any
-from uuid import uuid4
 
 from gunicorn.arbiter import Arbiter
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
-from backend.http.codes import CONTENT_TYPE, TEXTS
+from backend.http.refusals import refusal
 from backend.http.sse import end_streams
 
 LONGEST_HEAD = 64 * 1024  # Bytes of request line and headers; llhttp itself would collect them without end.
@@ -65,23 +63,7 @@ class Protocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, code: str) -> None:
         """Answer what never became a request, and hang up."""
-        title, detail = TEXTS[code]
-        request_id = uuid4().hex
-        document = {
-            "type": f"urn:orquestra:problem:{code}",
-            "title": title,
-            "status": status,
-            "detail": detail,
-            "instance": None,
-            "code": code,
-            "request_id": request_id,
-        }
-        body = json.dumps(document).encode()
-        head = (
-            f"HTTP/1.1 {status} {title}\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
-            f"X-Request-ID: {request_id}\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode("ascii") + body)
+        self.transport.write(refusal(status, code))
         self.transport.close()
 
 

@@ -62,6 +62,7 @@ def test_an_access_token_says_what_it_promises(owner: Person) -> None:
     assert payload["sid"] == Session.objects.get().public_id
     assert payload["exp"] - payload["iat"] == 600
     assert payload["amr"] == ["pwd"]
+    assert payload["aud"] == ["orquestra", "accounts", "agents", "documents", "billing"]
     assert len(owner.access_token) < 1000
 
 
@@ -70,6 +71,7 @@ def test_a_refresh_token_says_what_it_promises(owner: Person) -> None:
     payload = jwt.decode(owner.refresh_token, options={"verify_signature": False})
     assert payload.keys() == {"iss", "aud", "sub", "sid", "jti", "iat", "exp", "gen"}
     assert payload["gen"] == 1
+    assert payload["aud"] == ["orquestra", "accounts"]
     assert timedelta(days=29) < timedelta(seconds=payload["exp"] - payload["iat"]) <= timedelta(days=30)
 
 
@@ -138,6 +140,11 @@ FORGERIES: dict[str, Callable[[Person], str]] = {
     "another audience": lambda p: signed(claims(p, aud="elsewhere")),
     "two audiences": lambda p: signed(claims(p, aud=["orquestra", "elsewhere"])),
     "no audience": lambda p: signed(claims(p, aud=None)),
+    "the services of another installation": lambda p: signed(claims(p, aud=list(settings.EVERY_SERVICE))),
+    "this installation and no service": lambda p: signed(claims(p, aud=["orquestra"])),
+    "some of the services": lambda p: signed(claims(p, aud=["orquestra", "agents"])),
+    "one service too many": lambda p: signed(claims(p, aud=[*claims(p)["aud"], "elsewhere"])),
+    "an audience that is a number": lambda p: signed({**claims(p), "aud": [7]}),
     "no subject": lambda p: signed(claims(p, sub=None)),
     "subject of another kind": lambda p: signed(claims(p, sub=p.workspace.public_id)),
     "subject that is a number": lambda p: signed({**claims(p), "sub": 7}),
