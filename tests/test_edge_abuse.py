@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import Resolver404, resolve
 
@@ -179,6 +180,36 @@ def test_no_body_gets_a_page_or_a_500(owner: Person, path: str, method: str) -> 
     for kind in KINDS:
         response = owner.client.generic(method.upper(), address, b"\xff\0{", kind, headers=owner.headers())
         examine(response, (method, path, kind))
+
+
+@pytest.fixture
+def world(owner: Person) -> dict[str, str]:
+    """One of each that the owner has, by the name that routes give it."""
+    file = SimpleUploadedFile("guide.md", b"# Guide\n\nCats sleep.", "text/markdown")
+    ids = {
+        "agents": owner.post("/api/v1/agents", {"name": "One", "model": "offline"}).json()["id"],
+        "collections": owner.post("/api/v1/collections", {"name": "One"}).json()["id"],
+        "documents": owner.upload("/api/v1/documents", {"file": file}).json()["id"],
+        "workspaces": owner.workspace.public_id,
+    }
+    ids["conversations"] = owner.post("/api/v1/conversations", {"agent": ids["agents"]}).json()["id"]
+    run = owner.post(f"/api/v1/conversations/{ids['conversations']}/runs", {"input": "Do cats sleep?"}).json()
+    messages = owner.get(f"/api/v1/conversations/{ids['conversations']}/messages").json()["results"]
+    return ids | {"runs": run["id"], "messages": messages[-1]["id"]}
+
+
+def test_no_body_gets_a_page_or_a_500_where_there_is_something(owner: Person, world: dict[str, str]) -> None:
+    seen = 0
+    for path, method in operations():
+        subject = path.split("/")[3]
+        if "{" not in path or subject not in world or method not in ("post", "put", "patch"):
+            continue
+        address = fill(path.replace("{id}", world[subject], 1), world["documents"])
+        for body in bodies(path, method):
+            response = owner.client.generic(method.upper(), address, body, "application/json", headers=owner.headers())
+            examine(response, (method, path, body[:200]))
+            seen += 1
+    assert seen > 100
 
 
 @pytest.mark.parametrize(
