@@ -3,7 +3,6 @@
 import json
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, FloatRect, Locator, Page, Request, Route, expect
@@ -354,14 +353,16 @@ def test_files_that_cannot_be_read_are_named_with_the_reason(ana: Visitor) -> No
     ana.drop("tool.exe", b"MZ\x90\x00" + bytes(500))
     row = page.locator("#documents li").filter(has_text="Broken.pdf")
     expect(row.locator(".badge-status.failed")).to_be_visible(timeout=60_000)
-    expect(page.locator("#toasts")).to_contain_text("“Broken.pdf” could not be read")
+    expect(page.locator("#toasts")).to_contain_text("“Broken.pdf” could not be read: it is damaged.")
     expect(page.locator("#documents")).not_to_contain_text("tool.exe")
+    ana.drop("Scan.pdf", pdf(""))
+    expect(page.locator("#toasts")).to_contain_text("“Scan.pdf” has no text", timeout=60_000)
 
     row.hover()
     row.locator(".icon-button").click()
     page.locator("dialog[open] .primary").click()
     expect(row).to_have_count(0)
-    expect(page.locator("#agent .knows")).to_contain_text("knows 2 documents")
+    expect(page.locator("#agent .knows")).to_contain_text("knows 3 documents")  # The two of the guide and the scan.
 
 
 def test_a_new_agent_knows_what_was_chosen(ana: Visitor) -> None:
@@ -479,10 +480,3 @@ def test_ten_thousand_words_are_drawn_quickly(ana_at_the_door: Visitor) -> None:
         }"""
     )
     assert milliseconds < 5000  # A thousand updates; each fits into a frame.
-
-
-def test_there_is_a_picture_of_every_state(tmp_path: Path, ana: Visitor) -> None:
-    """A page that draws nothing passes many tests: look that it is not empty."""
-    picture = tmp_path / "page.png"
-    ana.page.screenshot(path=picture)
-    assert picture.stat().st_size > 20_000

@@ -143,10 +143,22 @@ async function ask(text) {
 
 function setQuestion(text) {
   question.value = text;
+  fitQuestion();
   sessionStorage.setItem(DRAFT, text);
 }
 
-question.addEventListener("input", () => sessionStorage.setItem(DRAFT, question.value));
+// The field grows with its text: by CSS where the browser can, else by hand.
+const grows = CSS.supports("field-sizing", "content");
+function fitQuestion() {
+  if (grows) return;
+  question.style.height = "auto";
+  question.style.height = `${question.scrollHeight}px`;
+}
+
+question.addEventListener("input", () => {
+  sessionStorage.setItem(DRAFT, question.value);
+  fitQuestion();
+});
 question.value = sessionStorage.getItem(DRAFT) ?? "";
 question.addEventListener("keydown", (event) => {
   // Enter that ends a composition (Japanese, Chinese, dead keys) is not Enter that sends.

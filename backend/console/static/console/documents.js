@@ -3,7 +3,7 @@
 import { ApiError, accessToken, commonHeaders, get, randomKey, remove, signedIn } from "./api.js";
 import { announce } from "./announce.js";
 import { confirmed, element, find, icon, iconButton } from "./dom.js";
-import { duration, t } from "./i18n.js";
+import { duration, t, tryText } from "./i18n.js";
 import { problemText, toast } from "./problems.js";
 
 const ENDED = new Set(["ready", "failed", "cancelled"]);
@@ -77,11 +77,12 @@ export function createDocuments({ onOpen, onUploaded, onEnded, onDeleted }) {
 
   function ended(one) {
     if (one.status === "ready") announce(t("document.readyNews", { name: one.name }));
-    else if (one.status === "failed") tellWhy(one);
+    if (one.status === "failed") tellWhy(one);
+    if (one.warnings.some(({ code }) => code === "no_text")) toast(t("unread.no_text", { name: one.name }));
     onEnded(one);
   }
 
-  const tellWhy = ({ name, error }) => toast(t("document.failedNews", { name, detail: error?.detail ?? "" }));
+  const tellWhy = (one) => toast(t("document.failedNews", { name: one.name, detail: whyFailed(one) }));
 
   function drop(id) {
     rows.get(id)?.root.remove();
@@ -211,6 +212,8 @@ async function send(file, onProgress) {
   });
 }
 
+const whyFailed = ({ error }) => tryText(`unread.${error?.code}`) ?? error?.detail ?? "";
+
 function createRow(one, { onOpen, onDelete }) {
   let current = one;
   const badge = element("span", { class: "badge-status" });
@@ -221,12 +224,12 @@ function createRow(one, { onOpen, onDelete }) {
   const root = element("li", {}, button, bin);
   const update = (document, took = null) => {
     current = document;
-    const { status, progress, error } = document;
+    const { status, progress } = document;
     const total = progress?.pages_total ?? 0;
     const done = progress?.pages_done ?? 0;
     const counting = !ENDED.has(status) && total > 0;
     name.textContent = document.name;
-    button.title = error?.detail ? `${document.name}\n${error.detail}` : document.name;
+    button.title = status === "failed" ? `${document.name}\n${whyFailed(document)}` : document.name;
     button.disabled = status !== "ready" && status !== "failed";
     badge.className = `badge-status ${ENDED.has(status) ? status : "working"}`;
     const state = t(`status.${status}`);
