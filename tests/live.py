@@ -92,8 +92,8 @@ def wait_for(url: str, seconds: float = 30) -> None:
 
 
 @contextmanager
-def stack(*, settings: Mapping[str, str] | None = None, beat: bool = True) -> Iterator[Stack]:
-    """Start web, agents worker, documents worker (and beat), and end them afterwards.
+def stack(*, settings: Mapping[str, str] | None = None, beat: bool = True, web: bool = True) -> Iterator[Stack]:
+    """Start web, agents worker, documents worker and beat, and end them afterwards.
 
     :param settings: environment variables on top of the usual ones; may name another DATABASE_URL or REDIS_URL.
     """
@@ -170,9 +170,10 @@ def stack(*, settings: Mapping[str, str] | None = None, beat: bool = True) -> It
         assert migrated.returncode == 0, migrated.stderr
         try:
             for name in running.commands:
-                if beat or name != "beat":
+                if (beat or name != "beat") and (web or name != "web"):
                     running.start(name)
-            wait_for(f"{running.base_url}/readyz")
+            if web:
+                wait_for(f"{running.base_url}/readyz")
             yield running
         finally:
             running.stop()

@@ -18,6 +18,7 @@ import pytest
 from django.conf import settings
 from redis import Redis
 
+from tests.raw_http import CHUNKED, JSON, chunks, read_answer, request
 from tests.services import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,20 +84,6 @@ class Site:
         return time.monotonic() - started
 
 
-def read_answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
-    received = b""
-    while b"\r\n\r\n" not in received:
-        if not (more := connection.recv(65536)):
-            break
-        received += more
-    head, _, body = received.partition(b"\r\n\r\n")
-    first, *lines = head.decode("latin1").split("\r\n")
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-    while len(body) < int(headers.get("content-length", 0)):
-        body += connection.recv(65536)
-    return int(first.split()[1]), headers, body
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     running = Site(tmp_path_factory.mktemp("site"))
@@ -125,22 +112,6 @@ def eventually(condition: Any, seconds: float = 5) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(0.02)
-
-
-HOST = b"Host: localhost\r\n"
-
-
-def request(line: str | bytes, *headers: bytes, body: bytes = b"") -> bytes:
-    start = line if isinstance(line, bytes) else line.encode()
-    return start + b" HTTP/1.1\r\n" + HOST + b"".join(header + b"\r\n" for header in headers) + b"\r\n" + body
-
-
-JSON = b"Content-Type: application/json"
-CHUNKED = b"Transfer-Encoding: chunked"
-
-
-def chunks(body: bytes) -> bytes:
-    return b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
 
 
 @pytest.mark.parametrize(

@@ -4,92 +4,35 @@ One stack with a PostgreSQL and a Redis of its own, so that they may be ended an
 """
 
 import os
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2
 import pytest
 
 from backend.agents.tests.conftest import models_toml
-from backend.embedded import postgres, redis
-from backend.embedded.privileges import own, popen_options, unprivileged
 from tests.http_client import ApiClient, Event, deltas, text_of
-from tests.live import Stack, make_database, stack
+from tests.live import Stack, stack
 from tests.providers import FakeProvider
-from tests.services import FAST, free_port
+from tests.servers import Servers, own_servers
 
 WORDS = [f"word{number}" for number in range(100)]  # What fake-slow says, 20 a second.
 
 
-@dataclass
-class Servers:
-    """A PostgreSQL and a Redis that this module may end."""
-
-    folder: Path
-    postgres_port: int = field(default_factory=free_port)
-    redis_port: int = field(default_factory=free_port)
-    running: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
-
-    def start_postgres(self) -> None:
-        account, sockets, data = unprivileged(), self.folder / "sockets", self.folder / "postgres"
-        sockets.mkdir(exist_ok=True)
-        own(sockets, account)
-        binaries = postgres.reachable_binaries(self.folder, account)
-        postgres.initialize(data, account, binaries, durable=False)
-        # What was committed must survive the restart; only the operating system may not crash.
-        settings = {**FAST, "synchronous_commit": "on"}
-        command = postgres.server_command(
-            data, binaries=binaries, port=self.postgres_port, sockets=sockets, settings=settings
-        )
-        process = subprocess.Popen(
-            command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **popen_options(account)
-        )
-        self.running["postgres"] = process
-        postgres.wait_until_ready(data, process)
-
-    def start_redis(self) -> None:
-        command = redis.server_command(self.folder, port=self.redis_port, save=False)
-        process = subprocess.Popen(command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.running["redis"] = process
-        redis.wait_until_ready(self.redis_port, process)
-
-    def end(self, name: str, *, kill: bool = False) -> None:
-        process = self.running.pop(name)
-        if kill:
-            process.kill()
-        else:
-            process.send_signal(2)  # SIGINT: PostgreSQL's fast shutdown.
-        process.wait(20)
-
-
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Servers]:
-    with TemporaryDirectory(prefix="orquestra-agents-", ignore_cleanup_errors=True) as temporary:
-        folder = Path(temporary)
-        folder.chmod(0o755)
-        made = Servers(folder)
-        try:
-            made.start_postgres()
-            made.start_redis()
-            yield made
-        finally:
-            for name in list(made.running):
-                made.end(name, kill=True)
+    with own_servers() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def live(servers: Servers, provider_server: FakeProvider) -> Iterator[Stack]:
-    base = f"postgres://orquestra@127.0.0.1:{servers.postgres_port}/postgres"
     settings = {
-        "DATABASE_URL": make_database(base, "live"),
-        "REDIS_URL": f"redis://127.0.0.1:{servers.redis_port}/0",
+        **servers.settings(),
         "MODELS_FILE": str(models_toml(provider_server, servers.folder)),
         "RUN_LEASE_SECONDS": "3",
         "RUN_SWEEP_SECONDS": "1",
