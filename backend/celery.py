@@ -4,13 +4,18 @@ A task carries the request id and the actor of the request that caused it, and i
 """
 
 import os
+import warnings
 from typing import Any
 
 from celery import Celery
+from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
+
+# On one machine the whole product may run as root; that is the operator's choice.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 
 app = Celery("orquestra")
 app.config_from_object("django.conf:settings", namespace="CELERY")
