@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from backend.embedded import identity, keys, ports, postgres, redis
 from backend.embedded.children import Child
-from backend.embedded.folders import Folders
-from backend.embedded.options import Options
+from backend.embedded.folders import Folders, fingerprint
+from backend.embedded.options import ROOT, Options
 
 AGENT_THREADS = 16
 DOCUMENT_PROCESSES = 1
@@ -58,10 +58,11 @@ class Commands:
         return f"as set before (the first one is in {self._secrets / 'operator-password'})"
 
     @property
-    def operator_password_mark(self) -> str:
-        """Changes with a password that the person set, and does not tell it."""
+    def fingerprint(self) -> str:
+        """Of all that the preparation reads. A password that the person set counts, and cannot be read from it."""
         key = keys.text(self._secrets, "secret-key").encode()
-        return hmac.new(key, (self._options.operator_password or "").encode(), hashlib.sha256).hexdigest()
+        password = hmac.new(key, (self._options.operator_password or "").encode(), hashlib.sha256).hexdigest()
+        return fingerprint(ROOT, self._options.operator_email, password)
 
     # The environment --------------------------------------------------------------------------------------------------
 
@@ -122,8 +123,11 @@ class Commands:
         return Child("redis", command, self._plain, self._pids, grace=2.5)
 
     def preparation(self) -> Child:
-        """What must be done before the product starts."""
-        operator = {"OPERATOR_EMAIL": self._options.operator_email, "OPERATOR_PASSWORD": self._operator_password}
+        """What must be done before the product starts. It waits for the cluster by itself."""
+        operator = {"CLUSTER": str(self._folders.cluster)} | {
+            "OPERATOR_EMAIL": self._options.operator_email,
+            "OPERATOR_PASSWORD": self._operator_password,
+        }
         if self._options.operator_password:
             operator["OPERATOR_PASSWORD_CHANGES"] = "true"
         return self._python("prepare", "-m", "backend.embedded.prepare", once=True, more=operator)

@@ -5,11 +5,12 @@ import os
 import shutil
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 from backend.embedded import commands, folders, identity, ports, postgres, redis
-from backend.embedded.children import left_over
+from backend.embedded.children import Child, left_over
 from backend.embedded.folders import Folders
-from backend.embedded.options import ROOT, LauncherError, Options, surroundings
+from backend.embedded.options import LauncherError, Options, surroundings
 from backend.embedded.output import Output
 from backend.embedded.supervisor import StopRequested, Supervisor
 
@@ -61,8 +62,12 @@ def _start(options: Options, output: Output, supervisor: Supervisor, held: ExitS
     held.callback(folders.mark, claim, "stopping")
     held.callback(output.say, "Stopping")  # Unwound in reverse: say so, stop all, free the port, then the folder.
     programs = commands.Commands(options, laid_out, descriptors=[each.fileno() for each in sockets])
+    preparation = _begin_preparation(programs, laid_out, output, supervisor)
     _start_servers(programs, laid_out, output, supervisor)
-    _prepare(programs, options, laid_out, output, supervisor)
+    if preparation is not None:
+        supervisor.finish(preparation, seconds=600)
+        _preparation_stamp(laid_out).write_text(programs.fingerprint)
+        output.say(f"The database is migrated, the operator is there ({time.monotonic() - began:.1f} s)")
     for child in programs.product():
         supervisor.start(child)
     output.say("Starting web, agents worker, documents worker and beat")
@@ -108,23 +113,23 @@ def _start_servers(programs: "commands.Commands", laid_out: Folders, output: Out
     output.say(f"PostgreSQL and Redis are up ({time.monotonic() - began:.1f} s)")
 
 
-def _prepare(
-    programs: "commands.Commands", options: Options, laid_out: Folders, output: Output, supervisor: Supervisor
-) -> None:
-    """Migrate and make the operator: only when something that this reads has changed."""
-    stamp = laid_out.cluster / "orquestra-prepared"
-    wanted = folders.fingerprint(ROOT, options.operator_email, programs.operator_password_mark)
-    if stamp.exists() and stamp.read_text() == wanted:
+def _begin_preparation(
+    programs: "commands.Commands", laid_out: Folders, output: Output, supervisor: Supervisor
+) -> Child | None:
+    """Migrate and make the operator, if anything that this reads has changed. It loads while the servers come up."""
+    stamp = _preparation_stamp(laid_out)
+    if stamp.exists() and stamp.read_text() == programs.fingerprint:
         output.say("The database is up to date")
-        return
-    began = time.monotonic()
-    output.say("Preparing: migrations, operator")
+        return None
     stamp.unlink(missing_ok=True)
     preparation = programs.preparation()
     supervisor.start(preparation)
-    supervisor.finish(preparation, seconds=600)
-    stamp.write_text(wanted)
-    output.say(f"Prepared ({time.monotonic() - began:.1f} s)")
+    return preparation
+
+
+def _preparation_stamp(laid_out: Folders) -> Path:
+    """Beside the data that it is about: a new cluster has none."""
+    return laid_out.cluster / "orquestra-prepared"
 
 
 def _ready(options: Options) -> bool:

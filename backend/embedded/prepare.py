@@ -1,6 +1,8 @@
 """``python -m backend.embedded.prepare``: the database migrated and the operator there, in one start of Python."""
 
 import os
+import time
+from pathlib import Path
 
 import django
 
@@ -10,9 +12,12 @@ from django.contrib.auth import get_user_model  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 
 from backend.accounts import operations  # noqa: E402
+from backend.embedded import postgres  # noqa: E402
 
 
 def main() -> None:
+    while not postgres.is_ready(Path(os.environ["CLUSTER"])):  # The launcher ends us if it never is.
+        time.sleep(0.05)
     call_command("migrate", interactive=False, verbosity=0)
     make_operator(
         email=os.environ["OPERATOR_EMAIL"],
