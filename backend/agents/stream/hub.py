@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from backend.agents.stream.events import Event, Position, event_of, text_of
@@ -16,6 +17,7 @@ from backend.http.redis import async_client
 logger = logging.getLogger(__name__)
 
 BLOCK_SECONDS = 10
+SHORT_COMMANDS = 16  # At once.
 WAKE_SECONDS = 60  # How long the key that wakes the reader outlives its last use.
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, "Hub"] = WeakKeyDictionary()
@@ -61,6 +63,15 @@ class Hub:
         self._wake_key = f"hub:{uuid4().hex}"
         self._wake_id = "0-0"
         self._task: asyncio.Task[None] | None = None
+        self._turns = asyncio.Semaphore(SHORT_COMMANDS)
+
+    async def ask(self, command: Callable[[Redis], Awaitable[Any]]) -> Any:
+        """A short command. A thousand readers who come at once take turns on a few connections.
+
+        :raises RedisError: Redis does not answer; or an OSError.
+        """
+        async with self._turns:
+            return await command(async_client())
 
     @asynccontextmanager
     async def follow(self, key: str, after: Position) -> AsyncIterator[Subscription]:
@@ -87,7 +98,7 @@ class Hub:
     async def _catch_up(self, key: str, after: Position, subscription: Subscription) -> None:
         """The stream is being read already, from further on."""
         try:
-            entries: Any = await async_client().xrange(key, min=f"({text_of(after)}")
+            entries = await self.ask(lambda redis: redis.xrange(key, min=f"({text_of(after)}"))
         except (RedisError, OSError):
             subscription.trouble()
         else:
@@ -96,19 +107,23 @@ class Hub:
             subscription.give([event_of(entry) for entry in entries] + later)
 
     async def _wake(self, subscription: Subscription) -> None:
-        try:
-            pipeline = async_client().pipeline(transaction=False)
+        async def wake(redis: Redis) -> None:
+            pipeline = redis.pipeline(transaction=False)
             pipeline.xadd(self._wake_key, {"w": "1"}, maxlen=1, approximate=False)
             pipeline.expire(self._wake_key, WAKE_SECONDS)
             await pipeline.execute()
+
+        try:
+            await self.ask(wake)
         except (RedisError, OSError):
             subscription.trouble()
 
     async def _work(self) -> None:
         pause = 0.1
         while self._followed:
+            asked = dict(self._followed)
             wanted = {self._wake_key: self._wake_id}
-            wanted |= {key: text_of(followed.position) for key, followed in self._followed.items()}
+            wanted |= {key: text_of(followed.position) for key, followed in asked.items()}
             try:
                 found: Any = await async_client().xread(wanted, block=BLOCK_SECONDS * 1000)  # type: ignore[arg-type]  # Its dict is invariant.
             except (RedisError, OSError) as error:
@@ -121,19 +136,20 @@ class Hub:
                 pause = min(pause * 2, 1.0)
                 continue
             pause = 0.1
-            for name, entries in found.items() if isinstance(found, dict) else found or ():
-                self._deliver(name.decode(), entries[0] if isinstance(found, dict) else entries)
+            for name, entries in found:
+                self._deliver(name.decode(), entries, asked)
 
-    def _deliver(self, key: str, entries: list[Any]) -> None:
+    def _deliver(self, key: str, entries: list[Any], asked: dict[str, _Followed]) -> None:
         if key == self._wake_key:
             self._wake_id = entries[-1][0].decode()
             return
-        events = [event_of(entry) for entry in entries]
         followed = self._followed.get(key)
-        if followed is not None:
-            followed.position = events[-1].position
-            for subscription in followed.subscriptions:
-                subscription.give(events)
+        if followed is None or followed is not asked.get(key):
+            return  # Its readers left meanwhile, and another came who wants the stream from further back.
+        events = [event_of(entry) for entry in entries]
+        followed.position = events[-1].position
+        for subscription in followed.subscriptions:
+            subscription.give(events)
 
 
 def hub() -> Hub:

@@ -11,7 +11,6 @@ from redis.exceptions import RedisError
 
 from backend.agents.stream.events import TERMINAL, Event, Position, event_of, json_of, key_of, text_of
 from backend.agents.stream.hub import hub
-from backend.http.redis import async_client
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +103,7 @@ def _next(position: Position) -> Position:
 
 async def _range(key: str, after: Position) -> list[Event] | None:
     try:
-        entries: Any = await async_client().xrange(key, min=f"({text_of(after)}")
+        entries = await hub().ask(lambda redis: redis.xrange(key, min=f"({text_of(after)}"))
     except (RedisError, OSError) as error:
         logger.warning("run_stream_unreadable run=%s error=%s", key, error)
         return None
@@ -113,7 +112,7 @@ async def _range(key: str, after: Position) -> list[Event] | None:
 
 async def _last(key: str) -> Event | None:
     try:
-        entries: Any = await async_client().xrevrange(key, count=1)
+        entries = await hub().ask(lambda redis: redis.xrevrange(key, count=1))
     except (RedisError, OSError):
         return None
     return event_of(entries[0]) if entries else None
@@ -121,6 +120,6 @@ async def _last(key: str) -> Event | None:
 
 async def _is_gone(key: str) -> bool:
     try:
-        return not await async_client().exists(key)
+        return not await hub().ask(lambda redis: redis.exists(key))
     except (RedisError, OSError):
         return True

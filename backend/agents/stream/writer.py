@@ -82,6 +82,7 @@ class StreamWriter:
             self._wake.clear()
             self._sending += self._waiting
             self._waiting = []
+            streaming = any(entry.name.endswith(".delta") for entry in self._sending)
             try:
                 await self._send()
             except Exception as error:  # Whatever it is, the run goes on and the events are tried again.
@@ -94,7 +95,8 @@ class StreamWriter:
             pause = 0.1
             if not self._sending and not self._waiting:
                 self._idle.set()
-            await asyncio.sleep(JOIN_SECONDS)
+            if streaming:  # The first text behind anything else goes out at once.
+                await asyncio.sleep(JOIN_SECONDS)
         self._idle.set()
 
     async def _send(self) -> None:

@@ -12,6 +12,7 @@ from redis import Redis
 from backend.agents.answer import replay
 from backend.agents.stream import reader
 from backend.agents.stream.events import START, Event, key_of, position_of
+from backend.agents.stream.hub import Hub, Subscription
 from backend.agents.stream.publish import publish, recorded
 from backend.agents.stream.reader import Glance, follow
 from backend.agents.stream.writer import StreamWriter
@@ -253,5 +254,28 @@ def test_a_run_whose_stream_is_gone_is_shown_as_it_is_now() -> None:
         publish(run_id=run_id, epoch=2, events=[("run.completed", {})])
         second = await anext(events)
         assert (first.name, first.id, second.name) == ("snapshot", "1-4", "run.completed")
+
+    run_async(work)
+
+
+def test_a_reader_who_comes_back_at_once_misses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The read that goes on for the one who left must not answer the one who came."""
+    run_id = new_id()
+    publish(run_id=run_id, epoch=1, events=[("text.delta", {"delta": letter}) for letter in "abc"])
+    wake = Hub._wake
+
+    async def late(self: Hub, subscription: Subscription) -> None:
+        publish(run_id=run_id, epoch=2, events=[("run.completed", {})])
+        await asyncio.sleep(0.1)
+        await wake(self, subscription)
+
+    async def work() -> None:
+        first = follow(run_id=run_id, after=START, status="running", look=going_on())
+        assert [(await anext(first)).id for _ in range(3)] == ["1-1", "1-2", "1-3"]
+        await asyncio.sleep(0.1)  # The hub asks for what follows.
+        await first.aclose()  # type: ignore[attr-defined]  # A generator.
+        monkeypatch.setattr(Hub, "_wake", late)
+        second = await collect(follow(run_id=run_id, after=START, status="running", look=going_on()))
+        assert [event.id for event in second] == ["1-1", "1-2", "1-3", "2-1"]
 
     run_async(work)
