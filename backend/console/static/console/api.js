@@ -56,7 +56,8 @@ window.addEventListener("storage", ({ key, oldValue, newValue }) => {
 export async function accessToken(refused = null) {
   const good = (tokens) => tokens && tokens.access !== refused && tokens.ends - Date.now() > REFRESH_BEFORE_MS;
   if (good(stored())) return stored().access;
-  // A refresh token is used once. The lock is the browser's, over all tabs: whoever comes second finds new tokens.
+  // A refresh token is used once. The lock is the browser's, over all tabs: whoever comes second finds new tokens. What
+  // a tab stores may reach another one a moment after the lock does; the server then honours the token before.
   return exclusively("orquestra.refresh", async () => {
     const tokens = stored();
     if (good(tokens)) return tokens.access;
