@@ -76,11 +76,11 @@ def test_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_an_event_reads_as_one_line_and_is_kept_as_it_is(shown: Output, pipe: tuple[int, int], tmp_path: Path) -> None:
     event = {"event": "request", "level": "warning", "timestamp": "t", "path": "/x", "status": 500, "user_id": None}
-    raw = json.dumps({**event, "exception": "Traceback …\n  File …\nValueError: no\n"})
+    raw = json.dumps({**event, "exception": "Traceback …\n  File …\nx.ValueError: no\nLINE 1: …\n    ^\n"})
 
     shown.relay("web", raw.encode())
 
-    assert read(pipe[0]) == ["web        | warning: request path=/x status=500 (ValueError: no)"]
+    assert read(pipe[0]) == ["web        | warning: request path=/x status=500 (x.ValueError: no)"]
     assert (tmp_path / "web.log").read_text() == raw + "\n"
 
 

@@ -20,6 +20,7 @@ LINE = 2000  # Characters of one line on screen; below PIPE_BUF even in UTF-8, s
 WAITING = 500  # Lines that wait for a slow screen.
 LEVELS = {"warning": "warning: ", "error": "error: ", "critical": "error: ", "fatal": "error: ", "panic": "error: "}
 UNINTERESTING = {"event", "level", "timestamp", "logger", "exception", "process", "code", "message", "stack_info"}
+RAISED = re.compile(r"^[\w.]+(?:: .*)?$", re.MULTILINE)  # The line of a traceback that names the exception.
 POSTGRES = re.compile(r"\b(WARNING|ERROR|FATAL|PANIC): ")
 
 
@@ -183,8 +184,8 @@ def _readable(event: dict[str, Any]) -> str:
     """One line: the level where it is not everyday, what happened, then the rest as ``name=value``."""
     parts = [LEVELS.get(str(event.get("level")), "") + str(event.get("event", event.get("message", "")))]
     parts += [f"{name}={value}" for name, value in event.items() if name not in UNINTERESTING and value is not None]
-    if trace := str(event.get("exception") or "").strip():
-        parts.append(f"({trace.splitlines()[-1]})")
+    if errors := RAISED.findall(str(event.get("exception") or "")):
+        parts.append(f"({errors[-1]})")
     return " ".join(" ".join(parts).split())
 
 
