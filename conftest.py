@@ -1,7 +1,5 @@
 """Fixtures of every test: three people, and Redis emptied between tests."""
 
-from collections.abc import Iterator
-
 import pytest
 from django.conf import settings
 from django.db import connection
@@ -19,11 +17,10 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 
 
 @pytest.fixture(autouse=True)
-def clean_redis() -> Iterator[None]:
+def clean_redis() -> None:
     """Each test starts with its own Redis database empty: no rate limits, streams or caches of the one before."""
     with Redis.from_url(settings.REDIS_URL) as client:
         client.flushdb()
-    yield
 
 
 @pytest.fixture

@@ -89,9 +89,8 @@ def main() -> None:
             gains.append(gain(results, numbers, relevant))
         person.close()
     print(f"nDCG@{DEPTH} {statistics.mean(gains):.4f} over {len(gains)} questions")
-    print(
-        f"one search: median {1000 * statistics.median(times):.1f} ms, p95 {1000 * sorted(times)[int(0.95 * len(times))]:.1f} ms"
-    )
+    median, p95 = statistics.median(times), sorted(times)[int(0.95 * len(times))]
+    print(f"one search: median {1000 * median:.1f} ms, p95 {1000 * p95:.1f} ms")
 
 
 if __name__ == "__main__":
