@@ -91,6 +91,8 @@ def _is_utf8(head: bytes) -> bool:
 def _agree(claim: str, kind: str) -> bool:
     if claim in _NO_CLAIM or claim == kind:
         return True
-    if kind in (PDF, DOCX):
-        return kind == PDF and claim == "application/x-pdf"
+    if kind == PDF:
+        return claim == "application/x-pdf"
+    if kind == DOCX:
+        return claim in ("application/x-zip-compressed", "application/zip")  # What it is, too.
     return claim != PDF and _TEXTUAL.fullmatch(claim) is not None and not claim.startswith("application/x-pdf")

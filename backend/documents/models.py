@@ -288,6 +288,7 @@ class Chunk(PublicId, models.Model):
         indexes = [
             GinIndex(fields=["words"], name="chunk_words", fastupdate=False),
             models.Index(fields=["document"], name="chunk_of_document"),
+            models.Index(fields=["workspace"], name="chunk_of_workspace"),
         ]
 
     def __str__(self) -> str:

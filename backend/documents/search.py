@@ -5,8 +5,9 @@ count as one word: its frequency in a chunk is that of its most frequent lexeme.
 """
 
 import json
+import math
 from collections.abc import Collection as AnyOf
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -38,11 +39,11 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of the query in one language."""
+    """One lexeme of a word of the query, in one language."""
 
     number: int
     language: str
-    lexemes: list[str]
+    lexeme: str
 
 
 # Who may be found: the tombstone, the active ingestion and the scope are part of the search itself, never a filter
@@ -61,67 +62,82 @@ WHERE c.workspace_id = %(workspace)s AND d.workspace_id = %(workspace)s
 """
 
 _LEXEMES = """
-SELECT word.number - 1, language, tsvector_to_array(documents_words(language, word.written, word.folded))
+SELECT word.number, language, lexeme
 FROM unnest(%(written)s::text[], %(folded)s::text[]) WITH ORDINALITY AS word(written, folded, number)
 CROSS JOIN unnest(%(languages)s::text[]) AS language
+CROSS JOIN unnest(tsvector_to_array(documents_words(language, word.written, word.folded))) AS lexeme
 WHERE documents_words(language, word.written, '') <> ''
 """
 
+# Every hit of every word in these chunks, with how often the word occurs there; each chunk's words are unpacked once.
+_HITS = """
+SELECT entry.id, entry.length, word.number, max(entry.tf) AS tf FROM entry
+JOIN word ON word.language = entry.language AND word.lexeme = entry.lexeme
+GROUP BY entry.id, entry.length, word.number
+"""
 _SCORES = f"""
 WITH word AS MATERIALIZED (
-    SELECT number, language, lexemes, query FROM unnest(
-        %(numbers)s::int[], %(word_languages)s::text[], %(queries)s::text[]
-    ) AS given(number, language, text), LATERAL (SELECT text::tsquery AS query) AS parsed,
-    LATERAL (SELECT tsvector_to_array(replace(text, ' | ', ' ')::tsvector) AS lexemes) AS listed
-), match AS MATERIALIZED (
-    SELECT c.id, word.number FROM word JOIN (
-        SELECT c.id, c.language, c.words FROM {_VISIBLE} {{narrowed}}
-    ) AS c ON c.language = word.language AND c.words @@ word.query
-), corpus AS (
-    {{corpus}}
-), weight AS (
+    SELECT * FROM unnest(%(numbers)s::int[], %(word_languages)s::text[], %(lexemes)s::text[])
+    AS given(number, language, lexeme)
+), {{chunks}}, entry AS MATERIALIZED (
+    SELECT c.id, c.language, c.length, lexeme, cardinality(positions) AS tf
+    FROM chunk c CROSS JOIN LATERAL unnest(c.words) AS unpacked(lexeme, positions, weights)
+    WHERE lexeme = ANY(%(lexemes)s::text[])
+), hit AS MATERIALIZED ({_HITS}), corpus AS ({{corpus}}), weight AS (
     SELECT number, ln(1 + (corpus.chunks - found + 0.5) / (found + 0.5)) AS idf FROM ({{frequencies}}) AS f, corpus
-), candidate AS (
-    SELECT match.id FROM match JOIN weight USING (number) GROUP BY match.id
-    ORDER BY sum(idf) DESC, match.id LIMIT %(candidates)s
-), frequency AS (
-    SELECT c.id, c.length, word.number, max(cardinality(entry.positions)) AS tf
-    FROM candidate JOIN documents_chunk c USING (id)
-    CROSS JOIN LATERAL unnest(c.words) AS entry(lexeme, positions, weights)
-    JOIN word ON word.language = c.language AND entry.lexeme = ANY(word.lexemes)
-    GROUP BY c.id, word.number
 )
-SELECT frequency.id, round(sum(
+SELECT hit.id, round(sum(
     idf * tf * (%(k1)s + 1) / (tf + %(k1)s * (1 - %(b)s + %(b)s * length / corpus.average))
 )::numeric, 6)::float AS score
-FROM frequency JOIN weight USING (number), corpus
-GROUP BY frequency.id ORDER BY score DESC, frequency.id LIMIT %(limit)s
+FROM hit JOIN weight USING (number), corpus
+GROUP BY hit.id ORDER BY score DESC, hit.id LIMIT %(limit)s
 """  # noqa: S608  # No value is ever part of a statement; its pieces are all written here.
 
+# OFFSET 0 keeps the planner from looking the words up in the index first: it covers everybody's chunks.
 _EXACT = _SCORES.format(
-    narrowed="",
+    chunks=f"""scope AS NOT MATERIALIZED (
+        SELECT c.id, c.language, c.length, c.words FROM {_VISIBLE} OFFSET 0
+    ), chunk AS NOT MATERIALIZED (SELECT * FROM scope WHERE words @@ %(any_word)s::tsquery)""",  # noqa: S608
     corpus=f"SELECT count(*) AS chunks, greatest(avg(c.length), 1)::float AS average FROM {_VISIBLE}",  # noqa: S608
-    frequencies="SELECT number, count(*)::float AS found FROM match GROUP BY number",
+    frequencies="SELECT number, count(*)::float AS found FROM hit GROUP BY number",
 )
+# In a large corpus, only chunks with a rare word are looked at; those with the most weight of them are scored in full.
 _COUNTED = _SCORES.format(
-    narrowed="AND c.words @@ %(selection)s::tsquery",
+    chunks=f"""rare AS (
+        SELECT * FROM unnest(%(rare_queries)s::text[], %(rare_weights)s::float[]) AS given(query, weight)
+    ), candidate AS MATERIALIZED (
+        SELECT c.id, c.words FROM {_VISIBLE} AND c.words @@ %(selection)s::tsquery
+    ), best AS MATERIALIZED (
+        SELECT id FROM candidate JOIN rare ON words @@ query::tsquery
+        GROUP BY id ORDER BY sum(weight) DESC, id LIMIT %(candidates)s
+    ), chunk AS NOT MATERIALIZED (SELECT c.* FROM documents_chunk c JOIN best USING (id))""",  # noqa: S608
     corpus="SELECT %(chunks)s::float AS chunks, %(average)s::float AS average",
     frequencies="SELECT * FROM unnest(%(numbers_once)s::int[], %(found)s::float[]) AS given(number, found)",
 )
 
+_SIZE = """
+SELECT coalesce(sum(i.chunk_count), 0) FROM documents_document d
+JOIN documents_ingestion i ON i.id = d.active_ingestion_id
+WHERE d.workspace_id = %(workspace)s AND d.deleted_at IS NULL
+    AND (%(anywhere)s OR d.id = ANY(%(documents)s::uuid[]) OR EXISTS (
+        SELECT FROM documents_collectiondocument m
+        WHERE m.document_id = d.id AND m.collection_id = ANY(%(collections)s::uuid[])))
+"""
+
 _FOUND = """
-SELECT given.number, given.language, max(frequency.chunks) FROM unnest(
-    %(numbers)s::int[], %(word_languages)s::text[], %(one_lexeme)s::text[]
-) AS given(number, language, lexeme)
-JOIN documents_wordfrequency frequency ON frequency.workspace_id = %(workspace)s
-    AND frequency.language = given.language AND frequency.lexeme = given.lexeme
-GROUP BY 1, 2
+SELECT number, sum(chunks)::float FROM (
+    SELECT word.number, word.language, max(frequency.chunks) AS chunks
+    FROM unnest(%(numbers)s::int[], %(word_languages)s::text[], %(lexemes)s::text[]) AS word(number, language, lexeme)
+    JOIN documents_wordfrequency frequency ON frequency.workspace_id = %(workspace)s
+        AND frequency.language = word.language AND frequency.lexeme = word.lexeme
+    GROUP BY word.number, word.language
+) AS by_language GROUP BY number
 """
 
 
 def rank(scope: Scope, query: str, *, limit: int) -> list[tuple[UUID, float]]:
     """The ids of the best chunks with their scores, best first; ties by id, so that the order never changes."""
-    words = _lexemes(query)
+    words = _words(query)
     if not words:
         return []
     parameters: dict[str, Any] = {
@@ -134,20 +150,27 @@ def rank(scope: Scope, query: str, *, limit: int) -> list[tuple[UUID, float]]:
         "metadata": json.dumps(dict(scope.metadata)),
         "numbers": [word.number for word in words],
         "word_languages": [word.language for word in words],
-        "queries": [" | ".join(map(_quoted, word.lexemes)) for word in words],
-        "candidates": max(CANDIDATES, limit),
+        "lexemes": [word.lexeme for word in words],
+        "any_word": _any(word.lexeme for word in words),
         "k1": K1,
         "b": B,
         "limit": limit,
     }
     corpus = Corpus.objects.filter(workspace_id=scope.workspace_id, chunks__gt=settings.SEARCH_EXACT_CHUNKS).first()
-    if corpus is None:
+    if corpus is None or _size(parameters) <= settings.SEARCH_EXACT_CHUNKS:
         return _rows(_EXACT, parameters)
-    return _rows(_COUNTED, {**parameters, **_selection(corpus, words)})
+    return _rows(
+        _COUNTED, {**parameters, **_selection(corpus, words, parameters), "candidates": max(CANDIDATES, limit)}
+    )
 
 
-def _lexemes(query: str) -> list[Word]:
-    """The query's words in each language, without that language's stop words."""
+def _size(parameters: Mapping[str, Any]) -> int:
+    """How many chunks the scope has: a small one within a large workspace is counted exactly, too."""
+    return int(_rows(_SIZE, parameters)[0][0])
+
+
+def _words(query: str) -> list[Word]:
+    """The lexemes of the query's words in each language, without that language's stop words."""
     written = list(dict.fromkeys(words_of(query)))[:MOST_WORDS]
     if not written:
         return []
@@ -155,37 +178,27 @@ def _lexemes(query: str) -> list[Word]:
     return [Word(*row) for row in _rows(_LEXEMES, parameters)]
 
 
-def _selection(corpus: Corpus, words: list[Word]) -> dict[str, Any]:
-    """In how many chunks each word is, and the rare words, any of which a candidate has."""
-    pairs = [(word.number, word.language, lexeme) for word in words for lexeme in word.lexemes]
-    numbers, languages, lexemes = zip(*pairs, strict=True)
-    found: dict[int, int] = dict.fromkeys((word.number for word in words), 0)
-    rows = _rows(
-        _FOUND,
-        {
-            "numbers": list(numbers),
-            "word_languages": list(languages),
-            "one_lexeme": list(lexemes),
-            "workspace": corpus.workspace_id,
-        },
-    )
-    for number, _language, chunks in rows:
-        found[number] += chunks
-    rarest = sorted((number for number in found if found[number]), key=lambda number: (found[number], number))
-    chosen = {number for number in rarest if found[number] * RARE < corpus.chunks} | set(rarest[:2])
-    selected = {lexeme for word in words if word.number in chosen or not rarest for lexeme in word.lexemes}
+def _selection(corpus: Corpus, words: list[Word], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """In how many chunks each word is; and the rare words, at least one of which a candidate has."""
+    found = dict.fromkeys((word.number for word in words), 0.0) | dict(_rows(_FOUND, parameters))
+    known = sorted((number for number in found if found[number]), key=lambda number: (found[number], number))
+    rare = {number for number in known if found[number] * RARE < corpus.chunks} | set(known[:2])
+    lexemes = {number: [word.lexeme for word in words if word.number == number] for number in sorted(rare)}
     return {
         "chunks": corpus.chunks,
         "average": max(1.0, corpus.words / corpus.chunks),
         "numbers_once": list(found),
-        "found": [float(min(count, corpus.chunks)) for count in found.values()],
-        "selection": " | ".join(map(_quoted, sorted(selected))),
+        "found": [min(count, float(corpus.chunks)) for count in found.values()],
+        "selection": _any(lexeme for several in lexemes.values() for lexeme in several),
+        "rare_queries": [_any(several) for several in lexemes.values()],
+        "rare_weights": [math.log(1 + corpus.chunks / found[number]) for number in lexemes],
     }
 
 
-def _quoted(lexeme: str) -> str:
-    """A lexeme in the text of a tsquery or a tsvector."""
-    return "'" + lexeme.replace("\\", "\\\\").replace("'", "''") + "'"
+def _any(lexemes: Iterable[str]) -> str:
+    """The text of a tsquery that any of these matches."""
+    quoted = ("'" + lexeme.replace("\\", "\\\\").replace("'", "''") + "'" for lexeme in dict.fromkeys(lexemes))
+    return " | ".join(quoted)
 
 
 def _rows(statement: str, parameters: Mapping[str, Any]) -> list[Any]:

@@ -4,11 +4,12 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
@@ -21,7 +22,14 @@ from storages.backends.s3 import S3Storage
 from backend.errors import ServiceUnavailable
 
 URL_LIFETIME = timedelta(minutes=5)
+BLOCK = 8 * 1024 * 1024
 OUTAGES = (BotoCoreError, ClientError, OSError)
+
+
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+    def close(self) -> None: ...
 
 
 @lru_cache(maxsize=1)
@@ -37,6 +45,48 @@ def store() -> Storage:
 def _public() -> Any:
     """Signs addresses for browsers, who may know the server by another name. It sends nothing itself."""
     return _s3(settings.S3_PUBLIC_ENDPOINT_URL or settings.S3_ENDPOINT_URL)
+
+
+def _client(storage: Storage) -> Any:
+    return storage.connection.meta.client  # type: ignore[attr-defined]  # S3Storage's.
+
+
+def make_bucket(*, seconds: float) -> bool:
+    """Make the bucket unless it is there: whether it was made. The server is given ``seconds`` to answer.
+
+    :raises ServiceUnavailable: it does not, or it refuses.
+    """
+    storage = store()
+    if isinstance(storage, FileSystemStorage):
+        return False
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return _bucket_made(_client(storage))
+        except OUTAGES as error:
+            if isinstance(error, ClientError) or time.monotonic() > deadline:
+                raise ServiceUnavailable from error
+            time.sleep(0.5)
+
+
+def _bucket_made(client: Any) -> bool:
+    """:raises ClientError: the server refuses."""
+    try:
+        client.head_bucket(Bucket=settings.S3_BUCKET)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("404", "NoSuchBucket"):
+            raise
+    else:
+        return False
+    region = settings.S3_REGION
+    elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region != "us-east-1" else {}
+    try:
+        client.create_bucket(Bucket=settings.S3_BUCKET, **elsewhere)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "BucketAlreadyOwnedByYou":
+            return False  # Another was faster.
+        raise
+    return True
 
 
 def _s3(endpoint: str) -> Any:
@@ -93,6 +143,27 @@ def open_object(key: str) -> "File[Any]":
     return store().open(key, "rb")
 
 
+def open_part(key: str, start: int, end: int) -> Readable:
+    """The bytes from ``start`` up to ``end``, read as they arrive and kept nowhere; there is at least one.
+
+    :raises FileNotFoundError: there is no such object.
+    :raises ServiceUnavailable: the storage does not give it.
+    """
+    storage = store()
+    if isinstance(storage, FileSystemStorage):
+        file = storage.open(key, "rb")
+        file.seek(start)
+        return file
+    try:
+        got = _client(storage).get_object(Bucket=settings.S3_BUCKET, Key=key, Range=f"bytes={start}-{end - 1}")
+    except OUTAGES as error:
+        if isinstance(error, ClientError) and error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+            raise FileNotFoundError(key) from error
+        raise ServiceUnavailable from error
+    body: Readable = got["Body"]
+    return body
+
+
 def exists(key: str) -> bool:
     return store().exists(key)
 
@@ -117,8 +188,11 @@ def delete_folder(folder: str) -> None:
 
 
 def signed_url(key: str, *, content_type: str, name: str, attachment: bool) -> str | None:
-    """An address that lets its bearer read the object for five minutes; none where the storage has no addresses."""
-    if settings.STORAGE_BACKEND != "s3":
+    """An address that lets its bearer read the object for five minutes; none where browsers cannot reach the storage.
+
+    They reach AWS, and a server of one's own if S3_PUBLIC_ENDPOINT_URL says where.
+    """
+    if settings.STORAGE_BACKEND != "s3" or (settings.S3_ENDPOINT_URL and not settings.S3_PUBLIC_ENDPOINT_URL):
         return None
     disposition = content_disposition_header(attachment, name) or "inline"
     parameters = {"ResponseContentType": content_type, "ResponseContentDisposition": disposition}
@@ -127,8 +201,10 @@ def signed_url(key: str, *, content_type: str, name: str, attachment: bool) -> s
 
 
 @contextlib.contextmanager
-def local_path(key: str) -> Iterator[Path]:
+def local_path(key: str, *, on_block: Callable[[], None] | None = None) -> Iterator[Path]:
     """The object as a file of this machine, fetched if need be, until the block ends.
+
+    ``on_block`` is called now and then while it is fetched.
 
     :raises FileNotFoundError: there is none.
     """
@@ -140,7 +216,10 @@ def local_path(key: str) -> Iterator[Path]:
         yield path
         return
     with tempfile.NamedTemporaryFile(prefix="orquestra-", delete=True) as target, open_object(key) as source:
-        shutil.copyfileobj(source, target, 1024 * 1024)
+        while block := source.read(BLOCK):
+            target.write(block)
+            if on_block is not None:
+                on_block()
         target.flush()
         yield Path(target.name)
 

@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 _WORD = re.compile(r"[^\W_]+")
+_ACCENTS = re.compile("[\u0300-\u036f]+")  # The same ones that documents_words() folds.
 LONGEST = 64  # Characters; what is longer is no word but data, and would only swell the index.
 
 
@@ -15,8 +16,4 @@ def words_of(text: str) -> list[str]:
 
 def folded(text: str) -> str:
     """Without accents."""
-    if text.isascii():
-        return text
-    return "".join(
-        character for character in unicodedata.normalize("NFD", text) if not unicodedata.combining(character)
-    )
+    return text if text.isascii() else _ACCENTS.sub("", unicodedata.normalize("NFD", text))

@@ -1,6 +1,7 @@
 """Reads one document: claims it, has it parsed, and commits what comes, batch by batch."""
 
 import logging
+from functools import partial
 from uuid import UUID
 
 from django.conf import settings
@@ -42,8 +43,9 @@ def execute(*, ingestion_id: UUID) -> Document | None:
 
 def _read(ingestion: Ingestion) -> None:
     blob = ingestion.document.blob
+    renew = partial(lease.write, ingestion)
     try:
-        with storage.local_path(blob.key) as path, parser_process() as process:
+        with storage.local_path(blob.key, on_block=renew) as path, parser_process() as process:
             job = Job(
                 task="parse",
                 path=str(path),
@@ -57,7 +59,7 @@ def _read(ingestion: Ingestion) -> None:
                 memory_bytes=settings.PARSER_MEMORY_BYTES,
             )
             writer = Writer(ingestion)
-            frames = process.run(job, seconds=settings.PARSER_BATCH_SECONDS, on_wait=lambda: lease.write(ingestion))
+            frames = process.run(job, seconds=settings.PARSER_BATCH_SECONDS, on_wait=renew)
             for frame in frames:
                 _take(ingestion, writer, frame)
     except FileNotFoundError as error:

@@ -405,6 +405,10 @@ class Migration(migrations.Migration):
             model_name="chunk",
             index=models.Index(fields=["document"], name="chunk_of_document"),
         ),
+        migrations.AddIndex(
+            model_name="chunk",
+            index=models.Index(fields=["workspace"], name="chunk_of_workspace"),
+        ),
         migrations.AddConstraint(
             model_name="chunk",
             constraint=models.UniqueConstraint(fields=("ingestion", "index"), name="chunk_unique"),

@@ -13,6 +13,7 @@ from typing import Any
 import boto3
 import pytest
 from django.core.files.base import ContentFile
+from django.core.management import CommandError, call_command
 
 from backend.documents import deletion, storage
 from backend.documents.models import Blob
@@ -115,3 +116,47 @@ def test_a_wrong_secret_is_an_outage_and_leaves_nothing(owner: Person, s3: Any, 
     assert not Blob.objects.exists()
     with pytest.raises(ServiceUnavailable):
         storage.save("blobs/x", ContentFile(b"x"))
+
+
+def test_files_go_through_the_service_where_browsers_cannot_reach_the_storage(
+    owner: Person, s3: Any, settings: Any
+) -> None:
+    settings.S3_PUBLIC_ENDPOINT_URL = ""
+    document = make_document(owner, b"zebra " * 200_000)  # Several blocks.
+    address = f"/api/v1/documents/{document.public_id}/content"
+
+    whole = owner.get(address)
+    part = owner.get(address, Range="bytes=599999-600011")
+
+    assert (whole.status_code, whole["Content-Length"]) == (200, "1200000")
+    assert b"".join(whole) == b"zebra " * 200_000
+    assert (part.status_code, part["Content-Range"]) == (206, "bytes 599999-600011/1200000")
+    assert b"".join(part) == b" zebra zebra "
+    s3.delete_object(Bucket="orquestra", Key=document.blob.key)
+    assert owner.get(address).status_code == 404
+    settings.S3_ENDPOINT_URL = f"http://127.0.0.1:{free_port()}"
+    assert owner.get(address).status_code == 503
+
+
+def test_the_bucket_is_made_once(s3: Any, settings: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    settings.S3_BUCKET = "made-by-command"
+
+    for said in ("The bucket is made.", "There is nothing to make."):
+        call_command("make_bucket")
+        assert capsys.readouterr().out.strip() == said
+        assert "made-by-command" in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+
+
+def test_a_storage_that_refuses_or_is_not_there_is_said(s3: Any, settings: Any) -> None:
+    settings.S3_SECRET_KEY = "wrong"
+    with pytest.raises(CommandError, match="Forbidden"):
+        call_command("make_bucket")
+    settings.S3_ENDPOINT_URL = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(CommandError, match="Could not connect"):
+        call_command("make_bucket", wait=0.1)
+
+
+def test_files_in_a_folder_need_no_bucket(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("make_bucket")
+
+    assert capsys.readouterr().out.strip() == "There is nothing to make."

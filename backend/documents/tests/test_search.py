@@ -184,6 +184,15 @@ def test_counts_made_aside_rank_like_exact_ones(
     assert counted == exact
 
 
+def test_a_small_scope_in_a_large_workspace_is_searched_whole(library: Person, settings: Any) -> None:
+    station = make_document(library, "A station without any name.", "station.txt")
+    settings.SEARCH_EXACT_CHUNKS = 1
+    tasks.refresh_statistics()
+
+    # "água" and "energia" are rarer, and not in it.
+    assert found(library, "água energia station", documents=[station.public_id]) == ["station.txt"]
+
+
 def test_counts_follow_what_comes_and_goes(library: Person, settings: Any) -> None:
     settings.SEARCH_EXACT_CHUNKS = 1
     tasks.refresh_statistics()

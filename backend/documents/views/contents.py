@@ -183,15 +183,13 @@ def _bytes(request: HttpRequest, key: str, size: int, headers: dict[str, str]) -
         headers |= {"Content-Range": f"bytes {start}-{end}/{size}"}
     status = HTTPStatus.PARTIAL_CONTENT if "Content-Range" in headers else HTTPStatus.OK
     headers |= {"Content-Length": str(end - start + 1)}
-    file = storage.open_object(key)
-    response = StreamingHttpResponse(_blocks(file, start, end + 1), status=status, headers=headers)
+    file = storage.open_part(key, start, end + 1)
+    response = StreamingHttpResponse(_blocks(file, end + 1 - start), status=status, headers=headers)
     response._resource_closers.append(file.close)  # type: ignore[attr-defined]  # As FileResponse does.
     return response
 
 
-def _blocks(file: Any, start: int, end: int) -> Iterator[bytes]:
-    with file:
-        file.seek(start)
-        while start < end and (block := file.read(min(BLOCK, end - start))):
-            start += len(block)
-            yield block
+def _blocks(file: storage.Readable, size: int) -> Iterator[bytes]:
+    while size and (block := file.read(min(BLOCK, size))):
+        size -= len(block)
+        yield block

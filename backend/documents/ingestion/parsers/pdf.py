@@ -162,12 +162,16 @@ class _Boxes:
 
     def __call__(self, start: int, count: int) -> tuple[int, int, int, int] | None:
         left, top, right, bottom = self.edges
+        rectangle = pdfium.FPDFText_GetRect
         number = pdfium.FPDFText_CountRects(self.textpage, start, count)
         x0, y0, x1, y1 = float("inf"), float("inf"), float("-inf"), float("-inf")
-        for index in range(number):
-            pdfium.FPDFText_GetRect(self.textpage, index, *self.references)
-            x0, y0 = min(x0, left.value), min(y0, bottom.value)
-            x1, y1 = max(x1, right.value), max(y1, top.value)
+        for index in range(number):  # Thirty thousand times in a hundred pages: min() and max() would double its time.
+            rectangle(self.textpage, index, *self.references)
+            a, b, c, d = left.value, bottom.value, right.value, top.value
+            x0 = a if a < x0 else x0
+            y0 = b if b < y0 else y0
+            x1 = c if c > x1 else x1
+            y1 = d if d > y1 else y1
         if number < 1:
             return None
         (left_, top_), (right_, bottom_) = self._place(x0, y0), self._place(x1, y1)
