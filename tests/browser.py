@@ -51,6 +51,11 @@ class Visitor:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", self._listen)
         page.goto(self.base_url)
+        try:
+            expect(page.locator("#entrance, #app").filter(visible=True)).to_be_visible(timeout=10_000)
+        except AssertionError:
+            # Chromium drops what it is loading when a network interface comes or goes: a container beside this test.
+            page.reload()
         return page
 
     def _listen(self, message: ConsoleMessage) -> None:

@@ -307,6 +307,33 @@ def test_a_wrong_password_is_said_in_words(ana: Visitor) -> None:
     expect(page.locator("#app")).to_be_hidden()
 
 
+def test_a_question_whose_answer_got_lost_is_asked_once(ana: Visitor) -> None:
+    page = ana.page
+    keys: list[str | None] = []
+
+    def lose_the_first_answer(route: Route) -> None:
+        if route.request.method != "POST":
+            route.continue_()
+            return
+        keys.append(route.request.headers.get("idempotency-key"))
+        if len(keys) == 1:
+            route.fetch()  # It arrives; its answer does not.
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/api/v1/conversations", lose_the_first_answer)
+    ana.ask("What does an answer cost?")
+    ana.answered()
+
+    assert len(keys) == 2
+    assert keys[0] == keys[1] is not None
+    expect(page.locator("#conversations li")).to_have_count(1)
+    expect(page.locator(".message")).to_have_count(2)
+    page.locator("#balance").click()
+    expect(page.locator("#wallet tbody tr")).to_have_count(2)
+
+
 def test_an_empty_balance_says_why_and_keeps_the_question(ana: Visitor) -> None:
     page = ana.page
     refusal = {

@@ -125,7 +125,7 @@ export async function authorized(method, path, options = {}) {
 
 const body = async (response) => (response.status === 204 ? null : response.json());
 
-export const get = async (path, options) => body(await authorized("GET", path, options));
+export const get = async (path, options) => body(await patiently(() => authorized("GET", path, options)));
 
 /** Every object of a list, over all its pages. For lists that are short by nature. */
 export async function getAll(path) {
@@ -138,7 +138,7 @@ export async function getAll(path) {
   return found;
 }
 
-export const put = async (path, json) => body(await authorized("PUT", path, { json }));
+export const put = async (path, json) => body(await patiently(() => authorized("PUT", path, { json })));
 export const remove = async (path) => body(await authorized("DELETE", path));
 
 /**
@@ -146,19 +146,28 @@ export const remove = async (path) => body(await authorized("DELETE", path));
  * the first answer instead of doing the work twice.
  */
 export async function post(path, json = {}, key = randomKey()) {
-  const again = () => authorized("POST", path, { json, headers: { "Idempotency-Key": key } });
-  try {
-    return await body(await again());
-  } catch (error) {
-    if (error.code !== "network" && error.status !== 503) throw error;
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-    return body(await again());
+  return body(await patiently(() => authorized("POST", path, { json, headers: { "Idempotency-Key": key } })));
+}
+
+// The last: the answer of the first attempt got lost, and the server is still at it.
+const PASSING = new Set(["network", "service_unavailable", "idempotency_in_progress"]);
+
+/** Try again, twice, what failed on its way: a network that changed, a server that is being restarted. */
+async function patiently(work) {
+  for (const milliseconds of [500, 1500]) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!PASSING.has(error.code)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, milliseconds));
+    }
   }
+  return work();
 }
 
 /** A file behind the bearer token, as a blob: URL that an <img> can show. Whoever asks must revoke it. */
 export async function blobUrl(path, options) {
-  return URL.createObjectURL(await (await authorized("GET", path, options)).blob());
+  return URL.createObjectURL(await (await patiently(() => authorized("GET", path, options))).blob());
 }
 
 /** Requests without a log-in, for the entrance: the body, or an ApiError. */
