@@ -31,6 +31,13 @@ def read_by_models() -> set[str]:
     return {provider["api_key_env"] for provider in providers if "api_key_env" in provider}
 
 
+def read_by_compose() -> dict[str, str]:
+    """Each variable that containers are made from, with its default."""
+    source = (ROOT / "docker/docker-compose.yml").read_text()
+    found: list[tuple[str, str]] = re.findall(r"\$\{([A-Z0-9_]+)(?::?-([^}]*))?", source)
+    return dict(found)
+
+
 def examples() -> dict[str, str]:
     lines = (ROOT / ".env.example").read_text().splitlines()
     found = [(match[1], match[2]) for line in lines if (match := re.fullmatch(r"#?([A-Z0-9_]+)=(.*)", line))]
@@ -39,7 +46,9 @@ def examples() -> dict[str, str]:
 
 
 def test_every_variable_stands_there_and_no_other() -> None:
-    read = read_by_settings().keys() | read_by_gunicorn().keys() | read_by_models() | ELSEWHERE
+    read = (
+        read_by_settings().keys() | read_by_gunicorn().keys() | read_by_models() | read_by_compose().keys() | ELSEWHERE
+    )
     assert len(read) > 40
     assert sorted(examples()) == sorted(read)
 
@@ -51,6 +60,14 @@ def test_the_defaults_that_stand_there_are_the_defaults() -> None:
             assert written[name] == str(default).lower(), name
         elif isinstance(default, int | float | str) and name not in ("SECRET_KEY", "DATA_DIR", "MODELS_FILE"):
             assert written[name] == str(default), name
+
+
+def test_the_defaults_of_containers_stand_there_too() -> None:
+    written = examples()
+    theirs = read_by_settings().keys() | read_by_models() | {"FORWARDED_ALLOW_IPS"}  # Wired otherwise in containers.
+    for name, default in read_by_compose().items():
+        if name not in theirs:
+            assert written[name] == default, name
 
 
 def test_every_variable_is_explained() -> None:
