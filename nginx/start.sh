@@ -43,7 +43,12 @@ fill_in() {
             line = line substr(rest, 1, RSTART - 1) ENVIRON[name]
             rest = substr(rest, RSTART + RLENGTH)
         }
-        print line rest
+        line = line rest
+        if (line ~ /^ *listen .*\|/) {  # Several addresses: a line for each.
+            split(line, around, /listen |;/); count = split(around[2], address, "|")
+            flag = sub(/ default_server$/, "", address[count]) ? " default_server" : ""
+            for (each = 1; each <= count; each++) print around[1] "listen " address[each] flag ";"
+        } else print line
     }' "$here/$1" > "$GATEWAY_RUN/$2.new"
     mv "$GATEWAY_RUN/$2.new" "$GATEWAY_RUN/$2"
 }
@@ -76,7 +81,9 @@ case ${1:-run} in
     test) exec nginx -e stderr -t -q -c "$GATEWAY_RUN/nginx.conf" ;;
     reload) exec nginx -e stderr -s reload -c "$GATEWAY_RUN/nginx.conf" ;;
 esac
-watch $$ &
+case "$GATEWAY_ACCOUNTS $GATEWAY_AGENTS $GATEWAY_DOCUMENTS $GATEWAY_BILLING" in
+    *[a-z]*) watch $$ & ;;  # Names, not addresses.
+esac
 main="daemon off;"
 [ "$(id -u)" != 0 ] || [ -z "$GATEWAY_USER" ] || main="$main user $GATEWAY_USER;"
 exec nginx -e stderr -c "$GATEWAY_RUN/nginx.conf" -g "$main"

@@ -92,7 +92,9 @@ def wait_for(url: str, seconds: float = 30) -> None:
 
 
 @contextmanager
-def stack(*, settings: Mapping[str, str] | None = None, beat: bool = True, web: bool = True) -> Iterator[Stack]:
+def stack(
+    *, settings: Mapping[str, str] | None = None, web: bool = True, workers: bool = True, beat: bool = True
+) -> Iterator[Stack]:
     """Start web, agents worker, documents worker and beat, and end them afterwards.
 
     :param settings: environment variables on top of the usual ones; may name another DATABASE_URL or REDIS_URL.
@@ -170,7 +172,7 @@ def stack(*, settings: Mapping[str, str] | None = None, beat: bool = True, web: 
         assert migrated.returncode == 0, migrated.stderr
         try:
             for name in running.commands:
-                if (beat or name != "beat") and (web or name != "web"):
+                if {"web": web, "beat": beat}.get(name, workers):
                     running.start(name)
             if web:
                 wait_for(f"{running.base_url}/readyz")

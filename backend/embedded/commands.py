@@ -5,12 +5,12 @@ import hmac
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
-from backend.embedded import identity, keys, ports, postgres, redis
+from backend.embedded import gateway, identity, keys, ports, postgres, redis
 from backend.embedded.children import Child
 from backend.embedded.folders import Folders, fingerprint
 from backend.embedded.options import ROOT, Options
@@ -31,13 +31,13 @@ POSTGRES_SETTINGS = {
 
 
 class Commands:
-    """:ivar descriptors: the listening sockets that the web process inherits."""
+    """:ivar descriptors: the listening sockets that the web process, or each of the four services, inherits."""
 
-    def __init__(self, options: Options, folders: Folders, *, descriptors: Sequence[int]) -> None:
+    def __init__(self, options: Options, folders: Folders, *, descriptors: Mapping[str, Sequence[int]]) -> None:
         self._options = options
         self._folders = folders
         self._secrets = folders.root / "secrets"
-        self._descriptors = tuple(descriptors)
+        self._descriptors = descriptors
         self._first_password = not (self._secrets / "operator-password").exists()
         self.redis_socket = folders.sockets / "redis.sock"
         self.binaries = postgres.reachable_binaries(folders.place, folders.account)
@@ -135,7 +135,8 @@ class Commands:
     def product(self) -> list[Child]:
         beat = str(self._folders.root / "run" / "beat")
         return [
-            self._web(),
+            *(self._web(name, inherited) for name, inherited in self._descriptors.items()),
+            *([gateway.child(self._options, self._plain, self._pids)] if self._options.gateway else []),
             self._python(
                 "agents", "-m", *CELERY, "worker", *self._worker("agents", "threads", AGENT_THREADS, "agents,default")
             ),
@@ -149,16 +150,17 @@ class Commands:
             self._python("beat", "-m", *CELERY, "beat", "--schedule", beat, "--pidfile=", "--loglevel=INFO", grace=1.0),
         ]
 
-    def _web(self) -> Child:
-        binds = [part for descriptor in self._descriptors for part in ("--bind", f"fd://{descriptor}")]
+    def _web(self, name: str, descriptors: Sequence[int]) -> Child:
+        binds = [part for descriptor in descriptors for part in ("--bind", f"fd://{descriptor}")]
         child = self._python(
-            "web",
-            *("-m", "gunicorn", "backend.asgi:application", "--config", "backend/http/gunicorn.py"),
+            name,
+            *("-m", "gunicorn", "--config", "backend/http/gunicorn.py"),
             *binds,
             *("--graceful-timeout", "2"),
             grace=2.8,
+            more=gateway.told(name, self._environment) if self._options.gateway else None,
         )
-        child.descriptors = self._descriptors
+        child.descriptors = descriptors
         return child
 
     @staticmethod

@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from backend.embedded import commands, folders, identity, ports, postgres, redis
+from backend.embedded import commands, folders, gateway, identity, ports, postgres, redis
 from backend.embedded.children import Child, left_over
 from backend.embedded.folders import Folders
 from backend.embedded.options import LauncherError, Options, surroundings
@@ -54,14 +54,21 @@ def _start(options: Options, output: Output, supervisor: Supervisor, held: ExitS
         output.say(f"PostgreSQL does not run as root; it runs as another account, its data in {laid_out.place}")
         held.enter_context(folders.lock(laid_out.place, options.data_dir, wait=supervisor.pause))
     _end_left_over(laid_out, output, supervisor)
-    sockets = ports.listen(options.host, options.port)
-    for each in sockets:
+    if options.gateway:
+        gateway.find()
+        ports.free(options.host, options.port)
+        wanted = {f"{service}{gateway.SUFFIX}": port for service, port in gateway.services(options).items()}
+    else:
+        wanted = {"web": options.port}
+    sockets = {name: ports.listen("" if options.gateway else options.host, port) for name, port in wanted.items()}
+    for each in (one for some in sockets.values() for one in some):
         held.enter_context(each)
     held.callback(shutil.rmtree, laid_out.sockets, ignore_errors=True)
     held.callback(supervisor.stop, STOP_ORDER)
     held.callback(folders.mark, claim, "stopping")
     held.callback(output.say, "Stopping")  # Unwound in reverse: say so, stop all, free the port, then the folder.
-    programs = commands.Commands(options, laid_out, descriptors=[each.fileno() for each in sockets])
+    descriptors = {name: [each.fileno() for each in some] for name, some in sockets.items()}
+    programs = commands.Commands(options, laid_out, descriptors=descriptors)
     preparation = _begin_preparation(programs, laid_out, output, supervisor)
     _start_servers(programs, laid_out, output, supervisor)
     if preparation is not None:
@@ -70,8 +77,11 @@ def _start(options: Options, output: Output, supervisor: Supervisor, held: ExitS
         output.say(f"The database is migrated, the operator is there ({time.monotonic() - began:.1f} s)")
     for child in programs.product():
         supervisor.start(child)
-    output.say("Starting web, agents worker, documents worker and beat")
-    supervisor.wait_for("The web process did not say that it is ready", lambda: _ready(options), seconds=120)
+    front = "the gateway, four services" if options.gateway else "web"
+    output.say(f"Starting {front}, agents worker, documents worker and beat")
+    asked = {*wanted.values(), options.port}
+    ready = "The web process did not say that it is ready"
+    supervisor.wait_for(ready, lambda: all(_ready(options, port) for port in asked), seconds=120)
     output.announce(f"Orquestra is ready at {options.url}")
     output.announce(f"Operator: {options.operator_email}   password: {programs.operator_password_hint}")
     output.say(
@@ -132,8 +142,9 @@ def _preparation_stamp(laid_out: Folders) -> Path:
     return laid_out.cluster / "orquestra-prepared"
 
 
-def _ready(options: Options) -> bool:
-    connection = http.client.HTTPConnection(ports.own_address(options.host), options.port, timeout=1)
+def _ready(options: Options, port: int) -> bool:
+    address = ports.own_address(options.host) if port == options.port else ports.own_address("")
+    connection = http.client.HTTPConnection(address, port, timeout=1)
     try:
         connection.request("GET", "/readyz", headers={"Host": f"localhost:{options.port}"})
         return connection.getresponse().status == http.HTTPStatus.OK

@@ -29,6 +29,7 @@ class LauncherError(Exception):
 class Options:
     """:ivar host: the address to listen on; empty means this machine alone.
     :ivar operator_password: None unless the person set one.
+    :ivar gateway: four services behind nginx instead of one web process.
     :ivar passed_on: variables of the environment that child processes see.
     """
 
@@ -37,6 +38,7 @@ class Options:
     data_dir: Path
     operator_email: str
     operator_password: str | None
+    gateway: bool
     passed_on: Mapping[str, str]
 
     @property
@@ -60,6 +62,7 @@ def from_environment(environment: Mapping[str, str]) -> Options:
         data_dir=(ROOT / Path(environment.get("DATA_DIR") or "var").expanduser()).absolute(),
         operator_email=email,
         operator_password=environment.get("OPERATOR_PASSWORD") or None,
+        gateway=environment.get("GATEWAY", "") not in ("", "0", "no"),
         passed_on=_passed_on(environment),
     )
 

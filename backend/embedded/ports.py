@@ -35,6 +35,19 @@ def listen(host: str, port: int) -> list[socket.socket]:
     return opened
 
 
+def free(host: str, port: int) -> list[str]:
+    """Where another program can listen, as ``address:port``.
+
+    :raises LauncherError: as ``listen``.
+    """
+    found = []
+    for listener in listen(host, port):
+        address = listener.getsockname()[0]
+        found.append(f"[{address}]:{port}" if ":" in address else f"{address}:{port}")
+        listener.close()
+    return found
+
+
 def own_address(host: str) -> str:
     """Where we reach ourselves."""
     return "127.0.0.1" if not host or host in EVERYWHERE else host
