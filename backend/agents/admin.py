@@ -18,6 +18,9 @@ from backend.http.money import format_money
 class WindowAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types that mypy reads.
     """To look at: people change their own things through the API."""
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
+        return list(self.get_fields(request, obj))
+
     show_full_result_count = False
     list_per_page = 50
 
@@ -35,6 +38,9 @@ class WindowInline(TabularInline):  # type: ignore[misc]  # unfold ships no type
     extra = 0
     can_delete = False
     show_change_link = False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
+        return list(self.fields)  # Also those that no form may hold.
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -69,7 +75,6 @@ class MessageInline(WindowInline):
 
     model = Message
     fields = ["created_at", "role", "status", "said"]
-    readonly_fields = ["said"]
     ordering = ["id"]
 
     @admin.display(description=_("text"))

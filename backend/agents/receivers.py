@@ -11,6 +11,7 @@ from django.dispatch import receiver
 from backend.accounts.signals import workspace_created
 from backend.agents import demo
 from backend.errors import DomainError
+from backend.llm.errors import CatalogError
 
 logger = logging.getLogger(__name__)
 
@@ -23,5 +24,5 @@ def welcome(sender: object, *, workspace_id: UUID, owner_id: UUID, **_: Any) -> 
     try:
         with transaction.atomic():
             demo.make(workspace_id=workspace_id, owner_id=owner_id)
-    except (DomainError, OSError) as error:
+    except (DomainError, CatalogError, OSError) as error:
         logger.warning("demo_not_made workspace=%s error=%s", workspace_id, error)

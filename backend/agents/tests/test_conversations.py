@@ -1,0 +1,144 @@
+"""Conversations: named, found, archived; answers judged; the guide of a new workspace; what operators see."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+
+from backend.agents.models import Agent, Conversation, Feedback, Run
+from backend.agents.tests.conftest import row
+from backend.agents.tests.test_runs import start
+from backend.documents import queries as documents
+from backend.http.ids import decode
+from tests.actors import Person, sign_up
+from tests.providers import FakeProvider
+
+pytestmark = pytest.mark.django_db
+
+
+def ids(response: Any) -> list[str]:
+    assert response.status_code == 200, response.content
+    return [item["id"] for item in response.json()["results"]]
+
+
+def test_conversations_are_found_renamed_and_archived(ask: Any, owner: Person, conversation: dict[str, Any]) -> None:
+    run = ask("Where do the herons nest?")
+    talk, path = run["conversation"], "/api/v1/conversations"
+
+    assert ids(owner.get(path)) == [talk, conversation["id"]]
+    assert ids(owner.get(path, {"q": "HERONS"})) == [talk]
+    assert ids(owner.get(path, {"q": "fake provider"})) == [talk]  # In the answer.
+    assert ids(owner.get(path, {"q": "100%"})) == []
+    assert ids(owner.get(path, {"agent": conversation["agent"]})) == [conversation["id"]]
+    assert ids(owner.get(path, {"agent": "nonsense"})) == []
+    changed = owner.patch(f"{path}/{talk}", {"title": "Birds", "archived": True})
+    assert (changed.json()["title"], changed.json()["archived"]) == ("Birds", True)
+    assert ids(owner.get(path)) == [conversation["id"]]
+    assert ids(owner.get(path, {"archived": "true"})) == [talk]
+    assert owner.get(path, {"archived": "perhaps"}).status_code == 422
+    assert start(owner, {"id": talk}, "And the storks?").status_code == 202
+    assert owner.get(f"{path}/{talk}").json()["archived"] is False
+    assert Conversation.objects.get(pk=decode("cnv", talk)).title == "Birds"
+
+
+def test_a_first_question_comes_with_the_conversation_or_neither(owner: Person, agent: dict[str, Any]) -> None:
+    made = owner.post("/api/v1/conversations", {"agent": agent["id"], "input": "Hello there?"})
+    refused = owner.post("/api/v1/conversations", {"agent": agent["id"], "input": "x" * 40_000})
+
+    assert (made.status_code, made.json()["title"], made.json()["run"]["status"]) == (201, "Hello there?", "queued")
+    assert (refused.status_code, refused.json()["code"]) == (422, "context_too_long")
+    assert Conversation.objects.count() == Run.objects.count() == 1
+
+
+def test_pages_follow_each_other(owner: Person, agent: dict[str, Any]) -> None:
+    made = [owner.post("/api/v1/conversations", {"agent": agent["id"]}).json()["id"] for _ in range(5)]
+
+    first = owner.get("/api/v1/conversations", {"limit": 2})
+    second = owner.client.get(first.json()["next"], headers=owner.headers())
+
+    assert ids(first) + ids(second) == made[::-1][:4]
+
+
+def test_answers_are_judged_and_judged_anew(ask: Any, owner: Person) -> None:
+    run = ask()
+    path = f"/api/v1/messages/{run['output_message']}/feedback"
+
+    assert owner.put(path, {"rating": 1}).json() == {"rating": 1, "comment": ""}
+    assert owner.put(path, {"rating": -1, "comment": "Too long."}).status_code == 200
+
+    shown = owner.get(f"/api/v1/conversations/{run['conversation']}/messages").json()["results"]
+    assert [message["feedback"] for message in shown] == [None, {"rating": -1, "comment": "Too long."}]
+    assert Feedback.objects.get().rating == -1
+    assert owner.put(path, {"rating": 5}).status_code == 422
+    question = owner.put(f"/api/v1/messages/{run['input_message']}/feedback", {"rating": 1})
+    assert (question.status_code, question.json()["code"]) == (422, "validation_error")
+
+
+def test_a_new_workspace_gets_the_guide(settings: Settings, provider: FakeProvider) -> None:
+    settings.DEMO_CONTENT = True
+    person = sign_up("new@example.com")
+
+    [agent] = person.get("/api/v1/agents").json()["results"]
+
+    assert (agent["name"], agent["model"], len(agent["starters"])) == ("Guide", "chat", 3)
+    [known] = agent["knowledge"]
+    collection = decode("col", known["collection"])
+    assert documents.existing_collections(person.workspace.pk, [collection]) == {collection: "Guide to Orquestra"}
+    names = {document["name"] for document in person.get("/api/v1/documents").json()["results"]}
+    assert names == {"Guide to Orquestra.md", "Guia do Orquestra.md"}
+
+
+def test_nobody_is_refused_because_the_guide_cannot_be_made(settings: Settings, tmp_path: Any) -> None:
+    settings.DEMO_CONTENT = True
+    settings.MODELS_FILE = tmp_path / "models.toml"
+    settings.MODELS_FILE.write_text("")
+
+    person = sign_up("new@example.com")
+
+    assert not Agent.objects.exists()
+    assert person.get("/api/v1/agents").json()["results"] == []
+
+
+@pytest.fixture
+def operator(owner: Person) -> Client:
+    owner.user.is_staff = owner.user.is_superuser = True
+    owner.user.save()
+    client = Client()
+    client.force_login(owner.user)
+    return client
+
+
+@pytest.mark.parametrize("page", ["agent", "conversation", "run"])
+def test_operators_see_pages_of_everything(ask: Any, operator: Client, page: str) -> None:
+    run = row(ask("A secret question"))
+    pk = {"agent": run.agent_version.agent_id, "conversation": run.conversation_id, "run": run.pk}[page]
+
+    assert operator.get(f"/admin/agents/{page}/").status_code == 200
+    assert operator.get(f"/admin/agents/{page}/{pk}/change/").status_code == 200
+    assert operator.get(f"/admin/agents/{page}/add/").status_code == 403
+
+
+def test_what_people_said_is_shown_to_superusers_alone(ask: Any, operator: Client, owner: Person) -> None:
+    from django.contrib.auth.models import Permission
+
+    run = row(ask("A secret question"))
+    page = f"/admin/agents/conversation/{run.conversation_id}/change/"
+    assert b"A secret question" in operator.get(page).content
+    owner.user.is_superuser = False
+    owner.user.save()
+    owner.user.user_permissions.set(Permission.objects.filter(content_type__app_label="agents"))
+
+    response = operator.get(page)
+
+    assert response.status_code == 200
+    assert b"A secret question" not in response.content
+
+
+def test_operators_cancel_runs(ask: Any, operator: Client) -> None:
+    run = row(ask(carry=False))
+
+    response = operator.post("/admin/agents/run/", {"action": "cancel_runs", "_selected_action": [str(run.pk)]})
+
+    assert response.status_code == 302
+    assert Run.objects.get(pk=run.pk).status == "cancelled"
