@@ -265,7 +265,7 @@ def test_slow_senders_take_no_threads(site: Site) -> None:
             connection.sendall(request("POST /api/v1/parse", JSON, b"Content-Length: 100", body=b"{"))
         started = time.monotonic()
         assert site.get("/api/v1/echo")[0] == 200
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 10
     finally:
         for connection in waiting:
             connection.close()
@@ -361,7 +361,7 @@ def test_health_is_told_while_every_thread_is_busy(tmp_path: Path) -> None:
         started = time.monotonic()
         assert busy.get("/healthz")[0] == 200
         assert busy.get("/readyz")[0] == 200
-        assert time.monotonic() - started < 1.4
+        assert time.monotonic() - started < 4  # Behind the three it would be 4.5.
     finally:
         for connection in waiting:
             connection.close()
@@ -375,7 +375,7 @@ def test_what_does_not_answer_is_named_in_time(tmp_path: Path) -> None:
         assert alone.get("/healthz")[0] == 200
         started = time.monotonic()
         status, _, body = alone.get("/readyz")
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 8
         assert status == 503
         assert json.loads(body)["checks"] == {"database": "error", "redis": "error", "storage": "ok"}
     finally:

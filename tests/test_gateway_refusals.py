@@ -165,11 +165,11 @@ def test_slow_senders_are_hung_up_on(house: Site, data: bytes) -> None:
             connection.sendall(data)
         started = time.monotonic()
         assert house.front.send(request("GET /.well-known/jwks.json"))[0] == 200
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 5
         for connection in waiting:
             with suppress(ConnectionResetError):
                 assert connection.recv(1024) == b""
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 20
     finally:
         for connection in waiting:
             connection.close()

@@ -34,7 +34,7 @@ def live(servers: Servers, provider_server: FakeProvider) -> Iterator[Stack]:
     settings = {
         **servers.settings(),
         "MODELS_FILE": str(models_toml(provider_server, servers.folder)),
-        "RUN_LEASE_SECONDS": "3",
+        "RUN_LEASE_SECONDS": "8",
         "RUN_SWEEP_SECONDS": "1",
         "RUN_DOORBELL_SECONDS": "3",
         "RUN_DRAIN_SECONDS": "1",

@@ -102,7 +102,7 @@ def test_a_stall_and_a_half_stream_fail_in_time_and_keep_what_was_said(
     assert said == ("" if reply.stall_before else "word " * 3)
     assert (error.code, error.retryable, error.sent) == ("provider_unavailable", True, True)
     assert what in error.detail
-    assert monotonic() - began < 5
+    assert monotonic() - began < 20
 
 
 @pytest.mark.parametrize("model", MODELS)

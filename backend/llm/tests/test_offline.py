@@ -343,7 +343,7 @@ def test_a_huge_question_and_huge_passages_are_bounded() -> None:
     )
 
     assert len(answer) < 5000
-    assert monotonic() - began < 2
+    assert monotonic() - began < 10
 
 
 def test_it_needs_no_network() -> None:
