@@ -6,7 +6,8 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-ELSEWHERE = {"OPERATOR_EMAIL", "OPERATOR_PASSWORD"}  # Read by the launcher and by create_operator.
+# Read by the launcher and by create_operator, and by Compose itself.
+ELSEWHERE = {"OPERATOR_EMAIL", "OPERATOR_PASSWORD", "COMPOSE_PROJECT_NAME"}
 
 
 def read_by_settings() -> dict[str, object]:
