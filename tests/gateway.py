@@ -16,13 +16,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 
+from backend.embedded.gateway import SERVICES
 from tests.live import ROOT, Stack, stack, wait_for
 from tests.raw_http import read_answer
 from tests.services import free_port
 
-SERVICES: tuple[str, ...] = django_settings.EVERY_SERVICE
 START = ROOT / "nginx" / "start.sh"
 GENEROUS = {  # Tests and benchmarks are one client, and a busy one.
     "GATEWAY_RATE_API": "100000",

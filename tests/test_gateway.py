@@ -9,8 +9,9 @@ import pytest
 from django.test import Client
 from django.urls import Resolver404, resolve
 
+from backend.embedded.gateway import SERVICES
 from backend.urls import MODULES, routes
-from tests.gateway import PROTECTION, SERVICES, Nginx, Site, eventually, needs_nginx, site
+from tests.gateway import PROTECTION, Nginx, Site, eventually, needs_nginx, site
 from tests.http_client import ApiClient, deltas, text_of
 from tests.pages import pdf
 from tests.raw_http import JSON, request

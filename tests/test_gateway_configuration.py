@@ -10,9 +10,10 @@ import pytest
 from django.utils import translation
 from django.utils.translation import gettext
 
+from backend.embedded.gateway import SERVICES
 from backend.http.codes import TEXTS
 from backend.http.headers import NOTHING, PERMISSIONS
-from tests.gateway import SERVICES, START, Nginx, make_nginx, needs_nginx
+from tests.gateway import START, Nginx, make_nginx, needs_nginx
 
 FOLDER = START.parent
 PORTS = dict.fromkeys(SERVICES, 9)

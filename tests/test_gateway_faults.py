@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from tests.gateway import SERVICES, Nginx, Site, eventually, needs_nginx, problem, site
+from backend.embedded.gateway import SERVICES
+from tests.gateway import Nginx, Site, eventually, needs_nginx, problem, site
 from tests.http_client import ApiClient, Event
 from tests.raw_http import JSON, request
 from tests.servers import Servers, own_servers

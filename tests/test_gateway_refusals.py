@@ -6,7 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from tests.gateway import SERVICES, Nginx, Site, needs_nginx, problem, site
+from backend.embedded.gateway import SERVICES
+from tests.gateway import Nginx, Site, needs_nginx, problem, site
 from tests.raw_http import CHUNKED, JSON, chunks, request
 
 pytestmark = [needs_nginx, pytest.mark.timeout(180)]  # The first test starts everything.
