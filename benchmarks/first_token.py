@@ -117,7 +117,8 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             models = Path(folder) / "models.toml"
             models.write_text(MODELS.format(url=url), encoding="utf-8")
-            with stack(settings={"MODELS_FILE": str(models), "SIGNUP_CREDIT": "1000.00"}) as running:
+            settings = {"MODELS_FILE": str(models), "SIGNUP_CREDIT": "1000.00", "WEB_CONCURRENCY": "2"}
+            with stack(settings=settings) as running:
                 person = ApiClient.sign_up(running.base_url)
                 agent = person.agent(model="fake-long")["id"]
                 wait_for_provider(url)

@@ -110,6 +110,8 @@ def stack(
             "SIGNUP_CREDIT": "5.00",
             "AUTH_RATE_LIMIT": "1000/min",
             "PYTHONWARNINGS": "default",
+            "BIND": f"127.0.0.1:{port}",
+            "WEB_CONCURRENCY": "1",
         }
         if "DATABASE_URL" not in (settings or {}):
             environment["DATABASE_URL"] = make_database(os.environ["DATABASE_URL"], f"live_{port}")
@@ -135,10 +137,7 @@ def stack(
             environment=environment,
             folder=folder,
             commands={
-                "web": [
-                    *(python, "-m", "uvicorn", "backend.asgi:application", "--port", str(port)),
-                    *("--log-level", "warning", "--timeout-graceful-shutdown", "5"),
-                ],
+                "web": [python, "-m", "gunicorn", "backend.asgi:application", "--config", "backend/http/gunicorn.py"],
                 "agents": [
                     *celery,
                     "--pool=threads",

@@ -15,7 +15,7 @@ from backend.embedded.children import Child
 from backend.embedded.folders import Folders, fingerprint
 from backend.embedded.options import ROOT, Options
 
-AGENT_THREADS = 16
+AGENT_THREADS = 32
 DOCUMENT_PROCESSES = 1
 CELERY = ("celery", "--quiet", "-A", "backend")
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=INFO")
