@@ -8,20 +8,19 @@ import os
 import re
 
 from a2wsgi import WSGIMiddleware
-from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 
-native = get_asgi_application()
+from backend.wsgi import application as wsgi  # noqa: I001  # The first: it sets Django up.
+from django.conf import settings
 
-from django.conf import settings  # noqa: E402  # Only after Django is set up.
-
-from backend.http.bridge import Receive, Scope, Send, cleaned, sending_blocks, served_by_threads, without_body  # noqa: E402
-from backend.wsgi import application as wsgi  # noqa: E402
+from backend.http.bridge import Receive, Scope, Send, cleaned, sending_blocks, served_by_threads
+from backend.http.native import NativeHandler
 
 # Event streams, whose views are async and answer GET alone; and who asks for our health waits for no thread.
 NATIVE = re.compile(r"/api/v1/(runs|documents)/[^/]+/events|/healthz|/readyz")
 
+native = NativeHandler()
 threads = served_by_threads(WSGIMiddleware(sending_blocks(wsgi), workers=settings.WEB_THREADS))  # type: ignore[arg-type]  # Its own types.
 
 
@@ -32,7 +31,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     elif scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1000})
     elif NATIVE.fullmatch(scope["path"]):
-        await native(cleaned(scope), without_body(receive), send)  # type: ignore[arg-type]  # asgiref's own types.
+        await native(cleaned(scope), receive, send)
     else:
         await threads(cleaned(scope), receive, send)
 

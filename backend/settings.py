@@ -5,6 +5,7 @@ A secret NAME may also be given as NAME_FILE, the path of a file that holds it.
 """
 
 import logging
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,8 @@ DATABASES["default"]["CONN_MAX_AGE"] = 0  # The pool keeps connections; Django's
 DATABASES["default"]["OPTIONS"] = {
     **DATABASES["default"].get("OPTIONS", {}),
     "connect_timeout": 5,
-    "prepare_threshold": None,  # Automatic prepared statements froze bad plans for search.
+    # Only what asks for it is prepared (backend/http/sql.py): automatic ones froze bad plans for search.
+    "prepare_threshold": sys.maxsize if env.bool("DATABASE_PREPARED", default=True) else None,
     "pool": {"min_size": 0, "max_size": DATABASE_POOL_SIZE, "timeout": 10, "max_idle": 60}
     if DATABASE_POOL_SIZE
     else False,

@@ -10,6 +10,14 @@ from backend.accounts.actors import Actor
 from backend.accounts.errors import SessionRevoked
 from backend.accounts.models import Membership, Session, User, Workspace
 from backend.errors import NotFound
+from backend.http import sql
+
+_NAMED = "SELECT workspace_id, role FROM accounts_membership WHERE user_id = %s AND workspace_id = %s"
+_PERSONAL = """
+SELECT m.workspace_id, m.role
+FROM accounts_membership m JOIN accounts_workspace w ON w.id = m.workspace_id
+WHERE m.user_id = %s AND w.personal_owner_id = %s
+"""
 
 
 def personal_workspace_id(user_id: UUID) -> UUID:
@@ -29,16 +37,10 @@ def actor_in(*, user_id: UUID, workspace_id: UUID | None, session_id: UUID | Non
 
     :raises NotFound: there is no such workspace, or the user is no member of it.
     """
-    mine = Membership.objects.filter(user_id=user_id)
-    mine = (
-        mine.filter(workspace__personal_owner_id=user_id)
-        if workspace_id is None
-        else mine.filter(workspace_id=workspace_id)
-    )
-    membership = mine.only("workspace_id", "role").first()
-    if membership is None:
+    found = sql.row(_PERSONAL, [user_id, user_id]) if workspace_id is None else sql.row(_NAMED, [user_id, workspace_id])
+    if found is None:
         raise NotFound
-    return Actor(user_id=user_id, workspace_id=membership.workspace_id, role=membership.role, session_id=session_id)
+    return Actor(user_id=user_id, workspace_id=found[0], role=found[1], session_id=session_id)
 
 
 def session_is_live(session_id: UUID) -> bool:

@@ -12,14 +12,8 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
+from backend.agents import statements
 from backend.agents.models import Message, Run
-
-# It need not reach the disk: the first step, committed in full, does so for both; without that nothing is sent.
-_CLAIM = """
-UPDATE agents_run
-SET status = 'running', lease_owner = %s, lease_until = %s, epoch = epoch + 1, started_at = %s
-WHERE id = %s AND status = 'queued' AND NOT waits AND set_config('synchronous_commit', 'off', true) IS NOT NULL
-"""
 
 
 class LeaseLost(Exception):
@@ -29,11 +23,7 @@ class LeaseLost(Exception):
 def claim(run_id: UUID) -> Run | None:
     """Take a queued run; none if there is nothing to take (another worker has it, it was cancelled, it waits)."""
     now, owner = timezone.now(), f"{socket.gethostname()}:{os.getpid()}"[:128]
-    with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, [owner, now + lease_time(), now, run_id])
-        if cursor.rowcount == 0:
-            return None
-    return Run.objects.select_related("agent_version__agent", "input_message", "output_message").get(pk=run_id)
+    return statements.claim(run_id, owner=owner, now=now, until=now + lease_time())
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from backend.agents import statements
 from backend.agents.citations import MARKER
 from backend.agents.models import AgentVersion, Message
 from backend.agents.tools import search_knowledge
@@ -59,8 +60,8 @@ def history_of(last: Message) -> list[Message]:
     """The branch that ends with ``last``, oldest first, bounded: one query for the neighbourhood, walked here."""
     if last.parent_id is None:
         return [last]
-    recent = Message.objects.filter(conversation_id=last.conversation_id, id__lte=last.pk).order_by("-id")
-    known: dict[UUID, Message] = {message.pk: message for message in recent[: LONGEST_HISTORY * 2]}
+    recent = statements.messages_until(last, limit=LONGEST_HISTORY * 2)
+    known: dict[UUID, Message] = {message.pk: message for message in recent}
     branch: list[Message] = []
     message: Message | None = last
     while message is not None and len(branch) < LONGEST_HISTORY:

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db.models import Count, Model, OuterRef, Prefetch, Q, QuerySet, Subquery
 
 from backend.accounts.actors import Actor
+from backend.agents import statements
 from backend.agents.models import Agent, Conversation, Message, Run, Step
 from backend.agents.models.agents import AgentQuerySet
 from backend.agents.models.conversations import ConversationQuerySet, MessageQuerySet
@@ -76,7 +77,7 @@ def run(actor: Actor, run_id: UUID) -> Run:
 
 def run_status(actor: Actor, run_id: UUID) -> str:
     """:raises NotFound: unknown, or somebody else's."""
-    status = Run.objects.visible_to(actor).filter(pk=run_id).values_list("status", flat=True).first()
+    status = statements.run_status(actor, run_id)
     if status is None:
         raise NotFound
     return status

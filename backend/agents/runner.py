@@ -15,7 +15,7 @@ import msgspec
 from django.conf import settings
 from django.utils import timezone
 
-from backend.agents import budget, finishing, lease, loop, prompt, steps
+from backend.agents import budget, finishing, lease, loop, prompt, statements, steps
 from backend.agents.bookkeeping import give_back, persist
 from backend.agents.finishing import Ended, Ending, Failure
 from backend.agents.lease import LeaseLost
@@ -164,7 +164,7 @@ class Runner:
             request = msgspec.structs.replace(request, messages=(*request.messages, *turns))
 
     def _read(self) -> tuple[list[Any], list[Knowledge]]:
-        return prompt.history_of(self.run.input_message), list(self.version.knowledge.all())
+        return prompt.history_of(self.run.input_message), statements.knowledge(self.version.pk)
 
     def _ask(self, adapter: chat.ChatModel, request: chat.ChatRequest) -> Reply:
         """One answer of the provider, asked for again only while the client has seen nothing of it."""

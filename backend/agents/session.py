@@ -40,7 +40,8 @@ class Session:
         self._renewed = time.monotonic()
         run.output_message.run = run
         self._messages = [message_data(run.input_message), message_data(run.output_message)]
-        self._writer = loop.submit(self._open_writer()).result(10)
+        self._writer = StreamWriter(run_id=run.pk, epoch=run.epoch, snapshot=self._snapshot)
+        loop.worker_loop().call_soon_threadsafe(self._writer.start)
         self.pump = Pump(job, self.message, self.answer, self.tracker, self._writer)
 
     def open(self) -> None:
@@ -117,9 +118,6 @@ class Session:
             self._renewed = time.monotonic()
             if cancelled:
                 self.job.stop("cancelled")
-
-    async def _open_writer(self) -> StreamWriter:
-        return StreamWriter(run_id=self.run.pk, epoch=self.run.epoch, snapshot=self._snapshot)
 
     def _snapshot(self) -> dict[str, Any]:
         """Both messages as they are now; called in the loop, so it may not ask the database."""

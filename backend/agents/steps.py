@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from backend.agents.lease import fenced
+from backend.agents import statements
+from backend.agents.lease import LeaseLost, fenced
 from backend.agents.models import Message, Run, Step
 from backend.billing import operations as billing
 from backend.llm.chat import ChatRequest, Usage
@@ -43,9 +44,10 @@ def begin(run: Run, step: Step) -> bool:
 
     :raises LeaseLost: the run is not ours any more.
     """
-    with fenced(run) as row:
-        Step.objects.bulk_create([step], ignore_conflicts=True)  # It may be there: repeated after a lost connection.
-    return row.cancel_requested_at is not None
+    cancelled = statements.begin_step(run, step)
+    if cancelled is None:
+        raise LeaseLost
+    return cancelled
 
 
 def end(run: Run, step: Step, *, usage: Usage | None, answer: dict[str, Any] | None) -> None:

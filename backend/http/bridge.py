@@ -45,22 +45,6 @@ def cleaned(scope: Scope) -> Scope:
     return {**scope, "headers": headers, "query_string": query.encode("ascii")}
 
 
-def without_body(receive: Receive) -> Receive:
-    """For streams, which have no use for a body: it counts as empty, and the next message is the disconnect."""
-    begun = False
-
-    async def next_message() -> Message:
-        nonlocal begun
-        if not begun:
-            begun = True
-            return {"type": "http.request", "body": b"", "more_body": False}
-        while (message := await receive())["type"] != "http.disconnect":
-            pass
-        return message
-
-    return next_message
-
-
 def served_by_threads(application: Application) -> Application:
     """The application with every body made fit for WSGI."""
 

@@ -1,9 +1,9 @@
 """Does this process live, and do the parts that it needs answer? Asked by launchers, gateways and orchestrators."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as WaitedTooLong
 
 import psycopg
 from django.conf import settings
@@ -21,21 +21,21 @@ _threads = ThreadPoolExecutor(max_workers=6, thread_name_prefix="readyz")
 
 
 @require_safe
-def healthz(request: HttpRequest) -> HttpResponse:
+async def healthz(request: HttpRequest) -> HttpResponse:
     """The process lives."""
     return JsonResponse({"status": "ok"})
 
 
 @require_safe
-def readyz(request: HttpRequest) -> HttpResponse:
+async def readyz(request: HttpRequest) -> HttpResponse:
     """200 when every dependency answers within two seconds, else 503; each is named."""
     waiting = {name: _threads.submit(check) for name, check in CHECKS.items()}
     states: dict[str, str] = {}
     for name, future in waiting.items():
         try:
-            future.result(SECONDS)
+            await asyncio.wait_for(asyncio.wrap_future(future), SECONDS)
             states[name] = "ok"
-        except WaitedTooLong:
+        except TimeoutError:
             states[name] = "error"
             logger.warning("not ready: %s did not answer within %s s", name, SECONDS)
         except Exception as error:  # Whatever a driver raises, it is not ready.

@@ -8,8 +8,6 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
-from asgiref.sync import sync_to_async
-from django.db import connections
 from django.http import StreamingHttpResponse
 
 HEARTBEAT_SECONDS = 15.0
@@ -32,7 +30,7 @@ def event_stream(frames: AsyncIterator[bytes], *, headers: dict[str, str] | None
     """An answer that streams ``frames`` as they come, with a comment every 15 s in between.
 
     The iterator is closed when it ends, when the client disconnects and when this process is told to stop; then
-    the client comes back with ``Last-Event-ID``. The database connection is given back before the first frame.
+    the client comes back with ``Last-Event-ID``. The view gives its database connection back before it returns this.
     """
     return StreamingHttpResponse(
         _paced(frames),
@@ -47,19 +45,12 @@ def end_streams() -> None:
         ending.set()
 
 
-def _give_back_connections() -> None:
-    for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
-            connection.close()
-
-
 async def _paced(frames: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     ending = asyncio.Event()
     _open.add(ending)
     end: asyncio.Future[Any] = asyncio.ensure_future(ending.wait())
     following: asyncio.Future[Any] | None = None
     try:
-        await sync_to_async(_give_back_connections)()
         while not ending.is_set():
             following = following or asyncio.ensure_future(anext(frames))
             done, _ = await asyncio.wait(

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from backend.accounts.actors import Actor
-from backend.agents import budget, finishing, prompt, reaper, tasks
+from backend.agents import budget, finishing, prompt, reaper, statements, tasks
 from backend.agents.errors import AgentDeleted, ContextTooLong, ConversationBusy, RunEnded, RunNotRetryable
 from backend.agents.finishing import Ending
 from backend.agents.models import Agent, Conversation, Message, Run
@@ -59,14 +59,13 @@ def start_run(
     """
     conversation = _locked(actor, conversation_id)
     actor.require("agents:run")
-    others = Run.objects.unfinished().filter(conversation_id=conversation_id)
     if when_busy == "interrupt":
-        for other in others.order_by("-waits", "pk"):
+        for other in Run.objects.unfinished().filter(conversation_id=conversation_id).order_by("-waits", "pk"):
             cancel_run(actor=actor, run=other)
-    busy = others.exists()
-    if busy and when_busy == "reject":
+    situation = statements.situation(conversation)
+    if situation.busy and when_busy == "reject":
         raise ConversationBusy
-    run = _new_run(actor, conversation, question, max_cost=max_cost, waits=busy, retry_of=retry_of)
+    run = _new_run(actor, conversation, question, situation, max_cost=max_cost, retry_of=retry_of)
     billing.reserve(
         workspace_id=conversation.workspace_id,
         amount=run.reserved,
@@ -142,8 +141,7 @@ def lock_conversation(conversation_id: UUID) -> None:
 
 
 def _locked(actor: Actor, conversation_id: UUID) -> Conversation:
-    rows = Conversation.objects.visible_to(actor).select_for_update(no_key=True, of=("self",))
-    conversation = rows.select_related("agent__version").filter(pk=conversation_id).first()
+    conversation = statements.lock_conversation(actor, conversation_id)
     if conversation is None:
         raise NotFound
     agent = conversation.agent
@@ -157,9 +155,9 @@ def _new_run(
     actor: Actor,
     conversation: Conversation,
     question: Question,
+    situation: statements.Situation,
     *,
     max_cost: int | None,
-    waits: bool,
     retry_of: Run | None,
 ) -> Run:
     """The rows of a run: the question (unless it is asked again), an empty answer, and the run."""
@@ -167,16 +165,15 @@ def _new_run(
     model = catalog().get(version.model)
     asked, is_new = _question_message(conversation, question)
     history = prompt.history_of(asked)
-    knowledge = list(version.knowledge.all())
-    request = prompt.opening(version=version, model=model, history=history, knows=bool(knowledge))
+    knows = situation.passages > 0
+    request = prompt.opening(version=version, model=model, history=history, knows=knows)
     input_tokens = chat.count_request(request)
-    if input_tokens > prompt.room(model, knows=bool(knowledge)):
+    if input_tokens > prompt.room(model, knows=knows):
         raise ContextTooLong
     now = timezone.now()
     answer = Message(
         conversation=conversation, parent=asked, role=Message.Role.ASSISTANT, status=Message.Status.STREAMING
     )
-    Message.objects.bulk_create([asked, answer] if is_new else [answer])
     run = Run(
         workspace_id=conversation.workspace_id,
         conversation=conversation,
@@ -185,23 +182,20 @@ def _new_run(
         input_message=asked,
         output_message=answer,
         retry_of=retry_of,
-        waits=waits,
+        waits=situation.busy,
         currency=_currency(conversation.workspace_id),
         max_cost=max_cost,
         reserved=budget.most_possible_cost(
             model=model,
             version=version,
             input_tokens=input_tokens,
-            passages=max((row.limit for row in knowledge), default=0),
+            passages=situation.passages,
             max_cost=max_cost,
         ),
         rung_at=now,
         created_at=now,
     )
-    run.save(force_insert=True)
-    Conversation.objects.filter(pk=conversation.pk).update(
-        head=answer, updated_at=now, title=conversation.title or _title(asked.text), archived_at=None
-    )
+    statements.insert_run(run, question=asked if is_new else None, title=conversation.title or _title(asked.text))
     return run
 
 

@@ -62,6 +62,7 @@ class Hub:
         self._followed: dict[str, _Followed] = {}
         self._wake_key = f"hub:{uuid4().hex}"
         self._wake_id = "0-0"
+        self._woken = False  # The read that blocks now is about to return; whoever comes meanwhile is in the next one.
         self._task: asyncio.Task[None] | None = None
         self._turns = asyncio.Semaphore(SHORT_COMMANDS)
 
@@ -87,7 +88,8 @@ class Hub:
                 await self._catch_up(key, after, subscription)
             elif self._task is None or self._task.done():
                 self._task = asyncio.get_running_loop().create_task(self._work())
-            else:
+            elif not self._woken:
+                self._woken = True
                 await self._wake(subscription)
             yield subscription
         finally:
@@ -116,12 +118,13 @@ class Hub:
         try:
             await self.ask(wake)
         except (RedisError, OSError):
+            self._woken = False
             subscription.trouble()
 
     async def _work(self) -> None:
         pause = 0.1
         while self._followed:
-            asked = dict(self._followed)
+            self._woken, asked = False, dict(self._followed)
             wanted = {self._wake_key: self._wake_id}
             wanted |= {key: text_of(followed.position) for key, followed in asked.items()}
             try:

@@ -35,28 +35,28 @@ class Glance:
 Look = Callable[[], Awaitable[Glance | None]]  # None: PostgreSQL does not answer.
 
 
-async def follow(*, run_id: UUID, status: str, after: Position, look: Look) -> AsyncIterator[Event]:
-    """The run's events behind ``after``, until the terminal one. Holds no database connection between looks.
+async def follow(*, run_id: UUID, status: str, after: Position, look: Look) -> AsyncIterator[list[Event]]:
+    """The run's events behind ``after``, until the terminal one, those that are there together as one list.
+
+    Holds no database connection between looks.
 
     :param status: the run's, a moment ago.
     """
     key, position = key_of(run_id), after
     if f"run.{status}" in TERMINAL:
-        async for event in _ending(key, position, look):
-            yield event
+        yield await _ending(key, position, look)
         return
     async with hub().follow(key, position) as subscription:
         if status != "queued" and await _is_gone(key) and (seen := await look()) is not None:
-            yield _snapshot(position, seen)
+            yield [_snapshot(position, seen)]
         silence = SILENCE_SECONDS
         while True:
             events = await subscription.next(silence)
-            for event in events:
-                if event.position > position:
-                    position = event.position
-                    yield event
-                    if event.is_terminal:
-                        return
+            if new := _behind(position, events):
+                position = new[-1].position
+                yield new
+                if new[-1].is_terminal:
+                    return
             if events and not subscription.troubled:
                 silence = SILENCE_SECONDS
                 continue
@@ -68,29 +68,36 @@ async def follow(*, run_id: UUID, status: str, after: Position, look: Look) -> A
             seen = await look()
             if seen is not None and seen.ending:
                 break
-    async for event in _ending(key, position, look):
-        yield event
+    yield await _ending(key, position, look)
 
 
-async def _ending(key: str, position: Position, look: Look) -> AsyncIterator[Event]:
+def _behind(position: Position, events: list[Event]) -> list[Event]:
+    """Those that the reader has not had, up to the terminal one."""
+    new: list[Event] = []
+    for event in events:
+        if event.position > position:
+            position = event.position
+            new.append(event)
+            if event.is_terminal:
+                break
+    return new
+
+
+async def _ending(key: str, position: Position, look: Look) -> list[Event]:
     """The rest of a run that has ended: from its stream while that is whole, else a snapshot and the end."""
     for patience in (PUBLISHING_SECONDS, 0.0):
         events = await _range(key, position)
         if events and events[-1].is_terminal:
-            for event in events:
-                yield event
-            return
+            return events
         if events is not None and not events and (last := await _last(key)) and last.is_terminal:
             if last.position == position:  # The reader has it all and came back: say again that it is over.
-                yield last
-                return
+                return [last]
             break  # It asks for what never was: give it the whole.
         if patience:
             await asyncio.sleep(patience)
     while (seen := await look()) is None:  # noqa: ASYNC110  # PostgreSQL tells nobody when it is back.
         await asyncio.sleep(1)
-    yield _snapshot(position, seen)
-    yield Event(_next(position), str(seen.ending), json_of({"run": seen.run}))
+    return [_snapshot(position, seen), Event(_next(position), str(seen.ending), json_of({"run": seen.run}))]
 
 
 def _snapshot(position: Position, seen: Glance) -> Event:

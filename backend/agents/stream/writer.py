@@ -17,6 +17,8 @@ from backend.http.redis import async_client
 logger = logging.getLogger(__name__)
 
 JOIN_SECONDS = 0.04  # Text that arrives within this time of the last write goes out as one event.
+PATIENT = frozenset({"run.started", "message.started", "step.started", "step.finished"})
+LINGER_SECONDS = 0.02  # So long these wait for what follows them; nothing else waits for anything.
 LASTING = ("run.", "message.completed")  # Not part of a snapshot, so written again behind it.
 DRAIN_SECONDS = 3.0
 
@@ -47,13 +49,20 @@ class StreamWriter:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to write, in the running event loop. Every later call belongs into the same."""
         self._task = asyncio.get_running_loop().create_task(self._work())
 
     def put(self, name: str, data: Mapping[str, Any]) -> None:
         self._seq += 1
         self._waiting.append(_Entry(self._seq, name, dict(data)))
         self._idle.clear()
-        self._wake.set()
+        if name in PATIENT:
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._wake.set)
+        else:
+            self._wake.set()
 
     def delta(self, name: str, *, message: str, part: int, text: str) -> None:
         """``text.delta`` or ``reasoning.delta``, joined with the one that still waits, if that is of the same part."""
@@ -72,8 +81,9 @@ class StreamWriter:
                     await async_client().expire(self._key, settings.RUN_STREAM_SECONDS)
             except (TimeoutError, RedisError, OSError):
                 logger.warning("run_stream_not_drained run=%s", self._key)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _work(self) -> None:
         pause = 0.1

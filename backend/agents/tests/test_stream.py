@@ -41,7 +41,9 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def writer_for(run_id: UUID, epoch: int = 1) -> StreamWriter:
-    return StreamWriter(run_id=run_id, epoch=epoch, snapshot=lambda: SNAPSHOT)
+    writer = StreamWriter(run_id=run_id, epoch=epoch, snapshot=lambda: SNAPSHOT)
+    writer.start()
+    return writer
 
 
 def going_on(**run: Any) -> Callable[[], Awaitable[Glance | None]]:
@@ -58,8 +60,8 @@ def ended(name: str = "run.completed") -> Callable[[], Awaitable[Glance | None]]
     return look
 
 
-async def collect(events: AsyncIterator[Event]) -> list[Event]:
-    return [event async for event in events]
+async def collect(batches: AsyncIterator[list[Event]]) -> list[Event]:
+    return [event async for batch in batches for event in batch]
 
 
 @pytest.mark.parametrize(
@@ -250,9 +252,9 @@ def test_a_run_whose_stream_is_gone_is_shown_as_it_is_now() -> None:
 
     async def work() -> None:
         events = follow(run_id=run_id, after=(1, 4), status="running", look=going_on())
-        first = await anext(events)
+        [first] = await anext(events)
         publish(run_id=run_id, epoch=2, events=[("run.completed", {})])
-        second = await anext(events)
+        [second] = await anext(events)
         assert (first.name, first.id, second.name) == ("snapshot", "1-4", "run.completed")
 
     run_async(work)
@@ -271,7 +273,7 @@ def test_a_reader_who_comes_back_at_once_misses_nothing(monkeypatch: pytest.Monk
 
     async def work() -> None:
         first = follow(run_id=run_id, after=START, status="running", look=going_on())
-        assert [(await anext(first)).id for _ in range(3)] == ["1-1", "1-2", "1-3"]
+        assert [event.id for event in await anext(first)] == ["1-1", "1-2", "1-3"]
         await asyncio.sleep(0.1)  # The hub asks for what follows.
         await first.aclose()  # type: ignore[attr-defined]  # A generator.
         monkeypatch.setattr(Hub, "_wake", late)

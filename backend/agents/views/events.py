@@ -32,8 +32,8 @@ async def run_events(request: HttpRequest, pk: str) -> HttpResponseBase:
 
 async def _frames(run_id: UUID, status: str, after: Position) -> AsyncIterator[bytes]:
     look = sync_to_async(_look, thread_sensitive=False)
-    async for event in follow(run_id=run_id, status=status, after=after, look=lambda: look(run_id)):
-        yield frame(event.id, event.name, event.data)
+    async for events in follow(run_id=run_id, status=status, after=after, look=lambda: look(run_id)):
+        yield b"".join([frame(event.id, event.name, event.data) for event in events])
 
 
 def _authorize(request: HttpRequest, pk: str) -> tuple[UUID, str]:

@@ -32,17 +32,20 @@ ENDED = {Ingestion.Status.READY, Ingestion.Status.FAILED, Ingestion.Status.CANCE
 async def document_events(request: HttpRequest, pk: str) -> HttpResponseBase:
     """``document.progress`` with the whole document while it is read, then ``document.ready``, ``document.failed``,
     ``document.cancelled`` or ``document.deleted``, which ends the stream."""
-    actor, document_id = await sync_to_async(_allowed)(request, pk)
+    actor, document_id = await sync_to_async(_allowed, thread_sensitive=False)(request, pk)
     return event_stream(_frames(actor, document_id))
 
 
 def _allowed(request: HttpRequest, pk: str) -> tuple[Actor, UUID]:
-    actor = actor_of(request)
-    actor.require("documents:read")
-    document_id = decode(Document.id_prefix, pk)
-    if not Document.objects.visible_to(actor).filter(pk=document_id).exists():
-        raise NotFound
-    return actor, document_id
+    try:
+        actor = actor_of(request)
+        actor.require("documents:read")
+        document_id = decode(Document.id_prefix, pk)
+        if not Document.objects.visible_to(actor).filter(pk=document_id).exists():
+            raise NotFound
+        return actor, document_id
+    finally:
+        close_old_connections()
 
 
 def _state(actor: Actor, document_id: UUID) -> dict[str, Any] | None:
@@ -71,7 +74,7 @@ async def _frames(actor: Actor, document_id: UUID) -> AsyncIterator[bytes]:
         shown: dict[str, Any] | None = {}
         number = 0
         while True:
-            state = await sync_to_async(_state)(actor, document_id)
+            state = await sync_to_async(_state, thread_sensitive=False)(actor, document_id)
             if state != shown:
                 shown = state
                 number += 1
