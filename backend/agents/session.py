@@ -41,7 +41,6 @@ class Session:
         run.output_message.run = run
         self._messages = [message_data(run.input_message), message_data(run.output_message)]
         self._writer = StreamWriter(run_id=run.pk, epoch=run.epoch, snapshot=self._snapshot)
-        loop.worker_loop().call_soon_threadsafe(self._writer.start)
         self.pump = Pump(job, self.message, self.answer, self.tracker, self._writer)
 
     def open(self) -> None:

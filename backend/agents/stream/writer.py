@@ -2,25 +2,28 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from redis.asyncio.client import Pipeline
 from redis.exceptions import RedisError, ResponseError
 
 from backend.agents.stream.events import event_of, fields_of, json_of, key_of
+from backend.agents.stream.outbox import outbox
 from backend.agents.stream.publish import LONGEST_LIFE
 from backend.http.redis import async_client
 
 logger = logging.getLogger(__name__)
 
 JOIN_SECONDS = 0.04  # Text that arrives within this time of the last write goes out as one event.
+LINGER_SECONDS = 0.02  # What only says that work goes on waits so long for what follows it.
 PATIENT = frozenset({"run.started", "message.started", "step.started", "step.finished"})
-LINGER_SECONDS = 0.02  # So long these wait for what follows them; nothing else waits for anything.
 LASTING = ("run.", "message.completed")  # Not part of a snapshot, so written again behind it.
 DRAIN_SECONDS = 3.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0  # Before what Redis did not take is sent again.
 
 
 @dataclass(slots=True)
@@ -33,8 +36,11 @@ class _Entry:
 class StreamWriter:
     """Events in the order they were put; text that waits is joined. Lives in one event loop.
 
-    While Redis is away the entries wait. When it is back without the stream (it was restarted empty), the first thing
-    written is a ``snapshot`` of the answer as it is at that moment, so that readers miss no word.
+    The loop's outbox sends them. While Redis is away the entries wait. When it is back without the stream (it was
+    restarted empty), the first thing written is a ``snapshot`` of the answer as it is at that moment, so that readers
+    miss no word.
+
+    :ivar due: when the outbox is to send what waits.
 
     :ivar fenced: somebody claimed the run after us; nothing more is written.
     """
@@ -46,31 +52,31 @@ class StreamWriter:
         self._begun = False  # Something of ours is in the stream, or may be.
         self._waiting: list[_Entry] = []
         self._sending: list[_Entry] = []
-        self._wake = asyncio.Event()
+        self._joining = 0.0  # Until then text waits for more text.
+        self._pause, self._paused = FIRST_PAUSE, 0.0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._task: asyncio.Task[None] | None = None
+        self.due = 0.0
 
-    def start(self) -> None:
-        """Begin to write, in the running event loop. Every later call belongs into the same."""
-        self._task = asyncio.get_running_loop().create_task(self._work())
-
-    def put(self, name: str, data: Mapping[str, Any]) -> None:
+    def put(self, name: str, data: Mapping[str, Any], *, wait: float | None = None) -> None:
+        """Write an event: at once, or after ``wait`` seconds together with what came meanwhile."""
+        if wait is None:
+            wait = LINGER_SECONDS if name in PATIENT else 0.0
         self._seq += 1
+        due = max(asyncio.get_running_loop().time() + wait, self._paused)
+        self.due = due if self._idle.is_set() else min(self.due, due)
         self._waiting.append(_Entry(self._seq, name, dict(data)))
         self._idle.clear()
-        if name in PATIENT:
-            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._wake.set)
-        else:
-            self._wake.set()
+        outbox().post(self)
 
     def delta(self, name: str, *, message: str, part: int, text: str) -> None:
         """``text.delta`` or ``reasoning.delta``, joined with the one that still waits, if that is of the same part."""
         last = self._waiting[-1] if self._waiting else None
         if last is not None and last.name == name and last.data["part"] == part:
             last.data["delta"] += text
-        else:
-            self.put(name, {"message": message, "part": part, "delta": text})
+        else:  # The first text behind anything else goes out at once.
+            wait = max(0.0, self._joining - asyncio.get_running_loop().time())
+            self.put(name, {"message": message, "part": part, "delta": text}, wait=wait)
 
     async def close(self) -> None:
         """Write what waits, for a few seconds at most; let the stream expire some time after."""
@@ -81,58 +87,55 @@ class StreamWriter:
                     await async_client().expire(self._key, settings.RUN_STREAM_SECONDS)
             except (TimeoutError, RedisError, OSError):
                 logger.warning("run_stream_not_drained run=%s", self._key)
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        outbox().forget(self)
 
-    async def _work(self) -> None:
-        pause = 0.1
-        while not self.fenced:
-            await self._wake.wait()
-            self._wake.clear()
-            self._sending += self._waiting
+    def compose(self, pipeline: Pipeline) -> int:
+        """Add what waits to the pipeline; it is forgotten only when Redis has said that it has it."""
+        if self.fenced:
             self._waiting = []
-            streaming = any(entry.name.endswith(".delta") for entry in self._sending)
-            try:
-                await self._send()
-            except Exception as error:  # Whatever it is, the run goes on and the events are tried again.
-                known = isinstance(error, RedisError | OSError)
-                logger.warning("run_events_delayed run=%s error=%r", self._key, error, exc_info=not known)
-                self._wake.set()
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 1.0)
-                continue
-            pause = 0.1
-            if not self._sending and not self._waiting:
-                self._idle.set()
-            if streaming:  # The first text behind anything else goes out at once.
-                await asyncio.sleep(JOIN_SECONDS)
-        self._idle.set()
+        self._sending += self._waiting
+        self._waiting = []
+        for position, entry in enumerate(self._sending):
+            pipeline.xadd(
+                self._key,
+                fields_of(entry.name, json_of(entry.data)),  # type: ignore[arg-type]  # str is a field value.
+                id=f"{self._epoch}-{entry.seq}",
+                nomkstream=self._begun or position > 0,
+            )
+        if self._begun or not self._sending:
+            return len(self._sending)
+        pipeline.expire(self._key, LONGEST_LIFE)
+        return len(self._sending) + 1
 
-    async def _send(self) -> None:
-        """Write what is being sent; it is forgotten only when Redis has said that it has it."""
-        redis = async_client()
-        while self._sending and not self.fenced:
-            pipeline = redis.pipeline(transaction=False)
-            for position, entry in enumerate(self._sending):
-                pipeline.xadd(
-                    self._key,
-                    fields_of(entry.name, json_of(entry.data)),  # type: ignore[arg-type]  # str is a field value.
-                    id=f"{self._epoch}-{entry.seq}",
-                    nomkstream=self._begun or position > 0,
-                )
-            if not self._begun:
-                pipeline.expire(self._key, LONGEST_LIFE)
-            replies = (await pipeline.execute(raise_on_error=False))[: len(self._sending)]
-            self._begun = True
-            failures = [reply for reply in replies if reply is None or isinstance(reply, Exception)]
-            if not failures:
-                self._sending.clear()
-                return
-            for failure in failures:
-                if failure is not None and not isinstance(failure, ResponseError):
-                    raise failure
+    async def settle(self, replies: Sequence[Any]) -> bool:
+        """See whether Redis took it; answers whether there is more to send.
+
+        :raises RedisError: it did not.
+        """
+        replies = replies[: len(self._sending)]
+        failures = [reply for reply in replies if reply is None or isinstance(reply, Exception)]
+        for failure in failures:
+            if failure is not None and not isinstance(failure, ResponseError):
+                raise failure
+        self._begun = self._begun or bool(replies)
+        now = asyncio.get_running_loop().time()
+        if failures:
             await self._recover()
+            self.due = now
+        else:
+            if any(entry.name.endswith(".delta") for entry in self._sending):
+                self._joining = now + JOIN_SECONDS
+            self._sending = []
+        self._pause, self._paused = FIRST_PAUSE, 0.0
+        if self._sending or self._waiting:
+            return True
+        self._idle.set()
+        return False
+
+    def defer(self, error: Exception) -> None:
+        """Try again after a pause that grows."""
+        self.due = self._paused = asyncio.get_running_loop().time() + self._pause
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     async def _recover(self) -> None:
         """Some entries were refused: they are there already, somebody else owns the run, or the stream is gone."""

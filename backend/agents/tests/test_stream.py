@@ -41,9 +41,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def writer_for(run_id: UUID, epoch: int = 1) -> StreamWriter:
-    writer = StreamWriter(run_id=run_id, epoch=epoch, snapshot=lambda: SNAPSHOT)
-    writer.start()
-    return writer
+    return StreamWriter(run_id=run_id, epoch=epoch, snapshot=lambda: SNAPSHOT)
 
 
 def going_on(**run: Any) -> Callable[[], Awaitable[Glance | None]]:
@@ -183,6 +181,7 @@ def test_a_reader_who_comes_late_gets_everything_once() -> None:
     async def work() -> None:
         writer = writer_for(run_id)
         writer.put("message.started", {})
+        await until(lambda: len(recorded(run_id)) == 1)
         first = asyncio.create_task(collect(follow(run_id=run_id, after=START, status="running", look=going_on())))
         for number in range(30):
             writer.delta("text.delta", message="m", part=0, text=f"w{number} ")

@@ -1,0 +1,113 @@
+"""What all runs of a process have to tell, sent to Redis together: one round trip, however many of them stream.
+
+A round trip for each piece of each run would cost more than everything else about streaming. So whoever is due takes
+along whoever would be due a moment later, and runs that stream side by side fall into step.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+from redis.asyncio.client import Pipeline
+from redis.exceptions import RedisError
+
+from backend.http.redis import async_client
+
+logger = logging.getLogger(__name__)
+
+TOGETHER_SECONDS = 0.02  # Who is due within this time is sent along.
+
+_outboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, "Outbox"] = WeakKeyDictionary()
+
+
+class Sender(Protocol):
+    """:ivar due: the time of the event loop from which on it wants to be sent."""
+
+    due: float
+
+    def compose(self, pipeline: Pipeline) -> int:
+        """Add its commands; answers how many."""
+        ...
+
+    async def settle(self, replies: Sequence[Any]) -> bool:
+        """Take the replies to them; answers whether there is more to send. Raises what went wrong."""
+        ...
+
+    def defer(self, error: Exception) -> None:
+        """Be due later: it was not sent."""
+        ...
+
+
+class Outbox:
+    """The senders of one event loop that wait."""
+
+    def __init__(self) -> None:
+        self._waiting: set[Sender] = set()
+        self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def post(self, sender: Sender) -> None:
+        """Send it when it is due."""
+        self._waiting.add(sender)
+        self._arm(sender.due)
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._work())
+
+    def forget(self, sender: Sender) -> None:
+        self._waiting.discard(sender)
+
+    def _arm(self, due: float) -> None:
+        if self._timer is not None:
+            if self._timer.when() <= due:
+                return
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(due, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._wake.set()
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            together = loop.time() + TOGETHER_SECONDS
+            senders = [sender for sender in self._waiting if sender.due <= together]
+            self._waiting.difference_update(senders)
+            await self._send(senders)
+            if self._waiting:
+                self._arm(min(sender.due for sender in self._waiting))
+
+    async def _send(self, senders: list[Sender]) -> None:
+        """Never raises: whatever it is, the runs go on and what was not sent is sent again."""
+        pipeline = async_client().pipeline(transaction=False)
+        counts = [sender.compose(pipeline) for sender in senders]
+        try:
+            replies: list[Any] = await pipeline.execute(raise_on_error=False) if any(counts) else []
+        except Exception as error:
+            for sender in senders:
+                self._again(sender, error)
+            return
+        start = 0
+        for sender, count in zip(senders, counts, strict=True):
+            try:
+                if await sender.settle(replies[start : start + count]):
+                    self._waiting.add(sender)
+            except Exception as error:
+                self._again(sender, error)
+            start += count
+
+    def _again(self, sender: Sender, error: Exception) -> None:
+        known = isinstance(error, RedisError | OSError)
+        logger.warning("run_events_delayed error=%r", error, exc_info=None if known else error)
+        sender.defer(error)
+        self._waiting.add(sender)
+
+
+def outbox() -> Outbox:
+    """The outbox of the running event loop."""
+    return _outboxes.setdefault(asyncio.get_running_loop(), Outbox())
