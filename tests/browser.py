@@ -2,12 +2,22 @@
 
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    FloatRect,
+    Locator,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 FLAGS = [
     "--no-sandbox",
@@ -94,6 +104,33 @@ class Visitor:
     def answered(self, number: int = 0) -> None:
         """Until the answer with this number has its facts: sources, tokens, cost, time."""
         self.page.locator(".message.assistant").nth(number).locator(".facts").wait_for(timeout=60_000)
+
+
+def visitor(browser: Browser, base_url: str, **options: object) -> Iterator[Visitor]:
+    """Somebody before the page at a desk, unless ``options`` of the browser's context say otherwise."""
+    context = browser.new_context(
+        **{"viewport": {"width": 1440, "height": 900}, "locale": "en-US", "reduced_motion": "reduce"} | options  # type: ignore[arg-type]  # Options of several types.
+    )
+    context.set_default_timeout(15_000)
+    visitor = Visitor(context, base_url)
+    yield visitor
+    assert visitor.complaints == []
+    context.close()
+
+
+def email() -> str:
+    return f"{uuid.uuid4().hex}@example.com"
+
+
+def rectangle(locator: Locator) -> FloatRect:
+    box = locator.bounding_box()
+    assert box is not None
+    return box
+
+
+def sideways(page: Page) -> float:
+    """How far the page can be scrolled to the side, in pixels."""
+    return float(page.evaluate("() => document.documentElement.scrollWidth - innerWidth"))
 
 
 def screenshot(page: Page, path: Path) -> None:

@@ -1,0 +1,54 @@
+"""The product running with its page in a browser, and two people before it."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser import Visitor, chromium, email, visitor
+from tests.live import Stack, stack
+
+# Slow enough that a person, or a test, can act in the middle of an answer.
+MODELS = """
+[[provider]]
+name = "offline"
+kind = "offline"
+tokens_per_second = 12
+
+[[provider.model]]
+name = "offline"
+input_price = 0.40
+output_price = 1.60
+context_window = 128000
+max_output_tokens = 2048
+"""
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Everything, with a model that takes its time. A module that needs other settings has its own."""
+    models = tmp_path_factory.mktemp("models") / "models.toml"
+    models.write_text(MODELS)
+    with stack(settings={"DEMO_CONTENT": "true", "MODELS_FILE": str(models)}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def ana(browser: Browser, live: Stack) -> Iterator[Visitor]:
+    """At a desk, signed up."""
+    for ana in visitor(browser, live.base_url):
+        ana.sign_up(email())
+        yield ana
+
+
+@pytest.fixture
+def rui(browser: Browser, live: Stack) -> Iterator[Visitor]:
+    """On a phone, in Portuguese and in the dark."""
+    size = {"width": 375, "height": 700}
+    yield from visitor(browser, live.base_url, viewport=size, locale="pt-BR", color_scheme="dark", has_touch=True)
