@@ -51,7 +51,7 @@ def test_keyboard_alone_is_enough(browser: Browser, live: Stack) -> None:
 
 def test_on_a_phone_in_portuguese(rui: Visitor) -> None:
     page = rui.page
-    expect(page.locator("#entrance h1")).to_have_text("Criar conta")
+    expect(page.locator("#entrance h1").filter(visible=True)).to_have_text("Criar conta")
     assert page.locator("html").get_attribute("lang") == "pt-BR"
     rui.sign_up(email())
     expect(page.locator("#empty h2")).to_have_text("O que você quer saber?")

@@ -1,8 +1,14 @@
 """The page's entrance in a browser: coming in, going out, and tabs that share one log-in."""
 
-from playwright.sync_api import Request, expect
+import re
+from collections.abc import Iterator
 
-from tests.browser import Visitor
+import pytest
+from playwright.sync_api import Browser, Page, Request, expect
+
+from tests.browser import Visitor, sideways, visitor
+from tests.live import Stack
+from tests.second_factor import PASSWORD, SecondFactor, somebody_with_a_second_factor
 
 
 def test_logging_out_in_one_tab_shows_the_entrance_in_the_other(ana: Visitor) -> None:
@@ -59,3 +65,100 @@ def test_a_wrong_password_is_said_in_words(ana: Visitor) -> None:
 
     expect(page.locator("#entrance-error")).not_to_be_empty()
     expect(page.locator("#app")).to_be_hidden()
+
+
+@pytest.fixture(scope="module")
+def careful(live: Stack) -> tuple[str, SecondFactor]:
+    """The e-mail address of an account that asks for a second factor, and that factor."""
+    return somebody_with_a_second_factor(live)
+
+
+@pytest.fixture
+def door(browser: Browser, live: Stack) -> Iterator[Visitor]:
+    """Somebody before the entrance, at a desk."""
+    yield from visitor(browser, live.base_url)
+
+
+def log_in(page: Page, address: str) -> None:
+    """With the password, from the form that somebody new is shown."""
+    page.locator("#entrance-other").click()
+    page.locator("#entrance [name=email]").fill(address)
+    page.locator("#entrance [name=password]").fill(PASSWORD)
+    page.locator("#entrance [name=password]").press("Enter")
+
+
+def test_the_code_of_an_app_is_the_second_step(door: Visitor, careful: tuple[str, SecondFactor]) -> None:
+    (address, factor), page, keyboard = careful, door.page, door.page.keyboard
+    log_in(page, address)
+    code, error = page.locator("[name=code]"), page.locator("#second-step-error")
+    expect(code).to_be_focused()
+    expect(code).to_have_accessible_name("Code")
+    expect(code).to_have_accessible_description(re.compile("^Enter the 6 digits"))
+    expect(code).to_have_attribute("autocomplete", "one-time-code")
+    expect(page.locator("#entrance h1").filter(visible=True)).to_have_text("Second step")
+
+    keyboard.press("Enter")
+    expect(error).to_have_text("Enter the code first.")
+    keyboard.type("00000x")
+    keyboard.press("Enter")
+    expect(error).to_contain_text("This code is not right")
+    expect(code).to_be_focused()
+    expect(code).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#app")).to_be_hidden()
+
+    right = factor.code()
+    keyboard.type(f"{right[:3]} {right[3:]}")  # Over the wrong one, which is selected; in groups, as apps show it.
+    keyboard.press("Enter")
+    expect(page.locator("#balance .amount")).to_have_text("$5.00")
+    page.reload()
+    expect(page.locator("#balance .amount")).to_have_text("$5.00")
+
+
+def test_a_recovery_code_does_too_on_a_phone_and_the_way_back_is_open(
+    rui: Visitor, careful: tuple[str, SecondFactor]
+) -> None:
+    (address, factor), page = careful, rui.page
+    password = page.locator("#entrance [name=password]")
+    log_in(page, address)
+    expect(page.locator("#second-step h1")).to_have_text("Segunda etapa")
+    assert sideways(page) <= 0
+    page.locator("#second-step-back").click()
+    expect(password).to_be_focused()
+    expect(password).to_have_value("")
+    expect(page.locator("#entrance [name=email]")).to_have_value(address)
+    expect(page.locator("#second-step")).to_be_hidden()
+
+    password.fill(PASSWORD)
+    password.press("Enter")
+    page.locator("[name=code]").press("Escape")
+    expect(password).to_be_focused()
+    password.fill(PASSWORD)
+    password.press("Enter")
+    page.locator("[name=code]").fill(factor.recovery_codes[0])
+    page.locator("#second-step [type=submit]").click()
+    expect(page.locator("#tabs .amount")).to_have_text("US$\xa05,00")
+
+
+def test_a_log_in_that_waited_too_long_begins_again(
+    door: Visitor, live: Stack, careful: tuple[str, SecondFactor]
+) -> None:
+    (address, factor), page = careful, door.page
+    log_in(page, address)
+    expect(page.locator("[name=code]")).to_be_focused()
+    assert live.rows("DELETE FROM django_session RETURNING session_key")
+    page.locator("[name=code]").fill(factor.recovery_codes[1])
+    page.locator("[name=code]").press("Enter")
+
+    expect(page.locator("#entrance-error")).to_have_text("That took too long. Enter your password once more.")
+    expect(page.locator("#entrance [name=password]")).to_be_focused()
+
+
+def test_a_step_that_cannot_be_done_here_is_said_so(door: Visitor) -> None:
+    page = door.page
+    flows = [{"id": "login"}, {"id": "mfa_authenticate", "is_pending": True, "types": ["webauthn"]}]
+    answer = {"status": 401, "data": {"flows": flows}, "meta": {"is_authenticated": False, "session_token": "x"}}
+    page.route("**/api/v1/auth/login", lambda route: route.fulfill(status=401, json=answer))
+    log_in(page, "ana@example.com")
+
+    expect(page.locator("#entrance-error")).to_contain_text("a further step")
+    expect(page.locator("#second-step")).to_be_hidden()

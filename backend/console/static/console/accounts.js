@@ -1,4 +1,4 @@
-// The entrance: sign up, log in; and the way out.
+// The entrance: sign up, log in, with a second factor where the account has one; and the way out.
 
 import { authorized, forget, keep, open } from "./api.js";
 import { element, find } from "./dom.js";
@@ -6,6 +6,9 @@ import { t } from "./i18n.js";
 import { problemText } from "./problems.js";
 
 const EMAIL = "orquestra.email"; // Whoever was here before is greeted by the log-in form, with the address filled in.
+
+// Statuses of the second step when the log-in that it belongs to has expired.
+const BEGUN_NO_MORE = new Set([401, 409, 410]);
 
 export const knownEmail = () => localStorage.getItem(EMAIL) ?? "";
 
@@ -33,6 +36,15 @@ export function createEntrance({ onEnter }) {
     form.elements.password.autocomplete = mode === "signup" ? "new-password" : "current-password";
   }
 
+  const secondStep = createSecondStep({
+    onDone: letIn,
+    onBack: (reason) => {
+      form.hidden = false;
+      error.textContent = reason ? t(reason) : "";
+      form.elements.password.focus();
+    },
+  });
+
   async function enter() {
     const { email, password } = form.elements;
     const submit = find("[type=submit]", form);
@@ -40,14 +52,15 @@ export function createEntrance({ onEnter }) {
     error.textContent = "";
     try {
       const { meta } = await open(`/api/v1/auth/${mode}`, { email: email.value, password: password.value });
-      keep(meta);
-      localStorage.setItem(EMAIL, email.value);
-      password.value = "";
-      entrance.hidden = true;
-      onEnter();
+      letIn(meta);
     } catch (problem) {
-      // 401 with pending flows: the account wants a second factor or a confirmed address.
-      const pending = problem.extra?.data?.flows?.some(({ is_pending: isPending }) => isPending);
+      const pending = pendingFlow(problem);
+      if (asksForCode(pending)) {
+        password.value = ""; // It was right, and whoever comes back to it should have to know it.
+        form.hidden = true;
+        secondStep.show(problem.extra.meta.session_token);
+        return;
+      }
       error.textContent = pending ? t("entrance.pending") : problemText(problem);
       (problem.errors?.some(({ pointer }) => pointer?.includes("email")) ? email : password).focus();
     } finally {
@@ -55,9 +68,19 @@ export function createEntrance({ onEnter }) {
     }
   }
 
+  function letIn(tokens) {
+    keep(tokens);
+    localStorage.setItem(EMAIL, form.elements.email.value);
+    form.elements.password.value = "";
+    entrance.hidden = true;
+    onEnter();
+  }
+
   /** `reason` is null for somebody new, "elsewhere" or "expired" for somebody whose log-in ended. */
   function show(reason = null) {
     entrance.hidden = false;
+    secondStep.hide();
+    form.hidden = false;
     setMode(reason || knownEmail() ? "login" : "signup");
     why.hidden = reason !== "elsewhere" && reason !== "expired";
     why.textContent = why.hidden ? "" : t(`entrance.${reason}`);
@@ -66,6 +89,76 @@ export function createEntrance({ onEnter }) {
   }
 
   return { show };
+}
+
+/** What a 401 still waits for: a second factor, a confirmed address; undefined where the log-in was plainly refused. */
+const pendingFlow = (problem) => problem.extra?.data?.flows?.find(({ is_pending: isPending }) => isPending);
+
+/** A passkey alone is a second factor too, but nothing that can be typed. */
+const asksForCode = (flow) => flow?.id === "mfa_authenticate" && flow.types.some((type) => type !== "webauthn");
+
+/** The code of an authenticator app, or a recovery code. `onBack` gets the name of a text that says why, or nothing. */
+function createSecondStep({ onDone, onBack }) {
+  const form = find("#second-step");
+  const { code } = form.elements;
+  const error = find("#second-step-error");
+  const submit = find("[type=submit]", form);
+  let sessionToken = null; // Names the log-in that has begun; good for this step alone.
+
+  find("#second-step-back").addEventListener("click", () => leave());
+  form.addEventListener("keydown", (event) => event.key === "Escape" && leave());
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const typed = code.value.replace(/[\s-]/g, ""); // Apps show codes in groups.
+    if (!typed) return complain(t("entrance.codeMissing"));
+    submit.disabled = true;
+    error.textContent = "";
+    const token = sessionToken;
+    try {
+      const { meta } = await open("/api/v1/auth/2fa/authenticate", { code: typed }, { sessionToken: token });
+      if (token !== sessionToken) return; // Gone back meanwhile.
+      hide();
+      onDone(meta);
+    } catch (problem) {
+      if (token === sessionToken) refused(problem);
+    } finally {
+      submit.disabled = false;
+    }
+  });
+
+  function refused(problem) {
+    if (pendingFlow(problem)) leave("entrance.pending");
+    else if (BEGUN_NO_MORE.has(problem.status)) leave("entrance.tooLate");
+    else complain(problem.errors.some((field) => field.code === "incorrect_code") ? t("entrance.codeWrong") : problemText(problem));
+  }
+
+  function complain(text) {
+    error.textContent = text;
+    code.setAttribute("aria-invalid", "true");
+    code.focus();
+    code.select();
+  }
+
+  function show(token) {
+    sessionToken = token;
+    form.hidden = false;
+    code.focus();
+  }
+
+  function hide() {
+    sessionToken = null;
+    form.hidden = true;
+    form.reset();
+    error.textContent = "";
+    code.removeAttribute("aria-invalid");
+  }
+
+  function leave(reason) {
+    hide();
+    onBack(reason);
+  }
+
+  return { show, hide };
 }
 
 export async function logOut() {

@@ -170,9 +170,12 @@ export async function blobUrl(path, options) {
   return URL.createObjectURL(await (await patiently(() => authorized("GET", path, options))).blob());
 }
 
-/** Requests without a log-in, for the entrance: the body, or an ApiError. */
-export async function open(path, json) {
-  const response = await send("POST", path, { json });
+/**
+ * Requests without a log-in, for the entrance: the body, or an ApiError. `sessionToken` goes on with a log-in of several
+ * steps: it is in the error's `extra.meta` of the step before.
+ */
+export async function open(path, json, { sessionToken } = {}) {
+  const response = await send("POST", path, { json, headers: sessionToken ? { "X-Session-Token": sessionToken } : {} });
   if (!response.ok) throw await problem(response);
   return response.json();
 }

@@ -13,6 +13,13 @@ export const texts = {
   "entrance.elsewhere": "You logged out in another tab. Log in to go on where you were.",
   "entrance.expired": "Your log-in has ended. Log in to go on where you were.",
   "entrance.pending": "This account asks for a further step, which this page does not offer yet.",
+  "entrance.secondStep": "Second step",
+  "entrance.code": "Code",
+  "entrance.codeHint": "Enter the 6 digits that your authenticator app shows now. One of your recovery codes works too.",
+  "entrance.codeMissing": "Enter the code first.",
+  "entrance.codeWrong": "This code is not right, or was used already. Wait for the app to show the next one and enter that.",
+  "entrance.tooLate": "That took too long. Enter your password once more.",
+  "entrance.back": "Back",
   "account.menu": "Your account",
   "account.logout": "Log out",
 

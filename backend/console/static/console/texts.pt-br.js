@@ -13,6 +13,13 @@ export const texts = {
   "entrance.elsewhere": "Você saiu em outra aba. Entre para continuar de onde parou.",
   "entrance.expired": "Sua sessão terminou. Entre para continuar de onde parou.",
   "entrance.pending": "Esta conta pede mais um passo, que esta página ainda não oferece.",
+  "entrance.secondStep": "Segunda etapa",
+  "entrance.code": "Código",
+  "entrance.codeHint": "Digite os 6 dígitos que seu aplicativo autenticador mostra agora. Um dos seus códigos de recuperação também serve.",
+  "entrance.codeMissing": "Digite o código primeiro.",
+  "entrance.codeWrong": "Este código não está certo ou já foi usado. Espere o aplicativo mostrar o próximo e digite esse.",
+  "entrance.tooLate": "Demorou demais. Digite sua senha mais uma vez.",
+  "entrance.back": "Voltar",
   "account.menu": "Sua conta",
   "account.logout": "Sair",
 
