@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from backend.embedded import folders, identity
@@ -171,6 +172,34 @@ def test_after_kill_9_the_next_start_ends_what_is_left_and_nobody_else(running: 
     assert "The database is up to date" in running.output
     assert "password: as set before" in running.output
     assert running.status() == 200
+
+
+def test_another_operator_password_ends_the_operators_log_ins(place: Path) -> None:
+    launcher = another(place, "operator")
+
+    def post(path: str, **body: str) -> httpx2.Response:
+        return httpx2.post(f"http://127.0.0.1:{launcher.port}/api/v1/{path}", json=body, timeout=30)
+
+    def start(password: str) -> None:
+        launcher.start(OPERATOR_PASSWORD=password)
+        launcher.wait_until_ready()
+
+    email = "operator@orquestra.local"
+    try:
+        start("the first password")
+        kept = post("auth/login", email=email, password="the first password").json()["meta"]["refresh_token"]
+        launcher.stop()
+        start("the first password")
+        kept = post("tokens/refresh", refresh_token=kept).json()["data"]["refresh_token"]  # The same one ends nothing.
+        launcher.stop()
+        start("the second password")
+        refused = post("tokens/refresh", refresh_token=kept)
+
+        assert (refused.status_code, refused.json()["code"]) == (401, "session_revoked")
+        assert post("auth/login", email=email, password="the first password").status_code == 422
+        assert post("auth/login", email=email, password="the second password").status_code == 200
+    finally:
+        launcher.clean_up()
 
 
 def test_it_ends_when_the_make_above_it_is_killed(place: Path) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
+from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -103,6 +104,14 @@ def _live_session_for_update(token: RefreshToken) -> Session:
     if session.expires_at <= timezone.now():
         raise TokenExpired
     return session
+
+
+def set_password(*, user_id: UUID, password: str) -> None:
+    """Give the user another password, as somebody who may: whoever knew the old one is logged out."""
+    hashed = make_password(password)  # Slow by design, so before the transaction.
+    with transaction.atomic():
+        User.objects.filter(pk=user_id).update(password=hashed)
+        revoke_sessions(user_id=user_id, reason="password_changed")
 
 
 @transaction.atomic

@@ -29,13 +29,12 @@ def main() -> None:
 def make_operator(*, email: str, password: str, change: bool) -> None:
     """Somebody who may do everything in the admin.
 
-    :param change: give an account that is already there this password.
+    :param change: give an account that is already there this password. Where that is news, its log-ins end.
     """
     made = operations.ensure_operator(email=email, password=password)
     user = get_user_model().objects.get(email__iexact=email)
     if change and not made and not user.check_password(password):
-        user.set_password(password)
-        user.save(update_fields=["password"])
+        operations.set_password(user_id=user.pk, password=password)
 
 
 if __name__ == "__main__":

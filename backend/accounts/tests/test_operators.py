@@ -5,7 +5,7 @@ from allauth.account.models import EmailAddress
 from django.core.management import CommandError, call_command
 
 from backend.accounts.models import Session, User
-from backend.accounts.operations import ensure_operator
+from backend.accounts.operations import ensure_operator, set_password
 from backend.accounts.tests.threads import at_once
 from tests.actors import PASSWORD, Person
 
@@ -29,6 +29,21 @@ def test_somebody_who_signed_up_becomes_one(owner: Person) -> None:
     assert user.is_staff
     assert user.check_password(PASSWORD)
     assert owner.get("/api/v1/users/me").status_code == 200
+
+
+def test_another_password_ends_every_log_in(
+    owner: Person, stranger: Person, django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        set_password(user_id=owner.user.pk, password="another horse entirely")
+
+    assert owner.get("/api/v1/users/me").json()["code"] == "session_revoked"
+    refreshed = owner.post("/api/v1/tokens/refresh", {"refresh_token": owner.refresh_token})
+    assert (refreshed.status_code, refreshed.json()["code"]) == (401, "session_revoked")
+    assert Session.objects.get(user=owner.user).revoked_reason == "password_changed"
+    assert stranger.get("/api/v1/users/me").status_code == 200
+    owner.user.refresh_from_db()
+    assert owner.user.check_password("another horse entirely")
 
 
 @pytest.mark.django_db(transaction=True)
