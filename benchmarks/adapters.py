@@ -1,6 +1,6 @@
 """CPU that this process spends on one streamed answer of 100 chunks, through each adapter and through bare httpx.
 
-    python -m benchmarks.adapters [--answers 200]
+    python -m benchmarks.adapters [--answers 200] [--json]
 
 The provider runs in another process. Every figure comes from the same run; the ratios carry over to other machines,
 the milliseconds do not.
@@ -8,6 +8,7 @@ the milliseconds do not.
 
 import argparse
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -47,7 +48,8 @@ async def cost(answer: Callable[[], Awaitable[int]], answers: int) -> float:
     return (time.process_time() - before) / answers * 1000
 
 
-async def measure(port: int, answers: int) -> None:
+async def measure(port: int, answers: int) -> dict[str, float]:
+    """Milliseconds of CPU for one answer, by adapter."""
     import httpx2
     import msgspec
 
@@ -82,15 +84,14 @@ async def measure(port: int, answers: int) -> None:
             {name: await cost(subject, answers // ROUNDS) for name, subject in subjects.items()} for _ in range(ROUNDS)
         ]
     await close_clients()
-    best = {name: min(figures[name] for figures in rounds) for name in subjects}
-    for name, spent in best.items():
-        print(f"{name:<18}{spent:6.2f} ms   {spent / best['bare httpx']:4.2f} × bare httpx")
+    return {name: min(figures[name] for figures in rounds) for name in subjects}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--answers", type=int, default=200)
-    answers = parser.parse_args().answers
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
     port = free_port()
     provider = subprocess.Popen([sys.executable, "-m", "tests.providers", "--port", str(port)])
     try:
@@ -110,10 +111,15 @@ def main() -> None:
             import django
 
             django.setup()
-            asyncio.run(measure(port, answers))
+            best = asyncio.run(measure(port, asked.answers))
     finally:
         provider.terminate()
         provider.wait(10)
+    if asked.json:
+        print(json.dumps({"cpu_ms": best}))
+        return
+    for name, spent in best.items():
+        print(f"{name:<18}{spent:6.2f} ms   {spent / best['bare httpx']:4.2f} × bare httpx")
 
 
 if __name__ == "__main__":

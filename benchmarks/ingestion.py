@@ -1,6 +1,6 @@
 """How long a PDF takes from upload to searchable, beside the least that anybody has to do with it.
 
-    .venv/bin/python benchmarks/ingestion.py some.pdf [--rounds 7]
+    .venv/bin/python benchmarks/ingestion.py some.pdf [--rounds 7] [--json]
 
 The least: the text of every page by bare pypdfium2, cut into pieces of a thousand characters, and one bulk insert of
 them into a table of the same database. Ours: the file is uploaded through HTTP and asked for every 10 ms until it is
@@ -9,6 +9,7 @@ a new document.
 """
 
 import argparse
+import json
 import statistics
 import sys
 import time
@@ -63,6 +64,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("pdf", type=Path)
     options.add_argument("--rounds", type=int, default=7)
+    options.add_argument("--json", action="store_true")
     asked = options.parse_args()
     data = asked.pdf.read_bytes()
     services.start()
@@ -76,9 +78,13 @@ def main() -> None:
             answered, total = ours(data + b"\n%% %d" % number, person)
             answers.append(answered)
             totals.append(total)
-            print(f"bare {bares[-1]:.3f} s, upload {answered:.3f} s, searchable {total:.3f} s")
+            print(f"bare {bares[-1]:.3f} s, upload {answered:.3f} s, searchable {total:.3f} s", file=sys.stderr)
         person.close()
     least, most = statistics.median(bares), statistics.median(totals)
+    if asked.json:
+        pages = len(pypdfium2.PdfDocument(data))
+        print(json.dumps({"pages": pages, "bare_seconds": bares, "answered_seconds": answers, "ready_seconds": totals}))
+        return
     print(f"median: bare {least:.3f} s, searchable {most:.3f} s, ratio {most / least:.2f}")
 
 

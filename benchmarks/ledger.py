@@ -1,6 +1,6 @@
 """How many charges a second the ledger takes, beside PostgreSQL's own benchmark on the same server in the same run.
 
-    .venv/bin/python benchmarks/ledger.py [--seconds 10] [--clients 8]
+    .venv/bin/python benchmarks/ledger.py [--seconds 10] [--clients 8] [--json]
 
 Starts a durable PostgreSQL of its own (fsync on, commits waited for) and drives it with pgbench: `pgbench -N` as it
 is, then the ledger's functions, over many wallets and over a single hot one. A pair is two commits: the hold, then the
@@ -9,6 +9,7 @@ books; exit 1 when they are off.
 """
 
 import argparse
+import json
 import os
 import re
 import socket
@@ -139,6 +140,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     load = ["-n", "-T", str(asked.seconds), "-c", str(asked.clients), "-j", str(THREADS)]
     with tempfile.TemporaryDirectory(prefix="orquestra-bench-") as folder, server(Path(folder)) as (binaries, port):
@@ -152,19 +154,21 @@ def main() -> int:
             rates[name] = rate(pgbench(binaries, port, "-f", str(path), *load))
         raw.append(rate(pgbench(binaries, port, "-N", *load)))
 
+        from backend.billing.queries import discrepancies
+
+        off = discrepancies()
+        from django.db import connection
+
+        connection.close()
+        if asked.json:
+            print(json.dumps({"raw_per_second": raw, "per_second": rates, "books_are_right": not off}))
+            return 1 if off else 0
         mean = sum(raw) / len(raw)
         print(f"{asked.clients} clients, {asked.seconds} s each, fsync on, {WALLETS} wallets with three grants each")
         print(f"{'pgbench -N (raw)':40} {mean:8.0f} /s   (first {raw[0]:.0f}, last {raw[1]:.0f})")
         for name, per_second in rates.items():
             print(f"{name:40} {per_second:8.0f} /s   {per_second / mean:.2f} of raw")
-
-        from backend.billing.queries import discrepancies
-
-        off = discrepancies()
         print("the books are right" if not off else f"the books are off: {off[:5]}")
-        from django.db import connection
-
-        connection.close()
         return 1 if off else 0
 
 

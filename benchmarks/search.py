@@ -1,6 +1,6 @@
 """How well lexical search ranks: nDCG@10 of a question-answering collection through POST /api/v1/search.
 
-    .venv/bin/python benchmarks/search.py faquad.json [--language pt]
+    .venv/bin/python benchmarks/search.py faquad.json [--language pt] [--json]
 
 The file is in SQuAD's format: a question's one relevant passage is the paragraph it was asked about. Each paragraph
 is uploaded as a plain-text document with a name that says nothing about it, all in one collection; then each question
@@ -70,6 +70,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("data", type=Path)
     options.add_argument("--language", help="upload with this language instead of having it detected")
+    options.add_argument("--json", action="store_true")
     asked = options.parse_args()
     paragraphs, questions = collection(asked.data)
     services.start()
@@ -79,7 +80,7 @@ def main() -> None:
         fields = {"collection": name, **({"language": asked.language} if asked.language else {})}
         started = time.monotonic()
         numbers = upload(person, paragraphs, fields)
-        print(f"{len(numbers)} documents searchable after {time.monotonic() - started:.1f} s")
+        print(f"{len(numbers)} documents searchable after {time.monotonic() - started:.1f} s", file=sys.stderr)
         gains, times = [], []
         for question, relevant in questions:
             body = {"query": question, "collections": [name], "limit": DEPTH * 2, "mode": "lexical"}
@@ -88,8 +89,12 @@ def main() -> None:
             times.append(time.perf_counter() - begun)
             gains.append(gain(results, numbers, relevant))
         person.close()
-    print(f"nDCG@{DEPTH} {statistics.mean(gains):.4f} over {len(gains)} questions")
     median, p95 = statistics.median(times), sorted(times)[int(0.95 * len(times))]
+    if asked.json:
+        figures = {"questions": len(gains), "ndcg": statistics.mean(gains)}
+        print(json.dumps({**figures, "median_ms": 1000 * median, "p95_ms": 1000 * p95}))
+        return
+    print(f"nDCG@{DEPTH} {statistics.mean(gains):.4f} over {len(gains)} questions")
     print(f"one search: median {1000 * median:.1f} ms, p95 {1000 * p95:.1f} ms")
 
 

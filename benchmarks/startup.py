@@ -1,10 +1,12 @@
 """How long `make run` takes to be ready, the dependencies being there, and what all processes hold when idle.
 
-    .venv/bin/python benchmarks/startup.py
+    .venv/bin/python benchmarks/startup.py [--json]
 
 Prints one line per figure: the first start in an empty folder, starts after it, the sum of the proportional set sizes.
 """
 
+import argparse
+import json
 import re
 import select
 import signal
@@ -83,6 +85,9 @@ def pss(pid: int) -> float:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="orquestra-startup-") as temporary:
         Path(temporary).chmod(0o755)
         data, port = Path(temporary) / "data", free_port()
@@ -98,6 +103,11 @@ def main() -> None:
                 stopping.append(stop(process))
         held = {member: (pss(member), command) for member, command in family(process.pid).items()}
         stopping.append(stop(process))
+    if asked.json:
+        figures = {"first_seconds": first, "later_seconds": later, "stop_seconds": stopping}
+        total = sum(megabytes for megabytes, _ in held.values())
+        print(json.dumps({**figures, "processes": len(held), "idle_pss_mb": total}))
+        return
     for megabytes, command in sorted(held.values(), reverse=True):
         print(f"    {megabytes:6.1f} MB  {command[:110]}")
     print(f"first start to ready: {first:.1f} s")

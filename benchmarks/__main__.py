@@ -1,0 +1,167 @@
+"""Every benchmark, one after the other, as the table of README.md: what was measured, the goal, whether it is reached.
+
+    .venv/bin/python -m benchmarks --pdf some.pdf --faquad faquad.json [--json] [--only NAME …]
+
+Each script runs as a process of its own with ``--json``; what they say meanwhile goes to the error output. Exit 1 when
+one of them gave no figures. The machine should be doing nothing else: the load at the start is shown.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+QUIET = 0.25  # Load per core above which something else runs here.
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; ``reached`` is None where there is no goal, or nothing to compare with it."""
+
+    what: str
+    measured: str
+    goal: str = "–"
+    reached: bool | None = None
+
+
+def startup(found: dict[str, Any]) -> list[Row]:
+    first, later, memory = found["first_seconds"], found["later_seconds"], found["idle_pss_mb"]
+    return [
+        Row(
+            "from `make run` to ready, packages there: first time · later",
+            f"{first:.1f} s · {min(later):.1f}–{max(later):.1f} s",
+            "15 s · 6 s",
+            first <= 15 and max(later) <= 6,
+        ),
+        Row(f"memory of all {found['processes']} processes, idle (PSS)", f"{memory:.0f} MB", "700 MB", memory <= 700),
+    ]
+
+
+def ingestion(found: dict[str, Any]) -> list[Row]:
+    ready = median(found["ready_seconds"])
+    ratio = ready / median(found["bare_seconds"])
+    what = f"a PDF of {found['pages']} pages, from upload to searchable, against bare pypdfium2 with one bulk insert"
+    return [Row(what, f"{ratio:.1f} × ({ready:.2f} s)", "3 ×", ratio <= 3)]
+
+
+def first_token(found: dict[str, Any]) -> list[Row]:
+    names = {
+        1: "first token through us minus first token straight from the provider, one stream",
+        16: "the same with 16 questions in the same instant",
+    }
+    return [
+        Row(
+            names[each["streams"]],
+            f"{each['added_ms']:.0f} ms",
+            f"{each['target_ms']:.0f} ms",
+            each["added_ms"] < each["target_ms"],
+        )
+        for each in found["first_token"]
+    ]
+
+
+def search(found: dict[str, Any]) -> list[Row]:
+    what = (
+        f"FaQuAD ({found['questions']} Portuguese questions), nDCG@10 through `POST /api/v1/search`, lexical "
+        f"(one search, median: {found['median_ms']:.0f} ms)"
+    )
+    return [Row(what, f"{found['ndcg']:.3f}", "0.89", found["ndcg"] >= 0.89)]
+
+
+def adapters(found: dict[str, Any]) -> list[Row]:
+    spent = dict(found["cpu_ms"])
+    bare = spent.pop("bare httpx")
+    ratios = sorted(one / bare for one in spent.values())
+    return [
+        Row(
+            "processor time of one streamed answer, against bare httpx: best and worst adapter",
+            f"{ratios[0]:.1f}–{ratios[-1]:.1f} ×",
+        )
+    ]
+
+
+def gateway(found: dict[str, Any]) -> list[Row]:
+    added, most = found["through_ms"] - found["straight_ms"], found["most_added_ms"]
+    four, one = found["four_services_per_second"], found["one_process_per_second"]
+    streams, ended = found["streams"], found["streams_ended"]
+    held = f"{streams} streams for {found['stream_seconds']:.0f} s, the gateway reloaded in the middle"
+    return [
+        Row("the gateway's part of a request, median", f"{added:.1f} ms", f"{most:.0f} ms", added <= most),
+        Row(
+            "`users/me` per second through the gateway with four services, against one process",
+            f"{four:.0f} : {one:.0f}",
+            "1 : 1",
+            four >= one,
+        ),
+        Row(held, f"{ended} reached their end", "all", ended == streams),
+    ]
+
+
+def ledger(found: dict[str, Any]) -> list[Row]:
+    raw = sum(found["raw_per_second"]) / len(found["raw_per_second"])
+    books = "" if found["books_are_right"] else "; THE BOOKS ARE OFF"
+    return [
+        Row(f"{name} per second, against `pgbench -N`", f"{rate:.0f} ({rate / raw:.2f} ×){books}")
+        for name, rate in found["per_second"].items()
+    ]
+
+
+# In the order of README.md; what needs the machine to itself for longest comes last.
+SCRIPTS: dict[str, Callable[[dict[str, Any]], list[Row]]] = {
+    each.__name__: each for each in (startup, ingestion, first_token, search, adapters, gateway, ledger)
+}
+
+
+def run(name: str, *arguments: str) -> dict[str, Any] | None:
+    """The figures of one script, or None where it gave none. Its exit code does not count: 1 says a goal is missed."""
+    command = [sys.executable, "-m", f"benchmarks.{name}", *arguments, "--json"]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    try:
+        found: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        return None
+    return found
+
+
+def table(rows: list[Row]) -> str:
+    said = {True: "yes", False: "**no**", None: "–"}
+    lines = [f"| {row.what} | {row.measured} | {row.goal} | {said[row.reached]} |" for row in rows]
+    return "\n".join(["| | measured | goal | reached |", "|---|---|---|---|", *lines])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pdf", type=Path, help="for ingestion, which is left out without it")
+    parser.add_argument("--faquad", type=Path, help="for search, which is left out without it")
+    parser.add_argument("--only", nargs="+", choices=SCRIPTS, default=list(SCRIPTS), metavar="NAME")
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    needed = {"ingestion": asked.pdf, "search": asked.faquad}
+    cores, load = os.cpu_count() or 1, os.getloadavg()[0]
+    figures: dict[str, dict[str, Any] | None] = {}
+    rows: list[Row] = []
+    for name, rows_of in SCRIPTS.items():
+        if name not in asked.only or (name in needed and needed[name] is None):
+            continue
+        print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr, flush=True)
+        data = [str(needed[name].resolve())] if name in needed else []
+        found = figures[name] = run(name, *data)
+        rows += [Row(name, "gave no figures")] if found is None else rows_of(found)
+    if asked.json:
+        print(json.dumps({"cores": cores, "load": load, "figures": figures, "rows": [asdict(row) for row in rows]}))
+    else:
+        busy = "" if load <= QUIET * cores else " **Something else was running: do not quote these.**"
+        print(f"{cores} cores, load {load:.2f} at the start.{busy}\n\n{table(rows)}")
+    return 1 if None in figures.values() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
