@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -40,6 +41,7 @@ class Reply:
     message: str = "Refused."
     stall_before: bool = False
     stall_after: int | None = None
+    go_on: threading.Event | None = None  # Ends the stall once it is set.
     cut_after: int | None = None
     error_after: str | None = None  # The code of an error event that takes the place of the end.
     raw: bytes | None = None

@@ -12,8 +12,9 @@ In a test, in a thread of its own::
 
 A ``Reply`` is one answer: ``text`` (streamed in ``chunks`` or word by word), ``reasoning``, ``tool_calls``, ``usage``,
 ``tokens_per_second``, and its faults: ``status`` with ``retry_after`` / ``error_code`` / ``message``, ``stall_before``
-(no byte at all), ``stall_after`` / ``cut_after`` (that many text chunks, then silence / a closed connection), ``raw``
-(these bytes as the body, with ``content_type``), ``error_after`` (an error event in the stream).
+(no byte at all), ``stall_after`` / ``cut_after`` (that many text chunks, then silence / a closed connection),
+``go_on`` (a threading.Event: the silence after ``stall_after`` lasts until the test sets it), ``raw`` (these bytes as
+the body, with ``content_type``), ``error_after`` (an error event in the stream).
 
 A request without a script is answered by the name of its model: ``fake`` (a sentence), ``fake-echo`` (the last user
 message), ``fake-tool`` (calls the first offered tool with the question, then answers and cites [1]), ``fake-long``
@@ -218,6 +219,13 @@ class Connection:
         self.buffer += chunk
         return bool(chunk)
 
+    async def stall(self, reply: Reply) -> bool:
+        """Be silent until the reply may go on, or for ever; False when the client closes the connection meanwhile."""
+        while reply.go_on is None or not reply.go_on.is_set():
+            if not await self.pause(LONG if reply.go_on is None else 0.01):
+                return False
+        return True
+
     async def answer(self, request: Received) -> bool:
         """Send the reply; False when the connection is to be closed."""
         reply = self.provider.reply_to(request)
@@ -254,7 +262,7 @@ class Connection:
             if frame.is_token:
                 if sent == reply.cut_after:
                     return False
-                if (sent == reply.stall_after and not await self.pause(LONG)) or not await self.pause(interval):
+                if (sent == reply.stall_after and not await self.stall(reply)) or not await self.pause(interval):
                     request.disconnected.set()
                     return False
                 sent += 1
