@@ -1,14 +1,15 @@
-"""The routes of a small site that shows how the edge serves: streams, slow answers, bodies, bugs."""
+"""The routes of a small site that shows how the edge serves: streams, answers that wait, bodies, bugs."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+from django.conf import settings
 from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
+from redis import Redis
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -33,9 +34,12 @@ async def events(request: HttpRequest, name: str) -> HttpResponseBase:
     return event_stream(ticks(name))
 
 
-def slow(request: HttpRequest) -> HttpResponse:
-    time.sleep(1.5)
-    return JsonResponse({"slow": True})
+def held(request: HttpRequest, name: str) -> HttpResponse:
+    """Keeps its thread until the test says ``go:<name>``; Redis knows how many have begun."""
+    with Redis.from_url(settings.REDIS_URL) as redis:
+        redis.incr(f"held:{name}")
+        redis.blpop([f"go:{name}"], timeout=30)
+    return JsonResponse({"held": name})
 
 
 def bug(request: HttpRequest) -> HttpResponse:
@@ -71,7 +75,7 @@ class Parse(APIView):
 
 urlpatterns = [
     path("api/v1/runs/<name>/events", events),
-    path("api/v1/slow", slow),
+    path("api/v1/held/<name>", held),
     path("api/v1/bug", bug),
     path("api/v1/echo", echo),
     path("api/v1/download", download),
