@@ -47,6 +47,15 @@ def test_what_could_run_scripts_may_not(api: Client, kind: str, sandboxed: bool)
     assert ("sandbox" in policy) is sandboxed
 
 
+def test_the_admin_loads_from_here_alone_and_is_shown_in_no_other_site(api: Client) -> None:
+    parts = (part.split(" ", 1) for part in api.get("/admin/nothing")["Content-Security-Policy"].split("; "))
+    policy = dict(parts)
+    assert policy["default-src"] == policy["object-src"] == policy["frame-ancestors"] == "'none'"
+    assert policy["base-uri"] == policy["form-action"] == policy["connect-src"] == policy["img-src"] == "'self'"
+    assert policy["script-src"] == "'self' 'unsafe-eval'", "no inline script"
+    assert not any("//" in sources or "*" in sources for sources in policy.values())
+
+
 def test_a_page_has_its_own_policy(api: Client) -> None:
     assert api.get("/page")["Content-Security-Policy"] == "default-src 'self'"
 
