@@ -17,7 +17,7 @@ PEM = re.compile(r"-----BEGIN [A-Z ]+-----.+?-----END [A-Z ]+-----", re.DOTALL)
 SMALLEST_KEY = 2048  # Bits; RFC 7518 section 3.3.
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KeyRing:
     """One key signs; it and the previous ones verify, each found by its ``kid``."""
 

@@ -3,7 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
+from time import time
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import Token
 
 from backend.accounts.errors import NotAuthenticated, TokenExpired
-from backend.accounts.keys import key_ring
+from backend.accounts.keys import KeyRing, key_ring
 from backend.accounts.models import Session, User
 from backend.errors import NotFound
 from backend.http import ids
@@ -48,30 +49,42 @@ class SigningBackend(TokenBackend):
     def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
         if len(token) > LONGEST_TOKEN:
             raise TokenBackendError("Token is invalid")
-        try:
-            header = jwt.get_unverified_header(token)
-            key = key_ring().public.get(header.get("kid", ""))
-            if key is None or header.get("typ") != self.typ:
-                raise TokenBackendError("Token is invalid")
-            payload = jwt.decode(
-                token,
-                key,
-                algorithms=["RS256"],
-                audience=self.audience,
-                issuer=self.issuer,
-                options={
-                    "require": ["iss", "aud", "sub", "sid", "jti", "iat", "exp"],
-                    "verify_iat": False,  # Another server's clock may be a second ahead.
-                },
-            )
-        except jwt.ExpiredSignatureError as error:
-            raise TokenBackendExpiredToken("Token is expired") from error
-        except (jwt.InvalidTokenError, RecursionError) as error:  # JSON nested too deep ends in the latter.
-            raise TokenBackendError("Token is invalid") from error
+        payload = _verified(token, self.typ, self.known, str(self.issuer), key_ring())
+        if int(payload["exp"]) <= time():
+            raise TokenBackendExpiredToken("Token is expired")
         named = payload["aud"]
         if not isinstance(named, list) or not self.needed <= set(named) <= self.known:
             raise TokenBackendError("Token is invalid")
-        return payload
+        return dict(payload)
+
+
+@lru_cache(maxsize=1024)
+def _verified(token: Any, typ: str, audience: frozenset[str], issuer: str, keys: KeyRing) -> dict[str, Any]:
+    """The claims of a token whose header, signature and required claims are good.
+
+    Kept for the tokens seen last, as each is shown again and again while it lives; what is refused is not kept. Its
+    time is looked at by whoever asks, and so is whether its log-in has ended.
+    """
+    try:
+        header = jwt.get_unverified_header(token)
+        key = keys.public.get(header.get("kid", ""))
+        if key is None or header.get("typ") != typ:
+            raise TokenBackendError("Token is invalid")
+        return jwt.decode(
+            token,
+            key,
+            algorithms=["RS256"],
+            audience=audience,
+            issuer=issuer,
+            options={
+                "require": ["iss", "aud", "sub", "sid", "jti", "iat", "exp"],
+                "verify_iat": False,  # Another server's clock may be a second ahead.
+            },
+        )
+    except jwt.ExpiredSignatureError as error:
+        raise TokenBackendExpiredToken("Token is expired") from error
+    except (jwt.InvalidTokenError, RecursionError) as error:  # JSON nested too deep ends in the latter.
+        raise TokenBackendError("Token is invalid") from error
 
 
 class SessionToken(Token):
