@@ -1,12 +1,18 @@
 """What is read from each format, and how files that cannot be read end."""
 
 import io
+import math
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import docx
 import pytest
+from reportlab.pdfgen.canvas import Canvas
 
+from backend.documents.ingestion.parsers.boxes import Rectangles
+from backend.documents.ingestion.parsers.frames import Job
+from backend.documents.ingestion.parsers.pdf import open_document, read_pages
 from backend.documents.models import Document, Page
 from backend.documents.tests.cast import ingestion_of, make_document, pdf, read, upload
 from tests.actors import Person
@@ -77,6 +83,34 @@ def test_pdf_pages_keep_their_numbers_and_the_boxes_of_their_lines(owner: Person
     assert box["y1"] == pytest.approx(1 - 760 / 842, abs=0.01)
     assert box["y0"] < box["y1"]
     assert box["x0"] < box["x1"] < 1
+
+
+def test_a_line_of_many_pieces_has_one_box_around_all_of_them(owner: Person) -> None:
+    target = io.BytesIO()
+    canvas = Canvas(target, pagesize=(1000, 800), invariant=1)
+    for number in range(150):  # Each is a rectangle of its own for PDFium.
+        canvas.drawString(50 + 6 * number, 400, "x")
+    canvas.save()
+    document = make_document(owner, target.getvalue(), "pieces.pdf")
+
+    (line,) = Page.objects.get(ingestion=document.active_ingestion).lines
+    assert line[0] == pytest.approx(500, abs=20)
+    assert line[2] == pytest.approx(9500, abs=20)
+    assert line[3] == pytest.approx(5000, abs=20)
+
+
+@pytest.mark.parametrize("edge", [math.nan, math.inf, -math.inf])
+def test_a_line_whose_place_is_no_number_has_no_box(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edge: float
+) -> None:
+    path = tmp_path / "odd.pdf"
+    path.write_bytes(pdf("Nowhere."))
+    monkeypatch.setattr(Rectangles, "around", lambda *args: (edge, 0.0, 10.0, 10.0))
+    job = Job(task="parse", path=str(path), content_type="application/pdf", cpu_seconds=1, memory_bytes=1)
+
+    ((page, readable),) = read_pages(open_document(str(path)), job)
+
+    assert (page.text, page.lines, readable) == ("Nowhere.\n\n", [], True)
 
 
 @pytest.mark.parametrize("rotation", [90, 180, 270])

@@ -44,7 +44,8 @@ def clean(text: str) -> str:
 
 def clean_line(text: str) -> str:
     """One line of text: runs of spaces are one space."""
-    return _MANY_SPACES.sub(" ", clean(text)).strip()
+    text = text if text.isascii() and text.isprintable() else clean(text)  # Most lines are clean.
+    return (_MANY_SPACES.sub(" ", text) if "  " in text else text).strip()
 
 
 def clean_lines(text: str) -> str:

@@ -3,6 +3,7 @@
 import ctypes
 import io
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,21 +11,22 @@ from typing import Any
 import pypdfium2
 import pypdfium2.raw as pdfium
 
+from .boxes import SCALE, Box, Boxes, Rectangles
 from .cleaning import clean_line
 from .frames import Job, PageText, ParseError
 
-SCALE = 10_000  # Boxes are integers in 1/10,000 of the page.
 HYPHEN = "\ufffe"  # What PDFium writes for a hyphen that ends a line; it then omits the line break.
 _LINE = re.compile(f"[^\r\n{HYPHEN}]+")
+_UTF_16 = f"utf-16-{sys.byteorder[0]}e"
 _HIGHEST_IMAGE = 6000  # Pixels.
 
 
 @dataclass(slots=True)
 class Line:
-    """A line of print: its text, its box (left, top, right, bottom) and whether its last word goes on in the next."""
+    """A line of print: its text, its box and whether its last word goes on in the next."""
 
     text: str
-    box: tuple[int, int, int, int] | None
+    box: Box | None
     hyphenated: bool
 
     def meets(self, other: "Line") -> bool:
@@ -55,11 +57,12 @@ def open_document(path: str) -> "pypdfium2.PdfDocument":
 
 def read_pages(document: "pypdfium2.PdfDocument", job: Job) -> Iterator[tuple[PageText, bool]]:
     """Each page from ``job.start`` on, and whether it could be read."""
+    rectangles = Rectangles()
     for index in range(job.start, len(document)):
         try:
             page = document[index]
             try:
-                text, lines = compose(list(_lines(page)))
+                text, lines = compose(list(_lines(page, rectangles)))
             finally:
                 page.close()
         except pypdfium2.PdfiumError:
@@ -122,11 +125,11 @@ def _right_edge(lines: list[Line], index: int) -> int:
     return max((box[2] for box in near if box[0] < own[2] and own[0] < box[2]), default=own[2])
 
 
-def _lines(page: Any) -> Iterator[Line]:
+def _lines(page: Any, rectangles: Rectangles) -> Iterator[Line]:
     textpage = page.get_textpage()
     try:
         characters = _characters(textpage.raw)
-        to_box = _Boxes(page.raw, textpage.raw)
+        to_box = Boxes(page.raw, textpage.raw, rectangles)
         for match in _LINE.finditer(characters):
             if text := clean_line(match[0]):
                 hyphenated = characters[match.end() : match.end() + 1] == HYPHEN
@@ -143,47 +146,7 @@ def _characters(textpage: Any) -> str:
     buffer = (ctypes.c_ushort * (count + 1))()
     written = pdfium.FPDFText_GetText(textpage, 0, count, buffer)
     if written == count + 1:
-        return "".join(map(chr, buffer[:count]))
+        text = bytes(buffer)[: 2 * count].decode(_UTF_16, "surrogatepass")
+        return text if len(text) == count else "".join(map(chr, buffer[:count]))  # PDFium counts surrogates as two.
     codes = (pdfium.FPDFText_GetUnicode(textpage, index) for index in range(count))  # Some have no Unicode value.
     return "".join(chr(code) if 0 < code <= 0x10FFFF else " " for code in codes)
-
-
-class _Boxes:
-    """From a span of characters to its box as the page is shown: cropped and rotated."""
-
-    def __init__(self, page: Any, textpage: Any) -> None:
-        self.textpage = textpage
-        self.edges = [ctypes.c_double() for _ in range(4)]
-        self.references = [ctypes.byref(edge) for edge in self.edges]
-        # The way from the page to the screen is affine: three points say all of it.
-        origin, right, up = (_shown(page, x, y) for x, y in ((0, 0), (100, 0), (0, 100)))
-        self.across = (origin[0], (right[0] - origin[0]) / 100, (up[0] - origin[0]) / 100)
-        self.down = (origin[1], (right[1] - origin[1]) / 100, (up[1] - origin[1]) / 100)
-
-    def __call__(self, start: int, count: int) -> tuple[int, int, int, int] | None:
-        left, top, right, bottom = self.edges
-        rectangle = pdfium.FPDFText_GetRect
-        number = pdfium.FPDFText_CountRects(self.textpage, start, count)
-        x0, y0, x1, y1 = float("inf"), float("inf"), float("-inf"), float("-inf")
-        for index in range(number):  # Thirty thousand times in a hundred pages: min() and max() would double its time.
-            rectangle(self.textpage, index, *self.references)
-            a, b, c, d = left.value, bottom.value, right.value, top.value
-            x0 = a if a < x0 else x0
-            y0 = b if b < y0 else y0
-            x1 = c if c > x1 else x1
-            y1 = d if d > y1 else y1
-        if number < 1:
-            return None
-        (left_, top_), (right_, bottom_) = self._place(x0, y0), self._place(x1, y1)
-        return min(left_, right_), min(top_, bottom_), max(left_, right_), max(top_, bottom_)
-
-    def _place(self, x: float, y: float) -> tuple[int, int]:
-        (a, b, c), (d, e, f) = self.across, self.down
-        return max(0, min(SCALE, round(a + b * x + c * y))), max(0, min(SCALE, round(d + e * x + f * y)))
-
-
-def _shown(page: Any, x: float, y: float) -> tuple[float, float]:
-    """Where a point of the page is on the page as it is shown, in units of ``SCALE``."""
-    across, down = ctypes.c_int(), ctypes.c_int()
-    pdfium.FPDF_PageToDevice(page, 0, 0, SCALE * 1000, SCALE * 1000, 0, x, y, across, down)
-    return across.value / 1000, down.value / 1000
