@@ -4,7 +4,7 @@ PostgreSQL decides, by conditional updates alone. A worker that lost its lease, 
 deleted, learns it at its next write, which then writes nothing.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -41,7 +41,7 @@ def claim(ingestion_id: UUID) -> Ingestion | None:
     claimed = not worn_out and free.update(
         epoch=F("epoch") + 1,
         attempts=F("attempts") + 1,
-        lease_until=now + _duration(),
+        lease_until=renewed(),
         started_at=now,
         status=Ingestion.Status.SCANNING,
     )
@@ -56,7 +56,7 @@ def write(ingestion: Ingestion, **values: Any) -> None:
     :raises LeaseLost: it is not ours any more; nothing was changed.
     """
     held = Ingestion.objects.held(ingestion_id=ingestion.pk, epoch=ingestion.epoch)
-    if not held.update(**{"lease_until": timezone.now() + _duration(), **values}):
+    if not held.update(**{"lease_until": renewed(), **values}):
         raise LeaseLost
     for name, value in values.items():
         setattr(ingestion, name, value)
@@ -90,5 +90,6 @@ def cancel(document: Document) -> bool:
     return bool(cancelled)
 
 
-def _duration() -> timedelta:
-    return timedelta(seconds=settings.INGESTION_LEASE_SECONDS)
+def renewed() -> datetime:
+    """Until when a lease runs that is claimed or renewed now."""
+    return timezone.now() + timedelta(seconds=settings.INGESTION_LEASE_SECONDS)

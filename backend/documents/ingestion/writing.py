@@ -2,9 +2,9 @@
 
 import bisect
 from collections.abc import Iterator, Sequence
-from uuid import UUID
 
-from django.db import connection, transaction
+import msgspec
+from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
@@ -12,24 +12,10 @@ from backend.documents import statistics
 from backend.documents.ingestion import chunker, lease
 from backend.documents.ingestion.language import detect
 from backend.documents.ingestion.parsers.frames import PageText
+from backend.documents.ingestion.rows import ChunkRow, Cursor, PageRow, commit
 from backend.documents.models import Document, Ingestion, Page
 from backend.documents.words import folded, words_of
 from backend.http.ids import new_id
-
-_INSERT_CHUNKS = """
-INSERT INTO documents_chunk (
-    id, workspace_id, document_id, ingestion_id, index, text, page_from, page_to, char_start, char_end, language, words,
-    length
-)
-SELECT
-    id, %s, %s, %s, index, text, page_from, page_to, char_start, char_end, %s, documents_words(%s, words, folded),
-    length
-FROM unnest(
-    %s::uuid[], %s::int[], %s::text[], %s::int[], %s::int[], %s::int[], %s::int[], %s::text[], %s::text[], %s::int[]
-) AS given(id, index, text, page_from, page_to, char_start, char_end, words, folded, length)
-"""
-
-Row = tuple[UUID, int, str, int | None, int | None, int, int, str, str, int]
 
 
 class Writer:
@@ -60,29 +46,25 @@ class Writer:
         :raises LeaseLost: nothing was committed.
         """
         ingestion = self.ingestion
-        rows = []
+        rows: list[PageRow] = []
         length = ingestion.text_length
         for page in pages:
             self._know(page.number, length)
-            lines = [[*line[:4], line[4] + length, line[5] + length] for line in page.lines]
-            rows.append(Page(ingestion=ingestion, number=page.number, char_start=length, text=page.text, lines=lines))
+            lines = [(a, b, c, d, start + length, end + length) for a, b, c, d, start, end in page.lines]
+            rows.append(PageRow(page.number, length, page.text, msgspec.json.encode(lines).decode()))
             self.pending += page.text
             length += len(page.text)
-        noted = [*ingestion.warnings, *({"code": code, "detail": detail} for code, detail in warnings)]
+        noted = [{"code": code, "detail": detail} for code, detail in warnings]
         chunks, chunked_to = self._chunks(final=False)
-        with transaction.atomic():
-            lease.write(
-                ingestion,
-                pages_done=ingestion.pages_done + len(pages),
-                text_length=length,
-                chunked_to=chunked_to,
-                chunk_count=ingestion.chunk_count + len(chunks),
-                language=ingestion.language,
-                warnings=noted[:100],
-                attempts=0,
-            )
-            Page.objects.bulk_create(rows)
-            self._insert(chunks)
+        cursor = Cursor(
+            pages_done=ingestion.pages_done + len(pages),
+            text_length=length,
+            chunked_to=chunked_to,
+            chunk_count=ingestion.chunk_count + len(chunks),
+            language=ingestion.language,
+            warnings=[*ingestion.warnings, *noted][:100],
+        )
+        commit(ingestion, cursor, pages=rows, chunks=chunks)
 
     def finish(self) -> None:
         """Commit the last chunks and put this reading in the place of the one before, in one transaction.
@@ -94,20 +76,24 @@ class Writer:
         warnings = ingestion.warnings
         if not ingestion.chunk_count + len(chunks):
             warnings = [*warnings, {"code": "no_text", "detail": "No text was found in this document."}]
+        cursor = Cursor(
+            pages_done=ingestion.pages_done,
+            text_length=ingestion.text_length,
+            chunked_to=chunked_to,
+            chunk_count=ingestion.chunk_count + len(chunks),
+            language=ingestion.language,
+            warnings=warnings,
+        )
         with transaction.atomic():
+            commit(ingestion, cursor, pages=(), chunks=chunks)
             lease.write(
                 ingestion,
-                chunked_to=chunked_to,
-                chunk_count=ingestion.chunk_count + len(chunks),
-                language=ingestion.language,
-                warnings=warnings,
                 status=Ingestion.Status.READY,
                 finished_at=timezone.now(),
                 lease_until=None,
                 error_code="",
                 error_detail="",
             )
-            self._insert(chunks)
             activated = Document.objects.alive().filter(pk=ingestion.document_id)
             activated.update(active_ingestion=ingestion, updated_at=timezone.now())
             statistics.note_change(workspace_id=ingestion.document.workspace_id)
@@ -116,23 +102,33 @@ class Writer:
         self.numbers.append(number)
         self.starts.append(start)
 
-    def _chunks(self, *, final: bool) -> tuple[list[Row], int]:
+    def _chunks(self, *, final: bool) -> tuple[list[ChunkRow], int]:
         """The rows of the passages that are certain now, and where in the document's text the last of them ends."""
         ingestion = self.ingestion
         text, offset = self.pending, ingestion.chunked_to
         if ingestion.language is None and (final or len(text) >= chunker.LOOKAHEAD):
             claimed = ingestion.document.claimed_language
             ingestion.language = claimed or detect(text)
-        rows: list[Row] = []
+        rows: list[ChunkRow] = []
         done = 0
         for start, end in self._spans(final=final):
             passage = text[start:end]
             words = words_of(passage)
             written = " ".join(words)
-            pages = self._pages(offset + start, offset + end) if ingestion.paged else (None, None)
-            index = ingestion.chunk_count + len(rows)
+            first, last = self._pages(offset + start, offset + end) if ingestion.paged else (None, None)
             rows.append(
-                (new_id(), index, passage, *pages, offset + start, offset + end, written, folded(written), len(words))
+                ChunkRow(
+                    id=new_id(),
+                    position=ingestion.chunk_count + len(rows),
+                    text=passage,
+                    page_from=first,
+                    page_to=last,
+                    char_start=offset + start,
+                    char_end=offset + end,
+                    words=written,
+                    folded=folded(written),
+                    length=len(words),
+                )
             )
             done = end
         if final or (ingestion.paged and ingestion.language):
@@ -159,17 +155,3 @@ class Writer:
         first = bisect.bisect_right(self.starts, start) - 1
         last = bisect.bisect_right(self.starts, end - 1) - 1
         return self.numbers[first], self.numbers[last]
-
-    def _insert(self, rows: list[Row]) -> None:
-        if not rows:
-            return
-        ingestion = self.ingestion
-        document = ingestion.document
-        with connection.cursor() as cursor:
-            cursor.execute(
-                _INSERT_CHUNKS,
-                [
-                    *(document.workspace_id, document.pk, ingestion.pk, ingestion.language, ingestion.language),
-                    *map(list, zip(*rows, strict=True)),
-                ],
-            )
