@@ -13,8 +13,8 @@ from backend.documents.ingestion import chunker, lease
 from backend.documents.ingestion.language import detect
 from backend.documents.ingestion.parsers.frames import PageText
 from backend.documents.ingestion.rows import ChunkRow, Cursor, PageRow, commit
-from backend.documents.models import Document, Ingestion, Page
-from backend.documents.words import folded, words_of
+from backend.documents.models import Document, Ingestion, Language, Page
+from backend.documents.words import folded_for_index, words_of
 from backend.http.ids import new_id
 
 
@@ -126,7 +126,7 @@ class Writer:
                     char_start=offset + start,
                     char_end=offset + end,
                     words=written,
-                    folded=folded(written),
+                    folded=folded_for_index(written, stemmed=ingestion.language != Language.UNDETERMINED),
                     length=len(words),
                 )
             )
