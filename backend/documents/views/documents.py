@@ -70,6 +70,10 @@ class DocumentViewSet(
             "collection_documents"
         )
 
+    def filter_queryset(self, queryset: Any) -> Any:
+        """Filters are for the list; whoever waits for one document asks often."""
+        return super().filter_queryset(queryset) if self.action == "list" else queryset
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         refuse_too_long(request)
         super().initial(request, *args, **kwargs)
