@@ -9,7 +9,8 @@ from typing import Any
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
-from celery.signals import setup_logging
+from celery.signals import setup_logging, task_postrun
+from django.db import connections
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
@@ -27,3 +28,10 @@ app.autodiscover_tasks()
 @setup_logging.connect
 def keep_logging(**_: Any) -> None:
     """Django has set logging up; that something listens here keeps Celery from doing it again."""
+
+
+@task_postrun.connect
+def give_connections_back(*, sender: Any, **_: Any) -> None:
+    """Back to the pool, which keeps them for the next task and checks them before. Celery would close the pool too."""
+    if not sender.request.is_eager:
+        connections.close_all()

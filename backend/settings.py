@@ -389,6 +389,7 @@ CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_DB_REUSE_MAX = 2**62  # Never does Celery close connections and their pool: tasks give them back to it.
 CELERY_TIMEZONE = "UTC"
 HEARTBEAT_FILE: str = env.str("HEARTBEAT_FILE", default="")  # Touched by a worker or beat that works.
 CELERY_WORKER_DIRECT = bool(HEARTBEAT_FILE)  # A queue for each worker alone, through which it sends itself heartbeats.
