@@ -115,7 +115,7 @@ def test_every_answer_is_protected_once(house: Site, path: str) -> None:
     for name, value in PROTECTION.items():
         assert headers.get_list(name) == [value]
     assert len(headers.get_list("x-request-id")) == len(headers.get_list("permissions-policy")) == 1
-    assert len(headers.get_list("content-security-policy")) == (0 if path.startswith("/admin") else 1)
+    assert len(headers.get_list("content-security-policy")) == 1
     assert "strict-transport-security" not in headers
     assert headers["server"] == "nginx"
     if path == "/":

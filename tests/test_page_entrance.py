@@ -36,11 +36,16 @@ def test_tabs_that_refresh_at_once_all_stay_logged_in(ana: Visitor) -> None:
             refreshes.append(request.url)
 
     ana.context.on("request", count)
+    tabs[0].evaluate(
+        """() => {
+            const tokens = JSON.parse(localStorage.getItem("orquestra.tokens"));
+            localStorage.setItem("orquestra.tokens", JSON.stringify({ ...tokens, ends: 0 }));
+        }"""
+    )
+    tabs[1].wait_for_function("() => JSON.parse(localStorage.getItem('orquestra.tokens')).ends === 0")
     for tab in tabs:  # Begun in both before either is done.
         tab.evaluate(
             """() => {
-                const tokens = JSON.parse(localStorage.getItem("orquestra.tokens"));
-                localStorage.setItem("orquestra.tokens", JSON.stringify({ ...tokens, ends: 0 }));
                 window.asked = import("/static/console/api.js").then(({ accessToken }) =>
                     Promise.all([accessToken(), accessToken(), accessToken()]));
             }"""

@@ -9,11 +9,11 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from backend.agents import statements
-from backend.agents.models import Message, Run
+from backend.agents.models import Run
 
 
 class LeaseLost(Exception):
@@ -45,19 +45,12 @@ def checkpoint(run: Run, answer: dict[str, Any] | None) -> bool:
 
     :raises LeaseLost: the run is not ours any more.
     """
-    with fenced(run) as row:
-        relax_durability()
-        Run.objects.filter(pk=row.pk).update(lease_until=timezone.now() + lease_time())
-        if answer is not None:
-            Message.objects.filter(pk=row.output_message_id).update(**answer)
-    return row.cancel_requested_at is not None
+    stored = None if answer is None else (answer["parts"], answer["citations"])
+    cancelled = statements.checkpoint(run, until=timezone.now() + lease_time(), answer=stored)
+    if cancelled is None:
+        raise LeaseLost
+    return cancelled
 
 
 def lease_time() -> timedelta:
     return timedelta(seconds=settings.RUN_LEASE_SECONDS)
-
-
-def relax_durability() -> None:
-    """This transaction may be lost if PostgreSQL itself crashes in the next moments; it need not wait for the disk."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL synchronous_commit TO OFF")

@@ -6,9 +6,11 @@ Each does in one round trip what the models would do in several. Everything else
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from psycopg.types.json import Jsonb
 
 from backend.accounts.actors import Actor
 from backend.agents.models import Agent, AgentVersion, Conversation, Knowledge, Message, Run, Step
@@ -176,3 +178,30 @@ def begin_step(run: Run, step: Step) -> bool | None:
         return None
     step._state.adding, step._state.db = False, connection.alias
     return bool(found[0])
+
+
+@cache
+def _checkpoint(with_answer: bool) -> str:
+    stored = f""", stored AS (
+        UPDATE {_ANSWER.table} m SET parts = %s::jsonb, citations = %s::jsonb
+        FROM held WHERE m.id = held.output_message_id
+    )"""
+    return f"""
+    WITH held AS (
+        UPDATE {_RUN.table} SET lease_until = %s
+        WHERE id = %s AND epoch = %s AND status IN ('running', 'cancelling')
+            AND set_config('synchronous_commit', 'off', true) IS NOT NULL
+        RETURNING cancel_requested_at, output_message_id
+    ){stored if with_answer else ""}
+    SELECT cancel_requested_at IS NOT NULL FROM held
+    """
+
+
+def checkpoint(run: Run, *, until: datetime, answer: tuple[list[Any], list[Any]] | None) -> bool | None:
+    """Renew the lease and store the parts and citations so far; answers as ``begin_step``.
+
+    If PostgreSQL itself crashes in the next moments this may be lost, so it need not wait for the disk.
+    """
+    stored = [] if answer is None else [Jsonb(value) for value in answer]
+    found = sql.row(_checkpoint(answer is not None), [until, run.pk, run.epoch, *stored])
+    return None if found is None else bool(found[0])

@@ -332,7 +332,7 @@ def test_who_lost_the_lease_writes_nothing(ask: Any, owner: Person) -> None:
     late = steps.tool_step(claimed, index=1, name="x", arguments={})
 
     with pytest.raises(LeaseLost):
-        lease.checkpoint(claimed, {"parts": [{"type": "text", "text": "late"}]})
+        lease.checkpoint(claimed, {"parts": [{"type": "text", "text": "late"}], "citations": []})
     with pytest.raises(LeaseLost):
         steps.begin(claimed, late)
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from backend.agents import lease, statements
+from backend.agents.lease import LeaseLost
 from backend.agents.models import Message, Run, Step
 from backend.agents.tests.conftest import Ask, row
 from backend.http import sql
@@ -91,6 +92,29 @@ def test_a_text_too_long_for_its_column_is_refused_not_cut(ask: Ask) -> None:
 
     with pytest.raises(DataError):
         statements.begin_step(run, step)
+
+
+def test_a_checkpoint_stores_the_answer_only_for_the_owner_of_the_run(
+    ask: Ask, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    run = lease.claim(decode("run", ask(carry=False)["id"]))
+    assert run is not None
+    before, parts = run.lease_until, [{"type": "text", "text": TEXT}]
+    assert before is not None
+
+    with django_assert_num_queries(1):
+        assert lease.checkpoint(run, {"parts": parts, "citations": []}) is False
+    stored = Run.objects.select_related("output_message").get()
+    assert stored.output_message.parts == parts
+    assert stored.lease_until is not None
+    assert stored.lease_until > before
+    Run.objects.update(status="cancelling", cancel_requested_at=timezone.now())
+    assert lease.checkpoint(run, None) is True
+    Run.objects.update(epoch=2)
+    with pytest.raises(LeaseLost):
+        lease.checkpoint(run, {"parts": [], "citations": []})
+
+    assert Run.objects.select_related("output_message").get().output_message.parts == parts
 
 
 @pytest.mark.parametrize("threshold", [None, 2**31])
