@@ -5,14 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TypeVar
 
-from django.db import connection, connections
+from django.db import connections
 
 Result = TypeVar("Result")
 
 
 def at_once(*calls: Callable[[], Result]) -> list[Result]:
     """Every call in its own thread, started together; their results in order."""
-    connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's.  All connect anew, whatever earlier tests left in the pool.
     barrier = Barrier(len(calls))
 
     def run(call: Callable[[], Result]) -> Result:

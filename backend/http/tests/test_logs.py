@@ -114,7 +114,8 @@ def note_request_id() -> None:
 
 def test_a_task_knows_the_request_that_caused_it() -> None:
     seen.clear()
-    with start_worker(app, pool="solo", perform_ping_check=False, queues=["http-tests"], loglevel="error"):
+    # Not "solo": its start closes the file descriptor of this thread's database connection behind the pool's back.
+    with start_worker(app, pool="threads", perform_ping_check=False, queues=["http-tests"], loglevel="error"):
         with bound_contextvars(request_id="request-of-a-task"):
             note_request_id.apply_async(queue="http-tests")
         note_request_id.apply_async(queue="http-tests")
