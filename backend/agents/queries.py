@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db.models import Count, Model, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, Func, Model, OuterRef, Prefetch, Q, QuerySet, Subquery, TextField, Value
+from django.db.models.functions import StrIndex
 
 from backend.accounts.actors import Actor
 from backend.agents import statements
@@ -38,10 +39,26 @@ def conversation(actor: Actor, conversation_id: UUID) -> Conversation:
     return _one(conversations(actor), conversation_id)
 
 
+class _Folded(Func):
+    """In lower case and without accents."""
+
+    function = "agents_folded"
+    output_field = TextField()
+
+
+class _Said(Func):
+    """What the parts of a message say in words: no names of fields, no tool's arguments, no reasoning."""
+
+    function = "agents_said"
+    output_field = TextField()
+
+
 def matching(found: ConversationQuerySet, words: str) -> ConversationQuerySet:
-    """Conversations whose title or messages contain the words as they stand."""
-    said = Message.objects.filter(conversation=OuterRef("pk"), parts__icontains=words).values("pk")[:1]
-    return found.alias(said=Subquery(said)).filter(Q(title__icontains=words) | Q(said__isnull=False))
+    """Conversations whose title or messages contain the words in this order, upper case and accents aside."""
+    wanted = _Folded(Value(words))
+    said = Message.objects.alias(place=StrIndex(_Folded(_Said("parts")), wanted))
+    titled = found.alias(place=StrIndex(_Folded("title"), wanted))
+    return titled.filter(Q(place__gt=0) | Exists(said.filter(conversation=OuterRef("pk"), place__gt=0)))
 
 
 def messages(actor: Actor) -> MessageQuerySet:

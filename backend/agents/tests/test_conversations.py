@@ -22,6 +22,19 @@ def ids(response: Any) -> list[str]:
     return [item["id"] for item in response.json()["results"]]
 
 
+def test_conversations_are_found_without_accents_and_by_their_owner_alone(
+    ask: Any, owner: Person, stranger: Person
+) -> None:
+    talk = ask("Onde fica a estação de Évora? Não sei.")["conversation"]
+    path = "/api/v1/conversations"
+
+    assert owner.patch(f"{path}/{talk}", {"title": "Portugal"}).status_code == 200
+    for words in ("estacao de evora", "ESTAÇÃO", "nao sei", "na\u0303o", "PORTU"):
+        assert ids(owner.get(path, {"q": words})) == [talk], words
+    assert ids(owner.get(path, {"q": "evora estacao"})) == []  # In this order.
+    assert ids(stranger.get(path, {"q": "evora"})) == []
+
+
 def test_conversations_are_found_renamed_and_archived(ask: Any, owner: Person, conversation: dict[str, Any]) -> None:
     run = ask("Where do the herons nest?")
     talk, path = run["conversation"], "/api/v1/conversations"
@@ -30,6 +43,7 @@ def test_conversations_are_found_renamed_and_archived(ask: Any, owner: Person, c
     assert ids(owner.get(path, {"q": "HERONS"})) == [talk]
     assert ids(owner.get(path, {"q": "fake provider"})) == [talk]  # In the answer.
     assert ids(owner.get(path, {"q": "100%"})) == []
+    assert ids(owner.get(path, {"q": "text"})) == []  # A name in the stored form of a message.
     assert ids(owner.get(path, {"agent": conversation["agent"]})) == [conversation["id"]]
     assert ids(owner.get(path, {"agent": "nonsense"})) == []
     changed = owner.patch(f"{path}/{talk}", {"title": "Birds", "archived": True})
