@@ -26,6 +26,15 @@ def claim(run_id: UUID) -> Run | None:
     return statements.claim(run_id, owner=owner, now=now, until=now + lease_time())
 
 
+def put_back(run: Run) -> bool:
+    """Queue a claimed run again of which nothing was sent; whether it was still ours and nobody asked to cancel it.
+
+    Repeating it after a lost connection answers the same, unless somebody has claimed the run meanwhile.
+    """
+    held = Run.objects.filter(pk=run.pk, epoch=run.epoch, status__in=[Run.Status.RUNNING, Run.Status.QUEUED])
+    return bool(held.update(status=Run.Status.QUEUED, lease_owner="", lease_until=None, started_at=None))
+
+
 @contextmanager
 def fenced(run: Run) -> Iterator[Run]:
     """A transaction in which the run's row is locked and still ours.

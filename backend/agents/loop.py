@@ -22,6 +22,7 @@ T = TypeVar("T")
 _lock = threading.Lock()
 _loop: tuple[int, asyncio.AbstractEventLoop] | None = None  # With the process it belongs to: a fork has none.
 _jobs: dict[UUID, "Job"] = {}
+_ending: str | None = None  # Why every run of this process is to stop, once that was said.
 
 
 class Job:
@@ -49,6 +50,8 @@ class Job:
 
 def enlist(job: Job) -> None:
     _jobs[job.run_id] = job
+    if _ending is not None:
+        job.stop(_ending)
 
 
 def dismiss(job: Job) -> None:
@@ -57,7 +60,9 @@ def dismiss(job: Job) -> None:
 
 
 def stop_all(reason: str) -> None:
-    """Interrupt every run of this process."""
+    """Interrupt every run of this process, and those that it may still claim."""
+    global _ending  # noqa: PLW0603  # One process, one end.
+    _ending = reason
     for job in list(_jobs.values()):
         job.stop(reason)
 

@@ -25,6 +25,7 @@ from backend.agents.pump import Reply
 from backend.agents.representations import step_data
 from backend.agents.session import Session, Stopped
 from backend.agents.tools import search_knowledge
+from backend.agents.turn import Turn
 from backend.http.money import MICRO
 from backend.llm import chat
 from backend.llm.catalog import catalog
@@ -50,17 +51,18 @@ def execute(*, run_id: UUID) -> UUID | None:
     Returns the next run of the conversation, if one waited for this one and may start now.
     """
     try:
-        run = persist(lambda: lease.claim(run_id))
-        return None if run is None else _carry(run)
+        with Turn() as turn:
+            run = persist(lambda: lease.claim(run_id))
+            return None if run is None else _carry(run, turn)
     finally:
         give_back()
 
 
-def _carry(run: Run) -> UUID | None:
+def _carry(run: Run, turn: Turn) -> UUID | None:
     job = Job(run.pk)
     loop.enlist(job)
     try:
-        return Runner(run, job).carry()
+        return Runner(run, job, turn).carry()
     except LeaseLost:
         logger.warning("run_lease_lost run=%s epoch=%s", run.public_id, run.epoch)
         return None
@@ -71,8 +73,8 @@ def _carry(run: Run) -> UUID | None:
 class Runner:
     """One claimed run."""
 
-    def __init__(self, run: Run, job: Job) -> None:
-        self.run, self.job, self.version = run, job, run.agent_version
+    def __init__(self, run: Run, job: Job, turn: Turn) -> None:
+        self.run, self.job, self.turn, self.version = run, job, turn, run.agent_version
         self.session = Session(run, job)
         self.spent = Decimal(0)  # Micro-units, exact.
         self.steps = 0
@@ -84,7 +86,11 @@ class Runner:
         """
         try:
             self.session.open()
-            ended = self._end(self._work())
+            ending = self._work()
+            if self._may_wait() and persist(lambda: lease.put_back(self.run)):
+                logger.info("run_put_back run=%s", self.run.public_id)
+                return None
+            ended = self._end(ending)
             for name, data in ended.events:
                 self.session.tell(name, data)
         finally:
@@ -105,6 +111,10 @@ class Runner:
             logger.exception("run_broke run=%s", self.run.public_id)
             return Ending.failed("worker_lost", "Something broke on our side. What was answered so far is kept.")
         return Ending.completed()
+
+    def _may_wait(self) -> bool:
+        """Nothing has happened yet, and another worker can do it as well."""
+        return self.job.stop_reason == "shutdown" and self.steps == 0
 
     def _ending_of_stop(self) -> Ending:
         match self.job.stop_reason:
@@ -191,6 +201,7 @@ class Runner:
 
     def _step(self, adapter: chat.ChatModel, request: chat.ChatRequest) -> Reply:
         """One request to the provider: stored before it is sent, with its usage after it ended."""
+        self.session.check()
         input_tokens = chat.count_request(request)
         wanted = budget.max_output_tokens(self.version, request.model)
         most = budget.affordable_output_tokens(
@@ -204,7 +215,9 @@ class Runner:
         if persist(lambda: steps.begin(self.run, step)):
             self.job.stop("cancelled")
         self.session.tell("step.started", step_data(step))
-        reply = self.session.wait_for(loop.submit(self.session.pump.pour(adapter, request)))
+        pouring = loop.submit(self.session.pump.pour(adapter, request))
+        self.turn.end()
+        reply = self.session.wait_for(pouring)
         if self.job.stop_reason == "lease_lost":
             raise LeaseLost
         usage = reply.usage or _estimated(reply, request, input_tokens)

@@ -6,8 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
-from backend.agents import lease, runner, steps
+from backend.agents import lease, loop, runner, steps
 from backend.agents.answer import replay
 from backend.agents.lease import LeaseLost
 from backend.agents.models import Message, Run, Step
@@ -322,6 +323,35 @@ def test_a_run_is_claimed_once(ask: Any, provider: FakeProvider) -> None:
     runner.execute(run_id=run_id)  # A second delivery finds nothing to claim.
     assert row(run).status == "running"
     assert provider.requests == []
+
+
+def test_a_worker_that_is_to_stop_puts_back_what_it_has_not_begun(
+    ask: Any, owner: Person, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = ask(carry=False)
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "_ending", "shutdown")
+        runner.execute(run_id=decode("run", run["id"]))
+
+    left = row(run)
+    assert (left.status, left.lease_owner, left.started_at, left.attempt) == ("queued", "", None, 1)
+    assert provider.requests == []
+    assert not Step.objects.exists()
+    runner.execute(run_id=left.pk)
+    after = owner.get(f"/api/v1/runs/{run['id']}").json()
+    assert after["status"] == "completed"
+    assert len(provider.requests) == 1
+    assert_settled(owner, after)
+
+
+def test_a_run_that_was_cancelled_is_not_put_back(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = ask(carry=False)
+    claimed = lease.claim(decode("run", run["id"]))
+    assert claimed is not None
+    Run.objects.filter(pk=claimed.pk).update(status="cancelling", cancel_requested_at=timezone.now())
+
+    assert not lease.put_back(claimed)
+    assert row(run).status == "cancelling"
 
 
 def test_who_lost_the_lease_writes_nothing(ask: Any, owner: Person) -> None:
