@@ -7,21 +7,22 @@ processor time; behind a2wsgi's pool they are kept. An event stream of hours, in
 import os
 import re
 
-from a2wsgi import WSGIMiddleware
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 
 from backend.wsgi import application as wsgi  # noqa: I001  # The first: it sets Django up.
 from django.conf import settings
 
-from backend.http.bridge import Receive, Scope, Send, cleaned, sending_blocks, served_by_threads
+from backend.http.bridge import Receive, Scope, Send, Threads, cleaned, fitted, in_turn, served_by_threads
 from backend.http.native import NativeHandler
 
 # Event streams, whose views are async and answer GET alone; and who asks for our health waits for no thread.
 NATIVE = re.compile(r"/api/v1/(runs|documents)/[^/]+/events|/healthz|/readyz")
 
+# What makes a burst: its CPU time is all that it waits for, so it gains nothing from more at once.
+QUESTIONS = re.compile(r"/api/v1/conversations/[^/]+/runs")
+
 native = NativeHandler()
-threads = served_by_threads(WSGIMiddleware(sending_blocks(wsgi), workers=settings.WEB_THREADS))  # type: ignore[arg-type]  # Its own types.
+threads = served_by_threads(in_turn(Threads(fitted(wsgi), workers=settings.WEB_THREADS), paths=QUESTIONS, at_once=1))
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:

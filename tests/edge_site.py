@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from io import BytesIO
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +17,8 @@ from rest_framework.views import APIView
 
 from backend.http.redis import async_client
 from backend.http.sse import event_stream, frame
+
+LARGE = b"".join(b"%07d\n" % number for number in range(800_000))  # More than waits at once for a slow reader.
 
 
 async def ticks(name: str) -> AsyncIterator[bytes]:
@@ -65,6 +68,10 @@ def download(request: HttpRequest) -> HttpResponseBase:
     return FileResponse(open(__file__, "rb"))  # The response closes it.
 
 
+def large(request: HttpRequest) -> HttpResponseBase:
+    return FileResponse(BytesIO(LARGE), content_type="application/octet-stream")
+
+
 class Parse(APIView):
     authentication_classes: list[Any] = []
     permission_classes: list[Any] = []
@@ -79,6 +86,7 @@ urlpatterns = [
     path("api/v1/bug", bug),
     path("api/v1/echo", echo),
     path("api/v1/download", download),
+    path("api/v1/large", large),
     path("api/v1/parse", Parse.as_view()),
     path("", include("backend.http.urls")),
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.edge_server import ROOT, Site, eventually
+from tests.edge_site import LARGE
 from tests.raw_http import CHUNKED, JSON, chunks, request
 
 
@@ -157,6 +158,16 @@ def test_a_broken_upload_is_no_upload(site: Site) -> None:
 def test_a_download_comes_whole(site: Site) -> None:
     status, _, body = site.get("/api/v1/download")
     assert (status, body) == (200, (ROOT / "tests/edge_site.py").read_bytes())
+
+
+def test_a_large_download_comes_whole_and_in_order_to_a_slow_reader(site: Site) -> None:
+    with site.connect() as connection:
+        connection.sendall(request("GET /api/v1/large", b"Connection: close"))
+        received = bytearray(connection.recv(1000))
+        time.sleep(0.3)  # Meanwhile the thread fills whatever holds it.
+        while more := connection.recv(1_000_000):
+            received += more
+    assert bytes(received).partition(b"\r\n\r\n")[2] == LARGE
 
 
 def test_static_files_are_served(site: Site) -> None:

@@ -5,11 +5,15 @@ its end. Small bodies are therefore collected here, where waiting for a slow sen
 flow on, counted, and a break becomes an error of the read.
 """
 
+import asyncio
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from io import BytesIO
 from typing import Any
 from urllib.parse import quote_from_bytes
 from wsgiref.util import FileWrapper
 
+from a2wsgi.wsgi import WSGIMiddleware, WSGIResponder
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 
@@ -19,7 +23,30 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+BODY = "orquestra.body"  # In the scope: all of it, where it was collected here.
 FORM_OVERHEAD = 1024 * 1024  # What the other fields and the boundaries of a multipart body may add to its file.
+
+
+class Threads(WSGIMiddleware):
+    """a2wsgi, but a thread does not wait for the event loop where nothing could be too much for it.
+
+    Each wait costs two changes of thread, and on a busy process as many turns at the interpreter's lock.
+    """
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await _Responder(self.app, self.executor, self.send_queue_size)(scope, receive, send)
+
+
+class _Responder(WSGIResponder):
+    _sent = 0
+
+    def send(self, message: Any) -> None:
+        """The first messages have room in the queue; later ones wait until the client has taken some."""
+        self._sent += 1
+        if self._sent <= self.send_queue.maxsize:
+            self.loop.call_soon_threadsafe(self.send_queue.put_nowait, message)
+        else:
+            super().send(message)
 
 
 class Blocks(FileWrapper):
@@ -29,13 +56,16 @@ class Blocks(FileWrapper):
         super().__init__(filelike, max(blksize, 256 * 1024))
 
 
-def sending_blocks(application: Callable[..., Any]) -> Callable[..., Any]:
-    """The WSGI application, its files sent in large blocks."""
+def fitted(application: Callable[..., Any]) -> Callable[..., Any]:
+    """The WSGI application; files leave in large blocks, and a body that is there already is read from memory."""
 
-    def send(environ: dict[str, Any], start_response: Any) -> Any:
+    def serve(environ: dict[str, Any], start_response: Any) -> Any:
+        body = environ["asgi.scope"].get(BODY)
+        if body is not None:
+            environ["wsgi.input"] = BytesIO(body)
         return application({**environ, "wsgi.file_wrapper": Blocks}, start_response)
 
-    return send
+    return serve
 
 
 def cleaned(scope: Scope) -> Scope:
@@ -59,9 +89,40 @@ def served_by_threads(application: Application) -> Application:
             most = settings.MAX_UPLOAD_BYTES + FORM_OVERHEAD
             await application(_with_length(scope, most), _counted(receive, most), send)
         elif (body := await _collected(receive, limit)) is not None:
-            await application(_with_length(scope, len(body)), _replayed(body, receive), send)
+            await application({**_with_length(scope, len(body)), BODY: body}, receive, send)
 
     return serve
+
+
+def in_turn(application: Application, *, paths: "re.Pattern[str]", at_once: int, patience: float = 0.5) -> Application:
+    """The application, requests of these paths worked on in order of arrival, so many at a time.
+
+    Side by side all would end when the last one does; one after the other the last one ends no later. Nobody waits
+    longer than ``patience`` (seconds), whatever holds up those before. Put it behind ``served_by_threads``: then a slow
+    sender does not.
+    """
+    turns = asyncio.Semaphore(at_once)
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if not paths.fullmatch(scope["path"]):
+            await application(scope, receive, send)
+            return
+        mine = await _turn(turns, patience)
+        try:
+            await application(scope, receive, send)
+        finally:
+            if mine:
+                turns.release()
+
+    return serve
+
+
+async def _turn(turns: asyncio.Semaphore, patience: float) -> bool:
+    try:
+        async with asyncio.timeout(patience):
+            return await turns.acquire()
+    except TimeoutError:
+        return False
 
 
 def _with_length(scope: Scope, length: int) -> Scope:
@@ -81,15 +142,6 @@ async def _collected(receive: Receive, limit: int) -> bytes | None:
         body += message.get("body", b"")
         if len(body) > limit or not message.get("more_body", False):
             return bytes(body[: limit + 1])
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    messages = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def next_message() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return next_message
 
 
 def _counted(receive: Receive, most: int) -> Receive:
