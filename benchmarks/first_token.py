@@ -18,14 +18,14 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
-
-import httpx2
+from typing import Any
 
 from tests import services
 from tests.http_client import ApiClient
 from tests.live import stack
 
 TARGETS = {1: 40.0, 16: 150.0}  # Milliseconds, by streams at once.
+LAST_CHUNK = b"\r\n0\r\n\r\n"
 MODELS = """
 [[provider]]
 name = "bench"
@@ -40,33 +40,61 @@ max_output_tokens = 1000
 """
 
 
-async def straight(client: httpx2.AsyncClient, url: str) -> float:
+class Connection:
+    """One connection kept open, HTTP/1.1 in bytes: the client shares the processor with what it measures."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, host: str, token: str) -> None:
+        self._reader, self._writer = reader, writer
+        self._head = f"Host: {host}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+
+    @classmethod
+    async def to(cls, url: str, *, token: str = "none") -> "Connection":
+        host = url.removeprefix("http://")
+        name, _, port = host.partition(":")
+        return cls(*await asyncio.open_connection(name, int(port)), host=host, token=token)
+
+    async def send(self, method: str, path: str, body: Any = None) -> dict[bytes, bytes]:
+        """The headers of the answer, whose body is still to be read."""
+        content = b"" if body is None else json.dumps(body).encode()
+        head = f"{method} {path} HTTP/1.1\r\n{self._head}Content-Length: {len(content)}\r\n\r\n"
+        self._writer.write(head.encode() + content)
+        status, *lines = (await self._reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
+        if not status.startswith(b"HTTP/1.1 2"):
+            raise RuntimeError(f"{method} {path}: {status!r}")
+        return {name.lower(): value for name, _, value in (line.partition(b": ") for line in lines)}
+
+    async def post(self, path: str, body: Any) -> Any:
+        """The JSON of the answer."""
+        headers = await self.send("POST", path, body)
+        return json.loads(await self._reader.readexactly(int(headers[b"content-length"])))
+
+    async def until(self, text: bytes) -> None:
+        """Read a streamed body so far; what is looked for never lies across two of its chunks."""
+        async with asyncio.timeout(60):
+            await self._reader.readuntil(text)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+async def straight(provider: Connection) -> float:
     """Seconds until the provider's own first token."""
     body = {"model": "fake-long", "stream": True, "messages": [{"role": "user", "content": "Count to a hundred."}]}
     begun = time.perf_counter()
-    async with client.stream("POST", f"{url}/v1/chat/completions", json=body) as response:
-        async for line in response.aiter_lines():
-            if line.startswith("data: {") and '"content": "word' in line:
-                return time.perf_counter() - begun
-    raise RuntimeError("The provider sent no token.")
+    await provider.send("POST", "/v1/chat/completions", body)
+    await provider.until(b'"content": "word')
+    seconds = time.perf_counter() - begun
+    await provider.until(LAST_CHUNK)
+    return seconds
 
 
-async def through(client: httpx2.AsyncClient, conversation: str) -> tuple[float, str]:
-    """Seconds from the question to the first token that reaches the client, and the run."""
+async def through(client: Connection, conversation: str) -> float:
+    """Seconds from the question to the first token that reaches the client."""
     begun = time.perf_counter()
-    asked = await client.post(f"/api/v1/conversations/{conversation}/runs", json={"input": "Count to a hundred."})
-    asked.raise_for_status()
-    run = asked.json()["id"]
-    async with client.stream("GET", f"/api/v1/runs/{run}/events") as response:
-        async for line in response.aiter_lines():
-            if line == "event: text.delta":
-                return time.perf_counter() - begun, run
-    raise RuntimeError("The run sent no token.")
-
-
-async def finish(client: httpx2.AsyncClient, run: str) -> None:
-    async with client.stream("GET", f"/api/v1/runs/{run}/events") as response:
-        await response.aread()
+    run = await client.post(f"/api/v1/conversations/{conversation}/runs", {"input": "Count to a hundred."})
+    await client.send("GET", f"/api/v1/runs/{run['id']}/events")
+    await client.until(b"event: text.delta\n")
+    return time.perf_counter() - begun
 
 
 async def measure(
@@ -75,22 +103,22 @@ async def measure(
     """Medians over all streams of all rounds; what is compared alternates, so that a busy machine is busy for both."""
     direct: list[float] = []
     ours: list[float] = []
-    headers = {"Authorization": f"Bearer {token}"}
-    limits = httpx2.Limits(max_connections=None)
-    async with (
-        httpx2.AsyncClient(timeout=60, limits=limits) as outside,
-        httpx2.AsyncClient(base_url=base_url, headers=headers, timeout=60, limits=limits) as client,
-    ):
+    outside = [await Connection.to(provider) for _ in range(streams)]
+    clients = [await Connection.to(base_url, token=token) for _ in range(streams)]
+    try:
         for number in range(rounds + 1):
-            made = [await client.post("/api/v1/conversations", json={"agent": agent}) for _ in range(streams)]
-            conversations = [answer.json()["id"] for answer in made]
-            first = await asyncio.gather(*(straight(outside, provider) for _ in range(streams)))
+            made = [await client.post("/api/v1/conversations", {"agent": agent}) for client in clients]
+            first = await asyncio.gather(*map(straight, outside))
             await asyncio.sleep(0.1)
-            second = await asyncio.gather(*(through(client, conversation) for conversation in conversations))
-            await asyncio.gather(*(finish(client, run) for _, run in second))
+            pairs = zip(clients, made, strict=True)
+            second = await asyncio.gather(*(through(client, conversation["id"]) for client, conversation in pairs))
+            await asyncio.gather(*(client.until(LAST_CHUNK) for client in clients))
             if number:  # The first round loads the provider's SDK and opens connections.
                 direct += first
-                ours += [seconds for seconds, _ in second]
+                ours += second
+    finally:
+        for connection in (*outside, *clients):
+            connection.close()
     added = (statistics.median(ours) - statistics.median(direct)) * 1000
     return {
         "streams": streams,
