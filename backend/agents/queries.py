@@ -5,8 +5,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db.models import Count, Exists, Func, Model, OuterRef, Prefetch, Q, QuerySet, Subquery, TextField, Value
-from django.db.models.functions import StrIndex
+from django.db.models import Count, Exists, Func, Model, OuterRef, Prefetch, Q, QuerySet, Subquery, TextField
 
 from backend.accounts.actors import Actor
 from backend.agents import statements
@@ -14,6 +13,7 @@ from backend.agents.models import Agent, Conversation, Message, Run, Step
 from backend.agents.models.agents import AgentQuerySet
 from backend.agents.models.conversations import ConversationQuerySet, MessageQuerySet
 from backend.agents.models.runs import RunQuerySet
+from backend.agents.spelling import pattern_of
 from backend.errors import NotFound
 
 T = TypeVar("T", bound=Model)
@@ -39,13 +39,6 @@ def conversation(actor: Actor, conversation_id: UUID) -> Conversation:
     return _one(conversations(actor), conversation_id)
 
 
-class _Folded(Func):
-    """In lower case and without accents."""
-
-    function = "agents_folded"
-    output_field = TextField()
-
-
 class _Said(Func):
     """What the parts of a message say in words: no names of fields, no tool's arguments, no reasoning."""
 
@@ -55,10 +48,9 @@ class _Said(Func):
 
 def matching(found: ConversationQuerySet, words: str) -> ConversationQuerySet:
     """Conversations whose title or messages contain the words in this order, upper case and accents aside."""
-    wanted = _Folded(Value(words))
-    said = Message.objects.alias(place=StrIndex(_Folded(_Said("parts")), wanted))
-    titled = found.alias(place=StrIndex(_Folded("title"), wanted))
-    return titled.filter(Q(place__gt=0) | Exists(said.filter(conversation=OuterRef("pk"), place__gt=0)))
+    pattern = pattern_of(words)
+    said = Message.objects.alias(said=_Said("parts")).filter(conversation=OuterRef("pk"), said__iregex=pattern)
+    return found.filter(Q(title__iregex=pattern) | Exists(said))
 
 
 def messages(actor: Actor) -> MessageQuerySet:
