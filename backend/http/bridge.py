@@ -94,7 +94,7 @@ def served_by_threads(application: Application) -> Application:
     return serve
 
 
-def in_turn(application: Application, *, paths: "re.Pattern[str]", at_once: int, patience: float = 0.5) -> Application:
+def in_turn(application: Application, *, paths: "re.Pattern[str]", at_once: int, patience: float = 0.25) -> Application:
     """The application, requests of these paths worked on in order of arrival, so many at a time.
 
     Side by side all would end when the last one does; one after the other the last one ends no later. Nobody waits
