@@ -11,8 +11,8 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("accounts", "0001_initial"),
+        ("accounts", "__first__"),
         ("documents", "0001_initial"),
-        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
@@ -51,6 +51,19 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("deleted_at", None)), fields=["workspace", "-id"], name="agent_of_workspace"
+                    )
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("visibility__in", ["private", "workspace"])), name="agent_visibility_known"
+                    ),
+                    models.CheckConstraint(condition=models.Q(("name", ""), _negated=True), name="agent_named"),
+                ],
+            },
             bases=(backend.http.ids.PublicId, models.Model),
         ),
         migrations.CreateModel(
@@ -88,6 +101,17 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("agent", "number"), name="agent_version_number_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(("number__gte", 1)), name="agent_version_number_positive"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("model", ""), _negated=True), name="agent_version_has_model"
+                    ),
+                ],
+            },
             bases=(backend.http.ids.PublicId, models.Model),
         ),
         migrations.AddField(
@@ -130,6 +154,20 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("deleted_at", None)),
+                        fields=["workspace", "created_by", "-updated_at", "-id"],
+                        name="conversation_of_person",
+                    ),
+                    models.Index(
+                        condition=models.Q(("deleted_at__isnull", False)),
+                        fields=["deleted_at"],
+                        name="conversation_to_purge",
+                    ),
+                ],
+            },
             bases=(backend.http.ids.PublicId, models.Model),
         ),
         migrations.CreateModel(
@@ -169,6 +207,23 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["position"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("version", "position"), name="knowledge_position_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("collection", None), ("document__isnull", False)),
+                            models.Q(("collection__isnull", False), ("document", None)),
+                            _connector="OR",
+                        ),
+                        name="knowledge_is_collection_or_document",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("limit__gte", 1), ("limit__lte", 50)), name="knowledge_limit_in_range"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("mode__in", ["", "hybrid", "lexical"])), name="knowledge_mode_known"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -215,6 +270,27 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [models.Index(fields=["conversation", "id"], name="message_of_conversation")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("role__in", ["user", "assistant"])), name="message_role_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("status__in", ["streaming", "complete", "interrupted", "failed"])),
+                        name="message_status_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("role", "assistant"), ("status", "complete"), _connector="OR"),
+                        name="message_user_complete",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("role", "user"), ("parent__isnull", False), _connector="OR"),
+                        name="message_answers_one",
+                    ),
+                    models.CheckConstraint(condition=models.Q(("cost__gte", 0)), name="message_cost_not_negative"),
+                ],
+            },
             bases=(backend.http.ids.PublicId, models.Model),
         ),
         migrations.CreateModel(
@@ -237,6 +313,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("message", "user"), name="feedback_unique"),
+                    models.CheckConstraint(condition=models.Q(("rating__in", [-1, 1])), name="feedback_rating_known"),
+                ],
+            },
         ),
         migrations.AddField(
             model_name="conversation",
@@ -329,6 +411,107 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["workspace", "created_by", "-id"], name="run_of_person"),
+                    models.Index(
+                        condition=models.Q(("status__in", ("running", "cancelling"))),
+                        fields=["lease_until"],
+                        name="run_lease",
+                    ),
+                    models.Index(condition=models.Q(("status", "queued")), fields=["rung_at"], name="run_queued"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "status__in",
+                                [
+                                    "queued",
+                                    "running",
+                                    "requires_action",
+                                    "cancelling",
+                                    "completed",
+                                    "failed",
+                                    "cancelled",
+                                ],
+                            )
+                        ),
+                        name="run_status_known",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(
+                            ("status__in", ("queued", "running", "requires_action", "cancelling")), ("waits", False)
+                        ),
+                        fields=("conversation",),
+                        name="run_one_active_per_conversation",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("waits", False), ("status", "queued"), _connector="OR"),
+                        name="run_waits_only_queued",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("finished_at__isnull", False), ("status__in", ("completed", "failed", "cancelled"))
+                            ),
+                            models.Q(
+                                models.Q(("status__in", ("completed", "failed", "cancelled")), _negated=True),
+                                ("finished_at", None),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="run_finished_at_iff_terminal",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("lease_until__isnull", False),
+                                ("status__in", ("running", "cancelling")),
+                                models.Q(("lease_owner", ""), _negated=True),
+                            ),
+                            models.Q(
+                                models.Q(("status__in", ("running", "cancelling")), _negated=True),
+                                ("lease_owner", ""),
+                                ("lease_until", None),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="run_leased_iff_running",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("error__isnull", False), ("status", "failed")),
+                            models.Q(models.Q(("status", "failed"), _negated=True), ("error", None)),
+                            _connector="OR",
+                        ),
+                        name="run_error_iff_failed",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("status__in", ["running", "completed"]), _negated=True),
+                            ("started_at__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="run_started",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("status", "cancelling"), _negated=True),
+                            ("cancel_requested_at__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="run_cancelling_was_requested",
+                    ),
+                    models.CheckConstraint(condition=models.Q(("attempt__gte", 1)), name="run_attempt_positive"),
+                    models.CheckConstraint(condition=models.Q(("cost__gte", 0)), name="run_cost_not_negative"),
+                    models.CheckConstraint(condition=models.Q(("reserved__gte", 0)), name="run_reserved_not_negative"),
+                    models.CheckConstraint(
+                        condition=models.Q(("max_cost", None), ("max_cost__gte", 0), _connector="OR"),
+                        name="run_max_cost_not_negative",
+                    ),
+                ],
+            },
             bases=(backend.http.ids.PublicId, models.Model),
         ),
         migrations.CreateModel(
@@ -361,286 +544,23 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["attempt", "index"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("run", "attempt", "index"), name="step_unique"),
+                    models.CheckConstraint(condition=models.Q(("kind__in", ["model", "tool"])), name="step_kind_known"),
+                    models.CheckConstraint(
+                        condition=models.Q(("index__gte", 1), ("attempt__gte", 1)), name="step_counts_from_one"
+                    ),
+                    models.CheckConstraint(condition=models.Q(("cost__gte", 0)), name="step_cost_not_negative"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("kind", "tool"),
+                            models.Q(models.Q(("model", ""), _negated=True), models.Q(("provider", ""), _negated=True)),
+                            _connector="OR",
+                        ),
+                        name="step_of_model_names_it",
+                    ),
+                ],
             },
             bases=(backend.http.ids.PublicId, models.Model),
-        ),
-        migrations.AddConstraint(
-            model_name="agentversion",
-            constraint=models.UniqueConstraint(fields=("agent", "number"), name="agent_version_number_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="agentversion",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("number__gte", 1)), name="agent_version_number_positive"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="agentversion",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("model", ""), _negated=True), name="agent_version_has_model"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="agent",
-            index=models.Index(
-                condition=models.Q(("deleted_at", None)), fields=["workspace", "-id"], name="agent_of_workspace"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="agent",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("visibility__in", ["private", "workspace"])), name="agent_visibility_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="agent",
-            constraint=models.CheckConstraint(condition=models.Q(("name", ""), _negated=True), name="agent_named"),
-        ),
-        migrations.AddConstraint(
-            model_name="knowledge",
-            constraint=models.UniqueConstraint(fields=("version", "position"), name="knowledge_position_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="knowledge",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("collection", None), ("document__isnull", False)),
-                    models.Q(("collection__isnull", False), ("document", None)),
-                    _connector="OR",
-                ),
-                name="knowledge_is_collection_or_document",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="knowledge",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("limit__gte", 1), ("limit__lte", 50)), name="knowledge_limit_in_range"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="knowledge",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("mode__in", ["", "hybrid", "lexical"])), name="knowledge_mode_known"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="message",
-            index=models.Index(fields=["conversation", "id"], name="message_of_conversation"),
-        ),
-        migrations.AddConstraint(
-            model_name="message",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("role__in", ["user", "assistant"])), name="message_role_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="message",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("status__in", ["streaming", "complete", "interrupted", "failed"])),
-                name="message_status_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="message",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("role", "assistant"), ("status", "complete"), _connector="OR"),
-                name="message_user_complete",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="message",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("role", "user"), ("parent__isnull", False), _connector="OR"),
-                name="message_answers_one",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="message",
-            constraint=models.CheckConstraint(condition=models.Q(("cost__gte", 0)), name="message_cost_not_negative"),
-        ),
-        migrations.AddConstraint(
-            model_name="feedback",
-            constraint=models.UniqueConstraint(fields=("message", "user"), name="feedback_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="feedback",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("rating__in", [-1, 1])), name="feedback_rating_known"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="conversation",
-            index=models.Index(
-                condition=models.Q(("deleted_at", None)),
-                fields=["workspace", "created_by", "-updated_at", "-id"],
-                name="conversation_of_person",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="conversation",
-            index=models.Index(
-                condition=models.Q(("deleted_at__isnull", False)), fields=["deleted_at"], name="conversation_to_purge"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="run",
-            index=models.Index(fields=["workspace", "created_by", "-id"], name="run_of_person"),
-        ),
-        migrations.AddIndex(
-            model_name="run",
-            index=models.Index(
-                condition=models.Q(("status__in", ("running", "cancelling"))), fields=["lease_until"], name="run_lease"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="run",
-            index=models.Index(condition=models.Q(("status", "queued")), fields=["rung_at"], name="run_queued"),
-        ),
-        migrations.AddConstraint(
-            model_name="run",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "status__in",
-                        ["queued", "running", "requires_action", "cancelling", "completed", "failed", "cancelled"],
-                    )
-                ),
-                name="run_status_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="run",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(
-                    ("status__in", ("queued", "running", "requires_action", "cancelling")), ("waits", False)
-                ),
-                fields=("conversation",),
-                name="run_one_active_per_conversation",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="run",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("waits", False), ("status", "queued"), _connector="OR"),
-                name="run_waits_only_queued",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="run",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("finished_at__isnull", False), ("status__in", ("completed", "failed", "cancelled"))),
-                    models.Q(
-                        models.Q(("status__in", ("completed", "failed", "cancelled")), _negated=True),
-                        ("finished_at", None),
-                    ),
-                    _connector="OR",
-                ),
-                name="run_finished_at_iff_terminal",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="run",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(
-                        ("lease_until__isnull", False),
-                        ("status__in", ("running", "cancelling")),
-                        models.Q(("lease_owner", ""), _negated=True),
-                    ),
-                    models.Q(
-                        models.Q(("status__in", ("running", "cancelling")), _negated=True),
-                        ("lease_owner", ""),
-                        ("lease_until", None),
-                    ),
-                    _connector="OR",
-                ),
-                name="run_leased_iff_running",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="run",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("error__isnull", False), ("status", "failed")),
-                    models.Q(models.Q(("status", "failed"), _negated=True), ("error", None)),
-                    _connector="OR",
-                ),
-                name="run_error_iff_failed",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="run",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("status__in", ["running", "completed"]), _negated=True),
-                    ("started_at__isnull", False),
-                    _connector="OR",
-                ),
-                name="run_started",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="run",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("status", "cancelling"), _negated=True),
-                    ("cancel_requested_at__isnull", False),
-                    _connector="OR",
-                ),
-                name="run_cancelling_was_requested",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="run",
-            constraint=models.CheckConstraint(condition=models.Q(("attempt__gte", 1)), name="run_attempt_positive"),
-        ),
-        migrations.AddConstraint(
-            model_name="run",
-            constraint=models.CheckConstraint(condition=models.Q(("cost__gte", 0)), name="run_cost_not_negative"),
-        ),
-        migrations.AddConstraint(
-            model_name="run",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("reserved__gte", 0)), name="run_reserved_not_negative"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="run",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("max_cost", None), ("max_cost__gte", 0), _connector="OR"),
-                name="run_max_cost_not_negative",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="step",
-            constraint=models.UniqueConstraint(fields=("run", "attempt", "index"), name="step_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="step",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["model", "tool"])), name="step_kind_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="step",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("index__gte", 1), ("attempt__gte", 1)), name="step_counts_from_one"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="step",
-            constraint=models.CheckConstraint(condition=models.Q(("cost__gte", 0)), name="step_cost_not_negative"),
-        ),
-        migrations.AddConstraint(
-            model_name="step",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("kind", "tool"),
-                    models.Q(models.Q(("model", ""), _negated=True), models.Q(("provider", ""), _negated=True)),
-                    _connector="OR",
-                ),
-                name="step_of_model_names_it",
-            ),
         ),
     ]
