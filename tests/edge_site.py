@@ -1,6 +1,7 @@
 """The routes of a small site that shows how the edge serves: streams, answers that wait, bodies, bugs."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from io import BytesIO
 from typing import Any
@@ -60,6 +61,7 @@ def echo(request: HttpRequest) -> HttpResponse:
             "forged": request.headers.get("X-Forged"),
             "address": request.META.get("REMOTE_ADDR"),
             "scheme": request.scheme,
+            "collects_garbage": gc.isenabled(),
         }
     )
 

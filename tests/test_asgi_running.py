@@ -55,6 +55,10 @@ def test_streams_hold_neither_threads_nor_each_other_up(site: Site, redis: Redis
     eventually(lambda: redis.get("open:many") == b"0")
 
 
+def test_garbage_is_collected_though_not_while_loading(site: Site) -> None:
+    assert json.loads(site.get("/api/v1/echo")[2])["collects_garbage"]
+
+
 def test_metrics_count_by_route_over_all_workers(site: Site) -> None:
     def seen() -> float:
         text = site.get("/metrics")[2].decode()

@@ -17,7 +17,6 @@ from django.core.files import File
 from django.core.files.storage import FileSystemStorage, Storage
 from django.core.signals import setting_changed
 from django.utils.http import content_disposition_header
-from storages.backends.s3 import S3Storage
 
 from backend.errors import ServiceUnavailable
 
@@ -90,7 +89,8 @@ def _bucket_made(client: Any) -> bool:
 
 
 def _s3(endpoint: str) -> Any:
-    from botocore.config import Config
+    from botocore.config import Config  # Loading boto3 takes longer than Django; a folder needs none of it.
+    from storages.backends.s3 import S3Storage
 
     return S3Storage(
         bucket_name=settings.S3_BUCKET,

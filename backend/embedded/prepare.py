@@ -1,11 +1,13 @@
 """``python -m backend.embedded.prepare``: the database migrated and the operator there, in one start of Python."""
 
+import gc
 import os
 import time
 from pathlib import Path
 
 import django
 
+gc.disable()  # This process soon ends; what migrations leave behind is not worth looking for.
 django.setup()  # Models can be imported only from here on.
 
 from django.contrib.auth import get_user_model  # noqa: E402

@@ -15,6 +15,7 @@ from typing import Any
 from backend import settings
 from backend.http.logs import dict_config
 
+gc.disable()  # Until all is loaded: what is loaded stays. The workers have it on.
 host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "8000")
 bind = [os.environ.get("BIND", "") or (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")]
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
@@ -48,6 +49,10 @@ logconfig_dict = dict_config(format=settings.LOG_FORMAT, level=settings.LOG_LEVE
 def when_ready(server: Any) -> None:
     gc.collect()
     gc.freeze()  # What was loaded so far stays out of collections, so its memory stays shared.
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    gc.enable()
 
 
 def child_exit(server: Any, worker: Any) -> None:
