@@ -131,6 +131,14 @@ def run(name: str, *arguments: str) -> dict[str, Any] | None:
     return found
 
 
+def additions() -> float:
+    """Seconds that this machine takes for ten million additions: how fast its cores are just now."""
+    begun, total = time.perf_counter(), 0
+    for number in range(10_000_000):
+        total += number
+    return time.perf_counter() - begun
+
+
 def table(rows: list[Row]) -> str:
     said = {True: "yes", False: "**no**", None: "–"}
     lines = [f"| {row.what} | {row.measured} | {row.goal} | {said[row.reached]} |" for row in rows]
@@ -148,15 +156,24 @@ def main() -> int:
     cores, load = os.cpu_count() or 1, os.getloadavg()[0]
     figures: dict[str, dict[str, Any] | None] = {}
     rows: list[Row] = []
+    paces: list[float] = []
     for name, rows_of in SCRIPTS.items():
         if name not in asked.only or (name in needed and needed[name] is None):
             continue
         print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr, flush=True)
+        paces.append(additions())
         data = [str(needed[name].resolve())] if name in needed else []
         found = figures[name] = run(name, *data)
         rows += [Row(name, "gave no figures")] if found is None else rows_of(found)
+    if paces:
+        pace = f"{min(paces):.1f}–{max(paces):.1f} s"
+        rows.append(Row("ten million additions in Python, before each script: how fast the cores were", pace))
     if asked.json:
-        print(json.dumps({"cores": cores, "load": load, "figures": figures, "rows": [asdict(row) for row in rows]}))
+        print(
+            json.dumps(
+                {"cores": cores, "load": load, "pace": paces, "figures": figures, "rows": [asdict(row) for row in rows]}
+            )
+        )
     else:
         busy = "" if load <= QUIET * cores else " **Something else was running: do not quote these.**"
         print(f"{cores} cores, load {load:.2f} at the start.{busy}\n\n{table(rows)}")
