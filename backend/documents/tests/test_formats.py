@@ -228,6 +228,22 @@ def test_html_becomes_what_a_reader_sees(owner: Person) -> None:
     ]
 
 
+def test_html_whose_tags_are_never_closed_is_read_to_its_end(owner: Person) -> None:
+    page = "<html><body>" + "".join(f"<p><font size=2><b>Clause {number} holds." for number in range(600))
+    document = make_document(owner, page, "old.html")
+
+    assert text_of(owner, document).split("\n\n") == [f"Clause {number} holds." for number in range(600)]
+
+
+def test_html_too_deep_to_be_read_whole_is_not_read_in_part(owner: Person) -> None:
+    response = upload(owner, "<p>The beginning.</p>" + "<div>" * 6000 + "The end.", "deep.html")
+    document = read(response.json()["id"])
+
+    error = ingestion_of(document).error
+    assert error is not None
+    assert (document.status, error["code"]) == ("failed", "too_complex")
+
+
 def test_markdown_becomes_text_without_its_marks(owner: Person) -> None:
     source = """# Title\n\nSome *emphasis* and a [link](https://example.com).\n\n- one\n- two\n\n| a | b |
 |---|---|\n| 1 | 2 |\n\n```python\nprint("x")\n```\n\n<b>raw</b> html\n"""

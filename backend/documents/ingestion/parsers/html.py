@@ -7,7 +7,7 @@ from pathlib import Path
 from lxml import etree
 
 from .cleaning import clean_line, clean_lines, decode
-from .frames import Job
+from .frames import Job, ParseError
 from .plain import join
 
 _HIDDEN = {"script", "style", "template", "noscript", "svg", "math", "object", "iframe", "select", "textarea", "canvas"}
@@ -25,7 +25,8 @@ def read(job: Job) -> str:
 
 def blocks(markup: str) -> Iterator[str]:
     """The paragraphs, headings, list items and table rows of a document or of a piece of one."""
-    parser = etree.HTMLParser(no_network=True, huge_tree=False, remove_comments=True, remove_pis=True)
+    # Old pages never close their tags, so that a long one is deep. What it may cost in memory this process bounds.
+    parser = etree.HTMLParser(no_network=True, huge_tree=True, remove_comments=True, remove_pis=True)
     try:
         root = etree.fromstring(_DECLARATION.sub("", markup, count=1) or "<p></p>", parser)
     except etree.XMLSyntaxError:  # Nothing in it that is markup.
@@ -33,6 +34,8 @@ def blocks(markup: str) -> Iterator[str]:
     if root is None:
         yield clean_lines(markup)
         return
+    if any("depth" in entry.message for entry in parser.error_log):
+        raise ParseError("too_complex", "The file nests its elements too deeply to be read whole.")
     yield from _Walk().blocks(root)
 
 
