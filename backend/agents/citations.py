@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from backend.http.ids import encode
+from backend.llm.offline.sentences import abbreviated
 
 MARKER = re.compile(r"\[(\d{1,3}(?:\s?[,;]\s?\d{1,3})*)\]", re.ASCII)
 OPEN_MARKER = re.compile(r"\[[\d,;\s]*\Z", re.ASCII)  # What may still become one.
@@ -16,6 +17,8 @@ LONGEST_HEADING = 60  # Characters.
 
 _END = re.compile(r"[.!?…][\"”’»)\]]*(?=\s)|\n\s*\n|\n(?=[ \t]*[^\W\d_a-zà-öø-ÿ]|[ \t]*[§•*#–-])|\Z")
 _WORD = re.compile(r"\w+")
+_STOP = re.compile(r"[.!?…](?= )|\n")
+_QUOTATION = re.compile(r"[“\"«][^“”\"«»]{8,400}[”\"»][.!?…]*\Z")
 _QUOTED = re.compile(r"[“\"«]([^”\"»]{8,400})[”\"»]")
 
 
@@ -90,8 +93,15 @@ def claim_before(text: str, end: int) -> str:
     """The sentence that a marker at ``end`` stands behind, without other markers."""
     before = MARKER.sub("", text[max(0, end - 1000) : end]).rstrip()
     body = before.rstrip('.!?…"”’»)] ')
-    cut = max(body.rfind(mark) for mark in (". ", "! ", "? ", "… ", "\n"))
-    return before[cut + 1 :].strip()
+    if quotation := _QUOTATION.search(before, 0, len(before)):
+        body = before[: quotation.start()]  # What is quoted may be several sentences; they belong together.
+    return before[_last_end(body) :].strip()
+
+
+def _last_end(text: str) -> int:
+    """Where the last whole sentence of the text ends."""
+    ends = [end.end() for end in _STOP.finditer(text) if end[0] != "." or not abbreviated(text[: end.start()])]
+    return ends[-1] if ends else 0
 
 
 def quote_for(claim: str, passage: str) -> str:
@@ -126,6 +136,8 @@ def sentences_of(text: str) -> Sequence[str]:
     for end in _END.finditer(text):
         line = text[max(start, text.rfind("\n", 0, end.start()) + 1) : end.start()]
         if end[0] == "\n" and len(line) > LONGEST_HEADING:
+            continue
+        if end[0] == "." and abbreviated(text[start : end.start()]):
             continue
         if piece := text[start : end.end()].strip():
             pieces.append(piece)

@@ -99,6 +99,22 @@ def test_the_claim_is_the_sentence_before_the_marker() -> None:
     assert claim_before(text, text.index(" [2]")) == "The second thing is 3.5 high"
 
 
+@pytest.mark.parametrize(
+    ("answer", "quote"),
+    [
+        ("O documento diz: “O fiador é o Sr. João da Conceição.” [1]", "O fiador é o Sr. João da Conceição."),
+        ("O fiador é o Sr. João da Conceição [1].", "O fiador é o Sr. João da Conceição."),
+        ("“A multa, conforme o art. 5º da Lei nº. 8.078, é de sete mil reais.” [1]", None),
+        ("Sim. “O fiador é o Sr. João da Conceição. A multa, conforme o art. 5º da Lei nº. 8.078,” [1]", None),
+    ],
+)
+def test_abbreviations_end_no_sentence(answer: str, quote: str | None) -> None:
+    passage = "O fiador é o Sr. João da Conceição. A multa, conforme o art. 5º da Lei nº. 8.078, é de sete mil reais."
+    [citation] = tracker(source(1, passage)).feed(answer)
+
+    assert citation["quote"] == (quote or answer.partition("“")[2].partition("”")[0])
+
+
 def test_the_same_passage_keeps_its_number() -> None:
     one = source(1)
     reader = tracker(one)

@@ -9,7 +9,7 @@ from backend.llm.offline.words import listed
 
 ABBREVIATIONS = listed(
     """mr mrs ms dr prof st no nos vs etc fig vol pp p ch sec art inc ltd co jr sr e.g i.e approx min max sra dra exmo
-    exma n pag av r tel cap par al arts inc ltda cia ed obs ex aprox"""
+    exma n pag av r tel cap par al arts inc ltda cia ed obs ex aprox nº n° nºs n°s nos proc cód cod"""
 )
 BULLET = re.compile(r"^\s*(?:[-*•–·▪◦●■]|\d{1,3}[.)]|[a-zA-Z][.)])\s+")
 MARKUP = re.compile(r"^\s*(?:#{1,6}\s+|>\s+|[-*•–·▪◦●■]\s+)+")
@@ -78,9 +78,8 @@ def split(text: str) -> list[str]:
     start = 0
     capitals = any(letter.isupper() for letter in text)
     for match in END.finditer(text):
-        before = text[start : match.start()].rsplit(" ", 1)[-1].strip("(\"'“‘").lower()
         after = text[match.end() :].lstrip()[:1]
-        if match.group().startswith(".") and (before in ABBREVIATIONS or (len(before) == 1 and before.isalpha())):
+        if match.group().startswith(".") and abbreviated(text[start : match.start()]):
             continue
         if capitals and after.islower():
             continue
@@ -88,6 +87,13 @@ def split(text: str) -> list[str]:
         start = match.end()
     found.append(text[start:].strip())
     return [part for part in found if part]
+
+
+def abbreviated(text: str) -> bool:
+    """Whether a full stop behind this belongs to its last word and ends no sentence."""
+    word = text[-20:].rsplit(None, 1)[-1:] or [""]
+    last = word[0].strip("(\"'“‘").lower()
+    return last in ABBREVIATIONS or (len(last) == 1 and last.isalpha())
 
 
 def is_line(text: str) -> bool:
