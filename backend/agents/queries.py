@@ -13,8 +13,8 @@ from backend.agents.models import Agent, Conversation, Message, Run, Step
 from backend.agents.models.agents import AgentQuerySet
 from backend.agents.models.conversations import ConversationQuerySet, MessageQuerySet
 from backend.agents.models.runs import RunQuerySet
-from backend.agents.spelling import pattern_of
 from backend.errors import NotFound
+from backend.http.spelling import pattern_of
 
 T = TypeVar("T", bound=Model)
 

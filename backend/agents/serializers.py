@@ -96,6 +96,12 @@ class RunSerializer(serializers.Serializer[Any]):
     edit_of = PublicIdField("msg", required=False)
     max_cost = MoneyField(min_value=1, required=False, allow_null=True)
     when_busy = serializers.ChoiceField(["reject", "queue", "interrupt"], default="reject")
+    version = PublicIdField("agv", required=False, allow_null=True, help_text="The agent's current version.")
+    variables = serializers.DictField(required=False, allow_null=True, help_text="No agent takes any yet.")
+
+    def validate_variables(self, variables: dict[str, Any] | None) -> None:
+        if variables:
+            raise serializers.ValidationError(_("This agent takes no variables."))
 
     def validate_input(self, text: str) -> str:
         if not text.strip():
@@ -111,7 +117,10 @@ class RunSerializer(serializers.Serializer[Any]):
         if not again and not said:
             raise serializers.ValidationError({"input": [_("This field is required.")]}, code="required")
         attrs["question"] = Question(
-            text=attrs.get("input"), regenerate_of=attrs.get("regenerate_of"), edit_of=attrs.get("edit_of")
+            text=attrs.get("input"),
+            regenerate_of=attrs.get("regenerate_of"),
+            edit_of=attrs.get("edit_of"),
+            version=attrs.get("version"),
         )
         return attrs
 

@@ -177,11 +177,17 @@ def import_collection(*, workspace_id: UUID, created_by_id: UUID, name: str) -> 
 
 
 def update_collection(*, actor: Actor, collection: Collection, **changes: Any) -> Collection:
-    """Change ``name`` or ``language``; the language is that of documents uploaded into it from now on."""
+    """Change ``name`` or ``language``; the language is that of documents uploaded into it from now on.
+
+    :raises NotFound: somebody deleted it meanwhile.
+    """
     actor.require("documents:write")
     for field, value in changes.items():
         setattr(collection, field, value)
-    collection.save(update_fields=[*changes, "updated_at"])
+    collection.updated_at = timezone.now()
+    values = {field: getattr(collection, field) for field in (*changes, "updated_at")}
+    if not Collection.objects.filter(pk=collection.pk).update(**values):
+        raise NotFound
     return collection
 
 

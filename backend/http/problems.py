@@ -18,13 +18,14 @@ from django.core.exceptions import (
     SuspiciousOperation,
     ValidationError,
 )
-from django.db import DataError, InterfaceError, OperationalError
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from django.utils import translation
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 from kombu.exceptions import OperationalError as BrokerError
+from psycopg.errors import ForeignKeyViolation
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from rest_framework import exceptions as drf
@@ -126,6 +127,10 @@ KNOWN: tuple[tuple[tuple[type[BaseException], ...], Problem], ...] = (
     ((MultiPartParserError,), Problem(400, "malformed_body")),
     ((SuspiciousOperation, BadRequest), Problem(400, "bad_request")),
     ((DataError,), Problem(422, "validation_error", detail=_("A value is outside of what can be stored."))),
+    (
+        (ForeignKeyViolation,),
+        Problem(409, "conflict", detail=_("What this refers to was deleted meanwhile.")),
+    ),
     (OUTAGES, Problem(503, "service_unavailable")),
 )
 
@@ -142,8 +147,9 @@ def problem_of(error: BaseException) -> Problem | None:
     if isinstance(error, drf.Throttled):
         wait = max(1, int(getattr(error, "wait", None) or 1))
         return Problem(429, "rate_limited", headers={"Retry-After": str(wait)})
+    cause = error.__cause__ if isinstance(error, IntegrityError) else error
     for kinds, known in KNOWN:
-        if isinstance(error, kinds):
+        if isinstance(cause, kinds):
             _log(error, known)
             return known
     if isinstance(error, drf.APIException):
@@ -153,7 +159,7 @@ def problem_of(error: BaseException) -> Problem | None:
 
 
 def _log(error: BaseException, problem: Problem) -> None:
-    if isinstance(error, DataError):
+    if isinstance(error, DataError | IntegrityError):
         logger.warning("refused by the database: %s", error)
     elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("a dependency does not answer: %s: %s", type(error).__name__, error)

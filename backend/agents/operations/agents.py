@@ -11,8 +11,9 @@ from backend.accounts.actors import Actor
 from backend.agents.models import Agent, AgentVersion, Knowledge
 from backend.agents.tools import search_knowledge
 from backend.documents import queries as documents
-from backend.errors import Forbidden, NotFound
+from backend.errors import FieldError, Forbidden, NotFound
 from backend.llm.catalog import catalog
+from backend.llm.errors import UnknownModel
 
 VERSIONED = ("instructions", "model", "settings", "tools", "limits", "starters", "output_schema", "variables")
 
@@ -62,7 +63,8 @@ def change_agent(
     :raises NotFound: a document or collection that the workspace does not have.
     """
     _may_change(actor, agent)
-    agent = Agent.objects.select_for_update(of=("self",)).select_related("version").get(pk=agent.pk)
+    # Its version is read after the wait for the lock: joined, it would be the one from before.
+    agent = Agent.objects.select_for_update().get(pk=agent.pk)
     for name in ("name", "visibility"):
         setattr(agent, name, fields.get(name, getattr(agent, name)))
     agent.updated_at = timezone.now()
@@ -107,10 +109,15 @@ def try_search(*, actor: Actor, agent: Agent, query: str) -> documents.SearchRes
 def model_id(wanted: str | None) -> str:
     """The catalog's id of a chat model.
 
-    :raises UnknownModel: there is no such model, or none at all to default to.
+    :raises FieldError: there is no such model.
+    :raises UnknownModel: there is none at all to default to.
     """
-    model = catalog().get(wanted) if wanted else catalog().default_chat()
-    return model.id
+    if not wanted:
+        return catalog().default_chat().id
+    try:
+        return catalog().get(wanted).id
+    except UnknownModel as error:
+        raise FieldError("/model", error.detail) from error
 
 
 def _may_change(actor: Actor, agent: Agent) -> None:

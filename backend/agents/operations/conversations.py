@@ -29,7 +29,8 @@ def change_conversation(*, actor: Actor, conversation: Conversation, fields: dic
         conversation.title = fields["title"]
     if "archived" in fields:
         conversation.archived_at = (conversation.archived_at or timezone.now()) if fields["archived"] else None
-    conversation.save(update_fields=["title", "archived_at"])
+    changed = {"title": "title", "archived": "archived_at"}
+    conversation.save(update_fields=[column for name, column in changed.items() if name in fields])
     return conversation
 
 

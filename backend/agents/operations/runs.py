@@ -30,11 +30,15 @@ TITLE_LENGTH = 80
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """New words, the same again (``regenerate_of`` an answer), or other words (``edit_of`` a question)."""
+    """New words, the same again (``regenerate_of`` an answer), or other words (``edit_of`` a question).
+
+    :ivar version: of the agent that is meant to answer; none means whichever is current.
+    """
 
     text: str | None = None
     regenerate_of: UUID | None = None
     edit_of: UUID | None = None
+    version: UUID | None = None
 
 
 @transaction.atomic
@@ -162,6 +166,8 @@ def _new_run(
 ) -> Run:
     """The rows of a run: the question (unless it is asked again), an empty answer, and the run."""
     version = conversation.agent.current
+    if question.version not in (None, version.pk):
+        raise FieldError("/version", _("Only the agent's current version answers."))
     model = catalog().get(version.model)
     asked, is_new = _question_message(conversation, question)
     history = prompt.history_of(asked)

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from backend.accounts.tests.threads import at_once
 from backend.agents.models import Agent, AgentVersion, Knowledge
+from backend.agents.operations import agents as operations
 from backend.documents import operations as documents
-from backend.http.ids import decode
+from backend.http.ids import decode, encode, new_id
 from tests.actors import Person
 from tests.providers import FakeProvider
 
@@ -185,3 +187,36 @@ def test_listing_takes_three_queries_however_long(
         response = owner.get("/api/v1/agents")
 
     assert len(response.json()["results"]) == size
+
+
+@pytest.mark.django_db(transaction=True)
+def test_changes_at_once_are_all_kept_one_after_the_other(owner: Person, provider: FakeProvider) -> None:
+    agent = owner.post("/api/v1/agents", {"name": "Reader"}).json()["id"]
+    changes = [{"instructions": f"Number {number}."} for number in range(6)]
+
+    answers = at_once(*[lambda change=change: owner.patch(f"/api/v1/agents/{agent}", change) for change in changes])
+
+    assert [answer.status_code for answer in answers] == [200] * 6
+    versions = AgentVersion.objects.filter(agent_id=decode("agt", agent)).order_by("number")
+    assert list(versions.values_list("number", flat=True)) == [1, 2, 3, 4, 5, 6, 7]
+    assert {version.instructions for version in versions} == {"", *(change["instructions"] for change in changes)}
+
+
+def test_a_model_that_nobody_offers_is_named_as_the_fault(owner: Person, agent: dict[str, Any]) -> None:
+    for answer in (
+        owner.post("/api/v1/agents", {"name": "x", "model": "nope"}),
+        owner.patch(f"/api/v1/agents/{agent['id']}", {"model": "nope"}),
+    ):
+        assert answer.status_code == 422
+        assert [error["pointer"] for error in answer.json()["errors"]] == ["/model"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_knowledge_deleted_in_the_same_moment_is_a_conflict(
+    owner: Person, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "_check_knowledge", lambda *args: None)  # It was there when that was asked.
+    answer = owner.post("/api/v1/agents", {"name": "x", "knowledge": [{"collection": encode("col", new_id())}]})
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert not Agent.objects.exists()

@@ -12,7 +12,7 @@ from backend.agents import runner
 from backend.agents.models import Conversation, Message, Run
 from backend.agents.tests.conftest import row
 from backend.billing import operations as billing
-from backend.http.ids import decode
+from backend.http.ids import decode, encode, new_id
 from tests.actors import Person
 from tests.providers import FakeProvider, Reply
 
@@ -364,3 +364,17 @@ def test_deleting_a_conversation_stops_and_hides_it(owner: Person, conversation:
     assert reaper.purge_deleted() == 1
     with pytest.raises(ObjectDoesNotExist):
         row(run)
+
+
+def test_what_cannot_be_honoured_is_refused(owner: Person, agent: dict[str, Any], conversation: dict[str, Any]) -> None:
+    path = f"/api/v1/conversations/{conversation['id']}/runs"
+    for fields, pointer in (
+        ({"version": encode("agv", new_id())}, "/version"),
+        ({"version": 99}, "/version"),
+        ({"variables": {"name": "Ana"}}, "/variables"),
+        ({"variables": "z"}, "/variables"),
+    ):
+        answer = owner.post(path, {"input": "Hello?", **fields})
+        assert (answer.status_code, [error["pointer"] for error in answer.json()["errors"]]) == (422, [pointer]), fields
+    assert not Run.objects.exists()
+    assert owner.post(path, {"input": "Hello?", "version": agent["version"], "variables": {}}).status_code == 202

@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from PIL import Image
 
+from backend.documents import operations
 from backend.documents.models import Chunk, Collection, Document
 from backend.documents.tests.cast import make_document, pdf, upload
 from backend.http.ids import encode, new_id
@@ -288,3 +289,23 @@ def test_a_collection_is_made_once_per_idempotency_key(owner: Person) -> None:
 
     assert first.json() == second.json()
     assert Collection.objects.count() == 1
+
+
+def test_a_collection_deleted_meanwhile_is_not_found(owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    collection = owner.post("/api/v1/collections", {"name": "Papers"}).json()["id"]
+    change = operations.update_collection
+
+    def delete_first(**arguments: Any) -> Any:
+        Collection.objects.all().delete()
+        return change(**arguments)
+
+    monkeypatch.setattr(operations, "update_collection", delete_first)
+    assert owner.patch(f"/api/v1/collections/{collection}", {"name": "Books"}).status_code == 404
+
+
+def test_documents_are_found_by_their_names_without_accents(owner: Person) -> None:
+    document = make_document(owner, "Some words.", "Relatório de Março (1).txt").public_id
+
+    for words, found in (("relatorio", [document]), ("MARÇO (1)", [document]), ("m.rço", []), ("(1", [document])):
+        listed = owner.get("/api/v1/documents", {"q": words})
+        assert [item["id"] for item in listed.json()["results"]] == found, words

@@ -15,6 +15,7 @@ from backend.documents import operations
 from backend.documents.models import Collection
 from backend.documents.serializers import CollectionChangeSerializer, CollectionSerializer, MembershipSerializer
 from backend.documents.views.access import DocumentsView
+from backend.errors import NotFound
 from backend.http.views import PublicIdLookup
 
 
@@ -80,5 +81,7 @@ class CollectionViewSet(
         return given.validated_data["document"]
 
     def _shown(self, collection: Collection) -> dict[str, Any]:
-        fresh = self.get_queryset().get(pk=collection.pk)
+        fresh = self.get_queryset().filter(pk=collection.pk).first()
+        if fresh is None:
+            raise NotFound  # Deleted meanwhile.
         return dict(self.get_serializer(fresh).data)

@@ -26,6 +26,7 @@ from backend.documents.views.access import DocumentsView
 from backend.errors import FieldError, NotFound
 from backend.http.ids import decode
 from backend.http.parsers import JSONParser
+from backend.http.spelling import pattern_of
 from backend.http.views import PublicIdLookup
 
 
@@ -34,8 +35,11 @@ class DocumentFilter(django_filters.FilterSet):  # type: ignore[misc]  # Its bas
 
     status = django_filters.ChoiceFilter(choices=[(value, value) for value in STATUSES], method="with_status")
     collection = django_filters.CharFilter(method="in_collection")
-    q = django_filters.CharFilter(field_name="name", lookup_expr="icontains", max_length=255)
+    q = django_filters.CharFilter(method="named", max_length=255)
     content_type = django_filters.CharFilter(field_name="blob__content_type", max_length=128)
+
+    def named(self, documents: DocumentQuerySet, name: str, value: str) -> DocumentQuerySet:
+        return documents.filter(name__iregex=pattern_of(value))
 
     def with_status(self, documents: DocumentQuerySet, name: str, value: str) -> DocumentQuerySet:
         if value not in Ingestion.Status.values:
@@ -150,5 +154,7 @@ class DocumentViewSet(
         return super().list(request, *args, **kwargs)
 
     def _shown(self, document: Document) -> dict[str, Any]:
-        fresh = self.get_queryset().get(pk=document.pk)
+        fresh = self.get_queryset().filter(pk=document.pk).first()
+        if fresh is None:
+            raise NotFound  # Deleted meanwhile.
         return dict(self.get_serializer(fresh).data)
