@@ -135,6 +135,7 @@ def test_a_recovery_code_does_too_on_a_phone_and_the_way_back_is_open(
 
     password.fill(PASSWORD)
     password.press("Enter")
+    expect(page.locator("[name=code]")).to_be_focused()  # A press does not wait until it can be seen.
     page.locator("[name=code]").press("Escape")
     expect(password).to_be_focused()
     password.fill(PASSWORD)
