@@ -93,7 +93,7 @@ def claim_before(text: str, end: int) -> str:
     """The sentence that a marker at ``end`` stands behind, without other markers."""
     before = MARKER.sub("", text[max(0, end - 1000) : end]).rstrip()
     body = before.rstrip('.!?…"”’»)] ')
-    if quotation := _QUOTATION.search(before, 0, len(before)):
+    if quotation := _QUOTATION.search(before):
         body = before[: quotation.start()]  # What is quoted may be several sentences; they belong together.
     return before[_last_end(body) :].strip()
 

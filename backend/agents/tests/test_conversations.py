@@ -7,6 +7,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from backend.agents.models import Agent, Conversation, Feedback, Run
+from backend.agents.operations import conversations as operations
 from backend.agents.tests.conftest import row
 from backend.agents.tests.test_runs import start
 from backend.documents import queries as documents
@@ -36,6 +37,21 @@ def test_conversations_are_found_without_accents_and_by_their_owner_alone(
         assert ids(owner.get(path, {"q": words})) == wanted, words  # A mark is a mark.
     assert ids(owner.get(path, {"q": "evora estacao"})) == []  # In this order.
     assert ids(stranger.get(path, {"q": "evora"})) == []
+
+
+def test_archiving_leaves_the_title_that_came_in_the_same_moment(
+    ask: Any, owner: Person, conversation: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = operations.change_conversation
+
+    def title_first(**arguments: Any) -> Any:
+        Conversation.objects.update(title="Herons")
+        return change(**arguments)
+
+    monkeypatch.setattr(operations, "change_conversation", title_first)
+    assert owner.patch(f"/api/v1/conversations/{conversation['id']}", {"archived": True}).status_code == 200
+    stored = Conversation.objects.get()
+    assert (stored.title, stored.archived_at is not None) == ("Herons", True)
 
 
 def test_conversations_are_found_renamed_and_archived(ask: Any, owner: Person, conversation: dict[str, Any]) -> None:

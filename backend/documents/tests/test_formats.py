@@ -235,6 +235,12 @@ def test_html_whose_tags_are_never_closed_is_read_to_its_end(owner: Person) -> N
     assert text_of(owner, document).split("\n\n") == [f"Clause {number} holds." for number in range(600)]
 
 
+def test_html_may_have_tags_that_nobody_knows(owner: Person) -> None:
+    document = make_document(owner, "<p>The <depth>depth</depth> is 3 m.</p>", "pool.html")
+
+    assert text_of(owner, document).split() == ["The", "depth", "is", "3", "m."]
+
+
 def test_html_too_deep_to_be_read_whole_is_not_read_in_part(owner: Person) -> None:
     response = upload(owner, "<p>The beginning.</p>" + "<div>" * 6000 + "The end.", "deep.html")
     document = read(response.json()["id"])

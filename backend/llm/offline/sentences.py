@@ -9,7 +9,7 @@ from backend.llm.offline.words import listed
 
 ABBREVIATIONS = listed(
     """mr mrs ms dr prof st no nos vs etc fig vol pp p ch sec art inc ltd co jr sr e.g i.e approx min max sra dra exmo
-    exma n pag av r tel cap par al arts inc ltda cia ed obs ex aprox nº n° nºs n°s nos proc cód cod"""
+    exma n pag av r tel cap par al arts inc ltda cia ed obs ex aprox nº n° nºs n°s proc cód cod"""
 )
 BULLET = re.compile(r"^\s*(?:[-*•–·▪◦●■]|\d{1,3}[.)]|[a-zA-Z][.)])\s+")
 MARKUP = re.compile(r"^\s*(?:#{1,6}\s+|>\s+|[-*•–·▪◦●■]\s+)+")
@@ -91,8 +91,8 @@ def split(text: str) -> list[str]:
 
 def abbreviated(text: str) -> bool:
     """Whether a full stop behind this belongs to its last word and ends no sentence."""
-    word = text[-20:].rsplit(None, 1)[-1:] or [""]
-    last = word[0].strip("(\"'“‘").lower()
+    words = text[-20:].split()
+    last = words[-1].strip("(\"'“‘").lower() if words else ""
     return last in ABBREVIATIONS or (len(last) == 1 and last.isalpha())
 
 

@@ -34,7 +34,7 @@ def blocks(markup: str) -> Iterator[str]:
     if root is None:
         yield clean_lines(markup)
         return
-    if any("depth" in entry.message for entry in parser.error_log):
+    if any(entry.message.startswith("Excessive depth") for entry in parser.error_log):
         raise ParseError("too_complex", "The file nests its elements too deeply to be read whole.")
     yield from _Walk().blocks(root)
 
