@@ -98,31 +98,49 @@ def in_turn(application: Application, *, paths: "re.Pattern[str]", at_once: int,
     """The application, requests of these paths worked on in order of arrival, so many at a time.
 
     Side by side all would end when the last one does; one after the other the last one ends no later. Nobody waits
-    longer than ``patience`` (seconds), whatever holds up those before. Put it behind ``served_by_threads``: then a slow
-    sender does not.
+    longer than ``patience`` (seconds) while the others get no further, whatever holds them up. Put it behind
+    ``served_by_threads``: then a slow sender does not.
     """
-    turns = asyncio.Semaphore(at_once)
+    turns = _Turns(at_once, patience)
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if not paths.fullmatch(scope["path"]):
             await application(scope, receive, send)
             return
-        mine = await _turn(turns, patience)
+        mine = await turns.take()
         try:
             await application(scope, receive, send)
         finally:
             if mine:
-                turns.release()
+                turns.end()
 
     return serve
 
 
-async def _turn(turns: asyncio.Semaphore, patience: float) -> bool:
-    try:
-        async with asyncio.timeout(patience):
-            return await turns.acquire()
-    except TimeoutError:
-        return False
+class _Turns:
+    def __init__(self, at_once: int, patience: float) -> None:
+        self._places, self._patience = asyncio.Semaphore(at_once), patience
+        self._waiting: set[asyncio.Timeout] = set()
+
+    async def take(self) -> bool:
+        """A place, as soon as it is one's turn; none when nobody has taken one for too long."""
+        try:
+            async with asyncio.timeout(self._patience) as clock:
+                self._waiting.add(clock)
+                try:
+                    await self._places.acquire()
+                finally:
+                    self._waiting.discard(clock)
+        except TimeoutError:
+            return False
+        until = asyncio.get_running_loop().time() + self._patience
+        for other in self._waiting:
+            if not other.expired():
+                other.reschedule(until)
+        return True
+
+    def end(self) -> None:
+        self._places.release()
 
 
 def _with_length(scope: Scope, length: int) -> Scope:

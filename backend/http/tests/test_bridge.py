@@ -81,3 +81,26 @@ def test_nobody_waits_for_ever() -> None:
             await asyncio.gather(*(serve({"path": "/questions"}, UNUSED, UNUSED) for _ in range(3)))
 
     asyncio.run(scene())
+
+
+def test_a_queue_that_moves_is_waited_for() -> None:
+    """Each of ten takes two thirds of the patience: the last waits six times as long, and nobody jumps the queue."""
+    patience = 0.15
+
+    async def scene() -> tuple[int, list[int]]:
+        ended: list[int] = []
+        working = most = 0
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            nonlocal working, most
+            working += 1
+            most = max(most, working)
+            await asyncio.sleep(patience * 2 / 3)
+            working -= 1
+            ended.append(scope["number"])
+
+        serve = in_turn(application, paths=PATHS, at_once=1, patience=patience)
+        await asyncio.gather(*(serve({"path": "/questions", "number": number}, UNUSED, UNUSED) for number in range(10)))
+        return most, ended
+
+    assert asyncio.run(scene()) == (1, list(range(10)))
