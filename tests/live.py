@@ -114,7 +114,7 @@ def stack(
             "WEB_CONCURRENCY": "1",
         }
         if "DATABASE_URL" not in (settings or {}):
-            environment["DATABASE_URL"] = make_database(os.environ["DATABASE_URL"], f"live_{port}")
+            environment["DATABASE_URL"] = make_migrated_database(os.environ["DATABASE_URL"], f"live_{port}")
         if "REDIS_URL" not in (settings or {}):
             number = 8 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
             environment["REDIS_URL"] = os.environ["REDIS_URL"].rsplit("/", 1)[0] + f"/{number}"
@@ -159,16 +159,8 @@ def stack(
                 "beat": [python, "-m", "celery", "-A", "backend", "beat", "-s", str(folder / "beat"), "-l", "WARNING"],
             },
         )
-        migrated = subprocess.run(
-            [python, "manage.py", "migrate", "--verbosity=0"],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert migrated.returncode == 0, migrated.stderr
+        if "DATABASE_URL" in (settings or {}):
+            migrate(environment)
         try:
             for name in running.commands:
                 if {"web": web, "beat": beat}.get(name, workers):
@@ -184,4 +176,32 @@ def make_database(server: str, name: str) -> str:
     """Create a database beside the one that ``server`` names and return its URL."""
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"'.encode())
+    return urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+
+
+def migrate(environment: Mapping[str, str]) -> None:
+    """Bring the database that the environment names up to date."""
+    migrated = subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--verbosity=0"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert migrated.returncode == 0, migrated.stderr
+
+
+def make_migrated_database(server: str, name: str) -> str:
+    """As ``make_database``, with all tables: a copy of one that the first caller of this test run migrates."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    template = f"migrated_{run}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [template])  # Until this connection ends.
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [template]).fetchone():
+            url = make_database(server, f"{template}_unfinished")
+            migrate({**os.environ, "DJANGO_SETTINGS_MODULE": "backend.settings", "DATABASE_URL": url})
+            connection.execute(f'ALTER DATABASE "{template}_unfinished" RENAME TO "{template}"'.encode())
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
     return urlunsplit(urlsplit(server)._replace(path=f"/{name}"))

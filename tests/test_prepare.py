@@ -1,0 +1,18 @@
+"""What the launcher has done before the product starts."""
+
+from typing import Any
+
+from backend.embedded.prepare import make_operator
+from tests.actors import PASSWORD, Person
+
+
+def test_only_another_password_of_the_start_ends_log_ins(
+    owner: Person, django_capture_on_commit_callbacks: Any
+) -> None:
+    def start(password: str) -> Any:
+        with django_capture_on_commit_callbacks(execute=True):
+            make_operator(email=owner.user.email, password=password, change=True)
+        return owner.get("/api/v1/users/me").status_code
+
+    assert start(PASSWORD) == 200
+    assert start("another horse entirely") == 401
