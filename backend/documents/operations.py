@@ -63,7 +63,7 @@ def create_document(
     claimed = getattr(file, "content_type", None) or ""
     content_type = filetypes.detect(file, name=file.name or "", claimed=claimed)
     upload = _Upload(file=file, sha256=getattr(file, "sha256", "") or _sha256(file), content_type=content_type)
-    return _create(
+    return _create_or_find(
         workspace_id=actor.workspace_id,
         created_by_id=actor.user_id,
         upload=upload,
@@ -85,7 +85,7 @@ def import_text(
 ) -> Document:
     """Make a document of a text, as if it had been uploaded."""
     data = text.encode()
-    document, _created = _create(
+    document, _created = _create_or_find(
         workspace_id=workspace_id,
         created_by_id=created_by_id,
         upload=_Upload(file=ContentFile(data), sha256=hashlib.sha256(data).hexdigest(), content_type=content_type),
@@ -214,6 +214,18 @@ def remove_from_collection(*, actor: Actor, collection: Collection, document_id:
         raise NotFound
 
 
+class _TwinPurged(Conflict):
+    """The same bytes were there a moment ago and are being deleted."""
+
+
+def _create_or_find(**given: Any) -> tuple[Document, bool]:
+    """The document of these bytes and whether it is new. ``given`` is that of ``_create``."""
+    try:
+        return _create(**given)
+    except _TwinPurged:
+        return _create(**given)  # Now they are known to be gone, so these are stored.
+
+
 def _create(
     *,
     workspace_id: UUID,
@@ -280,7 +292,7 @@ def _blob(workspace_id: UUID, upload: _Upload, stored: Blob | None) -> Blob:
     mine = Blob.objects.select_for_update().filter(workspace_id=workspace_id, sha256=upload.sha256, doomed_at=None)
     blob = mine.first()
     if blob is None:
-        raise Conflict(_("The same file is being deleted at this moment; upload it again."))
+        raise _TwinPurged(_("The same file is being deleted at this moment; upload it again."))
     return blob
 
 

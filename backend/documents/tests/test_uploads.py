@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import Client
+from django.utils import timezone
 
-from backend.documents import storage, uploads
+from backend.documents import deletion, operations, storage, uploads
 from backend.documents.models import Blob, Document, Ingestion
 from backend.documents.tests.cast import make_document, pdf, read, upload
 from tests.actors import Person
@@ -55,6 +56,28 @@ def test_the_same_bytes_again_are_the_same_document(owner: Person, member: Perso
     assert again.json()["status"] == "ready"
     assert again.json()["collections"] == [collection]
     assert (Document.objects.count(), Blob.objects.count(), Ingestion.objects.count()) == (1, 1, 1)
+
+
+def test_bytes_that_are_purged_at_this_moment_are_stored_anew(owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = make_document(owner, TEXT)
+    store = operations._store
+
+    def store_and_purge(*given: Any) -> Any:
+        stored = store(*given)
+        if stored is None:  # Found; and gone before it can be locked.
+            Document.objects.filter(pk=document.pk).update(deleted_at=timezone.now())
+            deletion.purge_document(document.pk)
+        return stored
+
+    monkeypatch.setattr(operations, "_store", store_and_purge)
+
+    again = upload(owner, TEXT, "weather.txt")
+
+    assert (again.status_code, again.json()["status"]) == (201, "queued")
+    assert again.json()["id"] != document.public_id
+    [left] = Document.objects.select_related("blob")
+    with storage.open_object(left.blob.key) as stored:
+        assert stored.read() == TEXT.encode()
 
 
 def test_the_same_bytes_in_another_workspace_are_another_document(owner: Person, stranger: Person) -> None:
