@@ -8,6 +8,7 @@ from backend.agents.views.agents import AgentViewSet, ModelListView
 from backend.agents.views.conversations import ConversationViewSet, MessageViewSet
 from backend.agents.views.events import run_events
 from backend.agents.views.runs import RunViewSet
+from backend.http.pagination import ShortListPagination
 
 LIST: dict[str, Any] = {"get": "list", "post": "create"}
 DETAIL: dict[str, Any] = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
@@ -25,7 +26,7 @@ urlpatterns = [
     path("api/v1/messages/<str:pk>/feedback", MessageViewSet.as_view({"put": "feedback"})),
     path("api/v1/runs", RunViewSet.as_view({"get": "list"})),
     path("api/v1/runs/<str:pk>", RunViewSet.as_view({"get": "retrieve"})),
-    path("api/v1/runs/<str:pk>/steps", RunViewSet.as_view({"get": "steps"})),
+    path("api/v1/runs/<str:pk>/steps", RunViewSet.as_view({"get": "steps"}, pagination_class=ShortListPagination)),
     path("api/v1/runs/<str:pk>/cancel", RunViewSet.as_view({"post": "cancel"})),
     path("api/v1/runs/<str:pk>/retry", RunViewSet.as_view({"post": "retry"})),
     path("api/v1/runs/<str:pk>/events", run_events),

@@ -20,6 +20,27 @@ def make_collection(person: Person, name: str = "Rules") -> str:
     return collection.public_id
 
 
+def test_models_come_in_pages(owner: Person, provider: FakeProvider) -> None:
+    every = [model["id"] for model in owner.get("/api/v1/models").json()["results"]]
+    listed, path = [], "/api/v1/models?limit=2"
+    while path:
+        page = owner.get(path).json()
+        assert 1 <= len(page["results"]) <= 2
+        listed += [model["id"] for model in page["results"]]
+        path = page["next"]
+    assert listed == every
+    assert len(owner.get(page["previous"]).json()["results"]) == 2
+    assert owner.get("/api/v1/models?cursor=999999").json()["results"] == []
+    for query, pointer in (
+        ("limit=0", "/limit"),
+        ("limit=201", "/limit"),
+        ("cursor=-1", "/cursor"),
+        ("cursor=x", "/cursor"),
+    ):
+        refused = owner.get(f"/api/v1/models?{query}")
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, pointer)
+
+
 def test_models_are_listed_with_prices_and_availability(owner: Person, viewer: Person, provider: FakeProvider) -> None:
     listed = {model["id"]: model for model in viewer.get("/api/v1/models").json()["results"]}
 

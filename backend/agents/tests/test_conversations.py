@@ -62,6 +62,8 @@ def test_conversations_are_found_renamed_and_archived(ask: Any, owner: Person, c
     assert ids(owner.get(path, {"q": "HERONS"})) == [talk]
     assert ids(owner.get(path, {"q": "fake provider"})) == [talk]  # In the answer.
     assert ids(owner.get(path, {"q": "100%"})) == []
+    refused = owner.get(path, {"q": "a\x00b"})
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/q")
     assert ids(owner.get(path, {"q": "text"})) == []  # A name in the stored form of a message.
     assert ids(owner.get(path, {"agent": conversation["agent"]})) == [conversation["id"]]
     assert ids(owner.get(path, {"agent": "nonsense"})) == []

@@ -20,11 +20,14 @@ from backend.agents.operations import agents as operations
 from backend.agents.representations import AgentRepresentation, KnowledgeRepresentation, ModelRepresentation
 from backend.agents.serializers import AgentSerializer, KnowledgeListSerializer, QuerySerializer
 from backend.http.ids import encode
+from backend.http.pagination import ShortListPagination
 from backend.http.views import PublicIdLookup
 from backend.llm.catalog import UnknownModel, catalog
 
 
 class ModelListView(APIView):
+    pagination_class = ShortListPagination
+
     @extend_schema(responses=ModelRepresentation(many=True))
     def get(self, request: Request) -> Response:
         """Every model that is offered here, also those whose provider lacks its key."""
@@ -34,8 +37,10 @@ class ModelListView(APIView):
             default: str | None = offered.default_chat().id
         except UnknownModel:
             default = None
-        shown = ModelRepresentation(offered.models, many=True, context={"default": default}).data
-        return Response({"results": shown, "next": None, "previous": None})
+        pages = self.pagination_class()
+        page = pages.paginate_queryset(offered.models, request, self)
+        shown: Any = ModelRepresentation(page, many=True, context={"default": default}).data
+        return pages.get_paginated_response(shown)
 
 
 class AgentViewSet(

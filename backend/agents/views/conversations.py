@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
+from django.core.validators import ProhibitNullCharactersValidator
 from django.db import transaction
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -75,7 +76,9 @@ class ConversationViewSet(
                 queryset = queryset.filter(agent_id=decode(Agent.id_prefix, asked["agent"]))
             except NotFound:
                 return queryset.none()
-        if words := asked.get("q", "").replace("\x00", "").strip():
+        if "\x00" in asked.get("q", ""):
+            raise FieldError("/q", str(ProhibitNullCharactersValidator.message))
+        if words := asked.get("q", "").strip():
             queryset = queries.matching(queryset, words[:200])
         return queryset
 

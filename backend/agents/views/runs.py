@@ -6,7 +6,6 @@ from typing import Any
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins
-from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -79,11 +78,10 @@ class RunViewSet(
         return accepted(run)
 
     @extend_schema(responses=StepRepresentation(many=True))
-    @action(methods=["get"], detail=True)
     def steps(self, request: Request, pk: str) -> Response:
         """Each request to the provider and each tool's work, in order."""
-        shown = StepRepresentation(queries.steps(self.get_object()), many=True).data
-        return Response({"results": shown, "next": None, "previous": None})
+        page = self.paginate_queryset(queries.steps(self.get_object()))
+        return self.get_paginated_response(StepRepresentation(page, many=True).data)
 
     @extend_schema(request=None, responses={202: RunRepresentation})
     def cancel(self, request: Request, pk: str) -> Response:

@@ -1,6 +1,6 @@
 // Agents: which one answers, what it knows, making a new one.
 
-import { get, post, put } from "./api.js";
+import { get, getAll, post, put } from "./api.js";
 import { element, find, icon } from "./dom.js";
 import { count, t } from "./i18n.js";
 import { problemText, toast } from "./problems.js";
@@ -20,9 +20,9 @@ export function createAgents({ documents, onChoose }) {
   button.setAttribute("aria-label", t("agent.choose"));
 
   async function refresh() {
-    const [listed, catalog] = await Promise.all([get("/api/v1/agents"), get("/api/v1/models")]);
-    agents = listed.results;
-    models = (catalog.results ?? catalog).filter(({ kind }) => kind === "chat");
+    const [listed, catalog] = await Promise.all([getAll("/api/v1/agents"), getAll("/api/v1/models")]);
+    agents = listed;
+    models = catalog.filter(({ kind }) => kind === "chat");
     menu.replaceChildren(
       ...agents.map((agent) =>
         element("button", { type: "button", class: "quiet", "data-id": agent.id, onclick: () => pick(agent) }, badge(agent), element("span", { class: "name" }, agent.name)),
