@@ -175,3 +175,32 @@ def test_of_ten_thousand_words_only_the_end_is_drawn_again(ana_at_the_door: Visi
     )
     assert blocks == 100
     assert drawn <= updates  # One block for each update at most, however many stand above it.
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "notice"),
+    [
+        ("It is nine.", "stop", None),
+        ("It is n", "length", "The answer reached its token limit and ends here."),
+        ("", "length", "The model used up its token limit before it wrote anything."),
+        ("", "stop", "The model answered nothing."),
+    ],
+)
+def test_an_answer_that_lacks_something_says_so(
+    ana_at_the_door: Visitor, text: str, reason: str, notice: str | None
+) -> None:
+    shown = ana_at_the_door.page.evaluate(
+        """async ([text, finish_reason]) => {
+            const { createMessageView } = await import("/static/console/message.js");
+            const message = {
+                role: "assistant", status: "complete", parts: text ? [{ type: "text", text }] : [], citations: [],
+                finish_reason, usage: { input_tokens: 3, output_tokens: 1 }, cost: "0.0006", currency: "USD",
+            };
+            const view = createMessageView(message, {});
+            view.update(message, null);
+            const notice = view.root.querySelector(".notice");
+            return notice.hidden ? null : notice.textContent;
+        }""",
+        [text, reason],
+    )
+    assert shown == notice

@@ -19,15 +19,16 @@ Failure = dict[str, Any]  # code, detail, provider, retryable
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run ends. ``error`` is given exactly when it failed."""
+    """How a run ends. ``error`` is given exactly when it failed, ``finish_reason`` only when it completed."""
 
     status: str
     message_status: str
     error: Failure | None = None
+    finish_reason: str = ""
 
     @classmethod
-    def completed(cls) -> "Ending":
-        return cls(Run.Status.COMPLETED, Message.Status.COMPLETE)
+    def completed(cls, finish_reason: str) -> "Ending":
+        return cls(Run.Status.COMPLETED, Message.Status.COMPLETE, finish_reason=finish_reason)
 
     @classmethod
     def cancelled(cls) -> "Ending":
@@ -81,6 +82,7 @@ def finish(*, run_id: UUID, conversation_id: UUID, epoch: int, ending: Ending, a
     run.save()
     message = run.output_message
     message.status, message.usage, message.cost = ending.message_status, run.usage, run.cost
+    message.finish_reason = ending.finish_reason
     if answer is not None:
         message.parts, message.citations = answer.parts(), answer.citations()
     message.save()

@@ -25,6 +25,7 @@ class Reply:
     reasoning: str = ""
     calls: list[chat.ToolCall] = field(default_factory=list)
     usage: chat.Usage | None = None
+    finish_reason: chat.FinishReason | None = None
     error: ProviderError | None = None
     fault: Exception | None = None  # A bug of ours.
     sent: bool = False
@@ -84,6 +85,6 @@ class Pump:
             case chat.ToolCall():
                 reply.began = True
                 reply.calls.append(event)
-            case chat.Finished(usage=usage):
+            case chat.Finished(usage=usage, reason=reason):
                 reply.began = True
-                reply.usage = usage
+                reply.usage, reply.finish_reason = usage, reason

@@ -175,6 +175,9 @@ class MessageRepresentation(serializers.ModelSerializer[Message]):
     usage = serializers.SerializerMethodField()
     cost = MoneyField()
     currency = serializers.SerializerMethodField()
+    finish_reason = serializers.SerializerMethodField(
+        help_text="Of a complete answer: `length` when the model was cut off at its limit of tokens, else `stop`."
+    )
     run = serializers.SerializerMethodField(help_text="The run that answers with this message; null for a question.")
     error = serializers.SerializerMethodField()
     duration_ms = serializers.SerializerMethodField(help_text="From the run's start to its end.")
@@ -184,12 +187,16 @@ class MessageRepresentation(serializers.ModelSerializer[Message]):
         model = Message
         fields = [
             *("id", "conversation", "parent", "role", "status", "parts", "citations", "usage", "cost", "currency"),
-            *("run", "error", "duration_ms", "feedback", "created_at"),
+            *("finish_reason", "run", "error", "duration_ms", "feedback", "created_at"),
         ]
 
     @extend_schema_field(UsageRepresentation)
     def get_usage(self, message: Message) -> dict[str, int]:
         return {**NO_USAGE, **message.usage}
+
+    @extend_schema_field(serializers.ChoiceField(["stop", "length"], allow_null=True))
+    def get_finish_reason(self, message: Message) -> str | None:
+        return message.finish_reason or None
 
     def get_currency(self, message: Message) -> str:
         run = _run(message)

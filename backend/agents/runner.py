@@ -100,7 +100,7 @@ class Runner:
 
     def _work(self) -> Ending:
         try:
-            self._converse()
+            last = self._converse()
         except Stopped:
             return self._ending_of_stop()
         except Failed as failure:
@@ -110,7 +110,7 @@ class Runner:
         except Exception:
             logger.exception("run_broke run=%s", self.run.public_id)
             return Ending.failed("worker_lost", "Something broke on our side. What was answered so far is kept.")
-        return Ending.completed()
+        return Ending.completed("length" if last.finish_reason == "length" else "stop")
 
     def _may_wait(self) -> bool:
         """Nothing has happened yet, and another worker can do it as well."""
@@ -139,8 +139,8 @@ class Runner:
             )
         )
 
-    def _converse(self) -> None:
-        """The loop that the product exists for."""
+    def _converse(self) -> Reply:
+        """The loop that the product exists for; the reply that ends it."""
         try:
             model = catalog().get(self.version.model)
         except UnknownModel as error:
@@ -159,10 +159,10 @@ class Runner:
                 request = msgspec.structs.replace(request, instructions=instructions)
             reply = self._ask(adapter, request)
             if not reply.calls:
-                return
+                return reply
             if number == most_steps:
                 if reply.text:
-                    return
+                    return reply
                 raise Failed("budget_exhausted", "The agent used all its steps without coming to an answer.")
             turns = [chat.Message(role="assistant", text=reply.text, tool_calls=tuple(reply.calls))]
             for call in reply.calls:
@@ -172,6 +172,7 @@ class Runner:
                     raise Failed("tool_failed", "A tool that the agent needs failed again and again.")
                 turns.append(chat.Message(role="tool", text=output, tool_call_id=call.id))
             request = msgspec.structs.replace(request, messages=(*request.messages, *turns))
+        raise AssertionError  # The last step returns or raises.
 
     def _read(self) -> tuple[list[Any], list[Knowledge]]:
         return prompt.history_of(self.run.input_message), statements.knowledge(self.version.pk)
@@ -208,7 +209,8 @@ class Runner:
             model=request.model, input_tokens=input_tokens, left=self.run.reserved - self.spent, wanted=wanted
         )
         if most == 0:
-            raise Failed("budget_exhausted", "What was set aside for this answer does not cover its next step.")
+            detail = "What was set aside for this answer does not cover its next step."
+            raise Failed("budget_exhausted", detail, retryable=self.steps > 0)  # The first step costs the same again.
         request = msgspec.structs.replace(request, max_tokens=most)
         self.steps += 1
         step = steps.model_step(self.run, index=self.steps, request=request, input_tokens=input_tokens)
@@ -221,7 +223,11 @@ class Runner:
         if self.job.stop_reason == "lease_lost":
             raise LeaseLost
         usage = reply.usage or _estimated(reply, request, input_tokens)
-        step.reply = {"text_length": len(reply.text), "tool_calls": [call.name for call in reply.calls]}
+        step.reply = {
+            "text_length": len(reply.text),
+            "tool_calls": [call.name for call in reply.calls],
+            "finish_reason": reply.finish_reason,
+        }
         step.error = _failure(reply.error)
         step.finished_at, answer = timezone.now(), self.session.unstored()
         persist(lambda: steps.end(self.run, step, usage=usage, answer=answer))

@@ -85,6 +85,7 @@ class Message(PublicId, models.Model):
     citations = models.JSONField(default=list)  # n, document, document_name, chunk, page_from, page_to, quote
     usage = models.JSONField(default=dict)  # input_tokens, cached_input_tokens, output_tokens
     cost = models.BigIntegerField(default=0)  # Micro-units.
+    finish_reason = models.CharField(max_length=6, blank=True, default="")  # Why the model ended it: "stop", "length".
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = MessageQuerySet.as_manager()
@@ -98,6 +99,10 @@ class Message(PublicId, models.Model):
             models.CheckConstraint(condition=Q(role="assistant") | Q(status="complete"), name="message_user_complete"),
             models.CheckConstraint(condition=Q(role="user") | Q(parent__isnull=False), name="message_answers_one"),
             models.CheckConstraint(condition=Q(cost__gte=0), name="message_cost_not_negative"),
+            models.CheckConstraint(
+                condition=Q(finish_reason="") | Q(finish_reason__in=["stop", "length"], status="complete"),
+                name="message_finish_reason_known",
+            ),
         ]
         indexes = [models.Index(fields=["conversation", "id"], name="message_of_conversation")]
 

@@ -98,6 +98,7 @@ def test_an_answer_streams_is_stored_and_is_paid(ask: Any, owner: Person, provid
     answer = answer_of(owner, run)
     assert answer["parts"] == [{"type": "text", "text": "It is nine."}]
     assert (answer["status"], answer["cost"], answer["usage"]) == ("complete", run["cost"], run["usage"])
+    assert answer["finish_reason"] == "stop"
     assert events[-2].payload["message"] == answer
     assert events[-1].payload["run"] == run
     finished = next(event.payload for event in events if event.name == "step.finished")
@@ -105,6 +106,24 @@ def test_an_answer_streams_is_stored_and_is_paid(ask: Any, owner: Person, provid
     assert_settled(owner, run)
     [transaction] = owner.get("/api/v1/billing/transactions", {"kind": "usage"}).json()["results"]
     assert (transaction["reference"], transaction["amount"]) == (run["id"], "-0.0009")
+
+
+@pytest.mark.parametrize("text", ["One, two, thr", ""])
+def test_an_answer_that_was_cut_off_says_so(ask: Any, owner: Person, provider: FakeProvider, text: str) -> None:
+    provider.script(Reply(text=text, finish="length", usage=Usage(10, 0, 250)))
+
+    run = ask("Count to a million.")
+
+    assert run["status"] == "completed"
+    answer = answer_of(owner, run)
+    assert (answer["status"], answer["finish_reason"]) == ("complete", "length")
+    assert "".join(part["text"] for part in answer["parts"]) == text
+    assert events_of(run)[-2].payload["message"]["finish_reason"] == "length"
+    question = owner.get(f"/api/v1/conversations/{run['conversation']}/messages").json()["results"][0]
+    assert (question["role"], question["finish_reason"]) == ("user", None)
+    [step] = owner.get(f"/api/v1/runs/{run['id']}/steps").json()["results"]
+    assert step["reply"] == {"text_length": len(text), "tool_calls": [], "finish_reason": "length"}
+    assert_settled(owner, run)
 
 
 def test_knowledge_is_searched_cited_and_told(
@@ -138,6 +157,8 @@ def test_knowledge_is_searched_cited_and_told(
     assert told.index("tool.call") < told.index("tool.result") < told.index("text.delta")
     assert told.index("text.delta") < told.index("citation.added") < told.index("message.completed")
     shown = owner.get(f"/api/v1/runs/{run['id']}/steps").json()["results"]
+    first = owner.get(f"/api/v1/runs/{run['id']}/steps", {"limit": 1}).json()
+    assert first["results"] + owner.get(first["next"]).json()["results"] == shown[:2]
     assert [(step["index"], step["kind"]) for step in shown] == [(1, "model"), (2, "tool"), (3, "model")]
     assert_settled(owner, run)
     replayed = replay(events_of(run))
@@ -198,8 +219,20 @@ def test_a_budget_too_small_for_the_next_step_ends_the_run(
     run = ask(limits={"max_cost": "0.0018"}, **knowing)
 
     assert (run["status"], run["error"]["code"]) == ("failed", "budget_exhausted")
+    assert run["error"]["retryable"]  # The model may need fewer steps next time.
     assert run["cost"] == "0.0016"
     assert len(provider.requests) == 1
+    assert_settled(owner, run)
+
+
+def test_a_budget_too_small_for_the_first_step_is_not_worth_another_try(
+    ask: Any, owner: Person, provider: FakeProvider
+) -> None:
+    run = ask(limits={"max_cost": "0.00001"})
+
+    assert (run["status"], run["error"]["code"], run["error"]["retryable"]) == ("failed", "budget_exhausted", False)
+    assert (run["cost"], provider.requests) == ("0.00", [])
+    assert answer_of(owner, run)["finish_reason"] is None
     assert_settled(owner, run)
 
 

@@ -99,14 +99,26 @@ function drawActivity(node, seen, waiting) {
 function drawNotice(node, message, actions) {
   const { status, error, cost, currency } = message;
   const failed = status === "failed";
-  node.hidden = !failed && status !== "interrupted";
+  const incomplete = status === "complete" ? incompleteness(message) : null;
+  node.hidden = !failed && status !== "interrupted" && incomplete === null;
   if (node.hidden || node.children.length) return;
+  if (incomplete !== null) {
+    node.append(element("p", {}, icon("warning"), incomplete));
+    return;
+  }
   const reason = failed ? tryText(`failed.${error?.code}`) ?? error?.detail ?? t("failed.unknown") : t("stopped.text");
   node.classList.toggle("failed", failed);
   node.append(
     element("p", {}, failed && icon("warning"), reason, " ", t("stopped.cost", { cost: money(cost, currency) })),
     failed ? element("button", { type: "button", class: "quiet", onclick: () => actions.retry(message) }, t("retry")) : "",
   );
+}
+
+/** What a complete answer still lacks: the model was cut off, or said nothing. */
+function incompleteness({ parts, finish_reason: reason }) {
+  const said = parts.some(({ type, text }) => type === "text" && text.trim());
+  if (reason === "length") return t(said ? "cut.text" : "cut.empty");
+  return said ? null : t("empty.text");
 }
 
 function drawFacts(node, message, actions) {
