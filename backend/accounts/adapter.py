@@ -1,10 +1,12 @@
 """Where allauth's flows meet our users, texts and limits."""
 
+from email.utils import parseaddr
 from typing import Any
 from uuid import UUID
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.headless.adapter import DefaultHeadlessAdapter
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -36,6 +38,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
             raise ValidationError(_("A password has at most 1024 characters."), code="max_length")
         cleaned: str = super().clean_password(password, user)
         return cleaned
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """E-mails call the product what their sender is called, whatever host the request named."""
+        name, address = parseaddr(settings.DEFAULT_FROM_EMAIL)
+        site = {"name": name or address, "domain": settings.FRONTEND_URL}
+        super().send_mail(template_prefix, email, {**context, "current_site": site})
 
     def logout(self, request: HttpRequest) -> None:
         session_id = request.session.get(SESSION_ID)

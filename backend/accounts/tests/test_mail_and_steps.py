@@ -57,6 +57,22 @@ def test_a_forgotten_password_is_set_anew_by_a_mailed_link(
     assert post("password/reset", {"key": key, "password": "once more with it"}).status_code == 422
 
 
+def test_mails_name_the_product_and_not_the_host_of_the_request(
+    owner: Person, mailoutbox: list[EmailMessage], settings: Any
+) -> None:
+    settings.DEFAULT_FROM_EMAIL, settings.FRONTEND_URL = "Acme <hi@acme.example>", "https://app.acme.example"
+    settings.ALLOWED_HOSTS = ["inner.example"]
+    asked = Client(headers={"host": "inner.example"}).post(
+        "/api/v1/auth/password/request", {"email": owner.user.email}, content_type="application/json"
+    )
+    assert asked.status_code == 200
+    (mail,) = mailoutbox
+    body = str(mail.body)
+    assert body.startswith("Hello from Acme!")
+    assert body.rstrip().endswith("Thank you for using Acme!\nhttps://app.acme.example")
+    assert "inner.example" not in body + mail.subject
+
+
 def test_a_password_is_not_reset_by_a_guess_or_to_a_weak_one(owner: Person, mailoutbox: list[EmailMessage]) -> None:
     post("password/request", {"email": "owner@example.com"})
     key = re.findall(r"reset-password/(\S+)", str(mailoutbox[0].body))[0]
