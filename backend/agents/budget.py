@@ -19,6 +19,11 @@ def max_output_tokens(version: AgentVersion, model: Model) -> int:
     return max(1, min(wanted, model.max_output_tokens, model.context_window // 2))
 
 
+def limit_on_cost(version: AgentVersion, max_cost: int | None) -> int | None:
+    """Micro-units that nobody agreed to exceed: the lower of the request's and the agent's limit, if there is one."""
+    return min((limit for limit in (max_cost, version.limits.get("max_cost")) if limit is not None), default=None)
+
+
 def most_possible_cost(
     *, model: Model, version: AgentVersion, input_tokens: int, passages: int, max_cost: int | None
 ) -> int:
@@ -39,8 +44,8 @@ def most_possible_cost(
         )
         for step in range(steps)
     )
-    limits = [limit for limit in (max_cost, version.limits.get("max_cost")) if limit is not None]
-    return min([total, *limits])
+    limit = limit_on_cost(version, max_cost)
+    return total if limit is None else min(total, limit)
 
 
 def affordable_output_tokens(*, model: Model, input_tokens: int, left: Decimal, wanted: int) -> int:

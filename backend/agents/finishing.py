@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from backend.agents import budget
 from backend.agents.answer import Answer
 from backend.agents.lease import LeaseLost
 from backend.agents.models import Conversation, Message, Run, Step
@@ -78,7 +79,9 @@ def finish(*, run_id: UUID, conversation_id: UUID, epoch: int, ending: Ending, a
     run.status, run.error, run.finished_at = ending.status, ending.error, timezone.now()
     run.waits, run.lease_owner, run.lease_until = False, "", None
     run.usage = _usage(run)
-    run.cost = billing.settle(reference=run.public_id, description=run.agent_version.agent.name)
+    version = run.agent_version
+    most = budget.limit_on_cost(version, run.max_cost)  # Whatever the provider says that it used.
+    run.cost = billing.settle(reference=run.public_id, description=version.agent.name, most=most)
     run.save()
     message = run.output_message
     message.status, message.usage, message.cost = ending.message_status, run.usage, run.cost

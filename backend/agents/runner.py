@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 LONGEST_RETRY_AFTER = 30.0
 TOOL_FAILURES = 3
+NONSENSE = 2  # Context windows: no usage is so large, and ours may be told smaller than they are.
 
 
 class Failed(Exception):
@@ -222,7 +223,7 @@ class Runner:
         reply = self.session.wait_for(pouring)
         if self.job.stop_reason == "lease_lost":
             raise LeaseLost
-        usage = reply.usage or _estimated(reply, request, input_tokens)
+        usage = _credible(reply.usage, request) or _estimated(reply, request, input_tokens)
         step.reply = {
             "text_length": len(reply.text),
             "tool_calls": [call.name for call in reply.calls],
@@ -273,6 +274,14 @@ class Runner:
         persist(lambda: steps.end(self.run, step, usage=None, answer=answer))
         self.session.tell("tool.result", {"message": self.session.message, "id": identity, **result})
         return output, failed
+
+
+def _credible(usage: chat.Usage | None, request: chat.ChatRequest) -> chat.Usage | None:
+    """What the provider says that it used, unless no request to this model can have used so much."""
+    if usage is None or max(usage.input_tokens, usage.output_tokens) <= NONSENSE * request.model.context_window:
+        return usage
+    logger.warning("usage_not_credible model=%s usage=%s", request.model.id, usage)
+    return None
 
 
 def _estimated(reply: Reply, request: chat.ChatRequest, input_tokens: int) -> chat.Usage | None:

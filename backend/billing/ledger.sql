@@ -183,9 +183,10 @@ END $$;
 
 -- Charge what a reference used, once, and give the rest of its hold back. Answers what was charged.
 -- Its usage is what is owed, whether the hold is open, was released or never was; what the wallet cannot cover is
--- written down as the shortfall.
-CREATE OR REPLACE FUNCTION ledger_capture(p_reference text, p_id uuid, p_hold uuid, p_description text) RETURNS bigint
-    LANGUAGE plpgsql VOLATILE AS $$
+-- written down as the shortfall, and so is what goes beyond p_most.
+CREATE OR REPLACE FUNCTION ledger_capture(
+    p_reference text, p_id uuid, p_hold uuid, p_description text, p_most bigint DEFAULT NULL
+) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     wallet billing_wallet;
     hold billing_hold;
@@ -215,7 +216,7 @@ BEGIN
     SELECT coalesce(ceil(sum(usage.cost) * 1000000), 0) INTO cost
         FROM billing_usagerecord usage WHERE reference = p_reference;
     freed := CASE hold.state WHEN 'open' THEN hold.amount ELSE 0 END;
-    charge := least(cost, wallet.posted - wallet.held + freed);
+    charge := least(cost, wallet.posted - wallet.held + freed, p_most);
     UPDATE billing_hold
         SET state = 'captured', charged = charge, shortfall = cost - charge, ended_at = clock_timestamp()
         WHERE id = hold.id;

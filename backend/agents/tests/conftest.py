@@ -96,11 +96,13 @@ Ask = Callable[..., dict[str, Any]]
 def ask(owner: Person, provider: FakeProvider) -> Ask:
     """Ask in a new conversation with a new agent, and carry the run to its end as a worker would."""
 
-    def asked(text: str = "How are you?", *, carry: bool = True, **fields: Any) -> dict[str, Any]:
+    def asked(
+        text: str = "How are you?", *, carry: bool = True, max_cost: str | None = None, **fields: Any
+    ) -> dict[str, Any]:
         agent = owner.post("/api/v1/agents", {"name": "Reader", **fields})
         assert agent.status_code == 201, agent.content
         conversation = owner.post("/api/v1/conversations", {"agent": agent.json()["id"]}).json()["id"]
-        run = owner.post(f"/api/v1/conversations/{conversation}/runs", {"input": text})
+        run = owner.post(f"/api/v1/conversations/{conversation}/runs", {"input": text, "max_cost": max_cost})
         assert run.status_code == 202, run.content
         if carry:
             runner.execute(run_id=decode("run", run.json()["id"]))

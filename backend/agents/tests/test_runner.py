@@ -225,6 +225,31 @@ def test_a_budget_too_small_for_the_next_step_ends_the_run(
     assert_settled(owner, run)
 
 
+@pytest.mark.parametrize("limited_by", ["run", "agent"])
+def test_no_provider_takes_more_than_was_agreed_to(
+    ask: Any, owner: Person, provider: FakeProvider, limited_by: str
+) -> None:
+    """It used far more than it was allowed to, and says so."""
+    provider.script(Reply(text="It is nine.", usage=Usage(5000, 0, 3000)))
+
+    run = ask(max_cost="0.002") if limited_by == "run" else ask(limits={"max_cost": "0.002"})
+
+    assert (run["status"], run["cost"]) == ("completed", "0.002")
+    assert_settled(owner, run)
+
+
+def test_usage_that_cannot_be_is_estimated_instead(ask: Any, owner: Person, provider: FakeProvider) -> None:
+    provider.script(Reply(text="It is nine.", usage=Usage(10**12, 0, 10**12)))
+
+    run = ask()
+
+    assert run["status"] == "completed"
+    assert 0 < Decimal(run["cost"]) < Decimal("0.001")
+    [step] = owner.get(f"/api/v1/runs/{run['id']}/steps").json()["results"]
+    assert step["usage"]["output_tokens"] < 100
+    assert_settled(owner, run)
+
+
 def test_a_budget_too_small_for_the_first_step_is_not_worth_another_try(
     ask: Any, owner: Person, provider: FakeProvider
 ) -> None:

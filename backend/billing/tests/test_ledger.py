@@ -109,6 +109,23 @@ def test_release_and_settle_in_either_order_charge_what_was_used_once(workspace_
     assert_books_are_right()
 
 
+@pytest.mark.parametrize(
+    ("most", "charged", "shortfall"), [(300, 300, 420), (719, 719, 1), (720, 720, 0), (None, 720, 0)]
+)
+def test_no_more_is_charged_than_was_agreed_to(
+    workspace_id: UUID, most: int | None, charged: int, shortfall: int
+) -> None:
+    hold(workspace_id, 300, "run_1")
+    use(workspace_id, "run_1", 720)
+
+    assert [operations.settle(reference="run_1", description="A run", most=most) for _ in range(2)] == [charged] * 2
+
+    settled = Hold.objects.get(reference="run_1")
+    assert (settled.state, settled.charged, settled.shortfall) == ("captured", charged, shortfall)
+    assert balances(workspace_id) == (1_000_000 - charged, 0)
+    assert_books_are_right()
+
+
 def test_usage_without_a_hold_is_charged_once_too(workspace_id: UUID) -> None:
     use(workspace_id, "doc_1", 50)
 
