@@ -61,8 +61,11 @@ class Chat:
 
 def reply_to(request: ChatRequest) -> str | ToolCall:
     asked = [turn.text for turn in request.messages if turn.role == "user"]
-    question = read_question(asked, otherwise=language_of(request.instructions) or "en")
     results = results_since_question(request.messages)
+    passages, failed = passages_of(results)
+    # A question of a few nouns does not tell its language; who asks it reads that of the documents.
+    spoken = language_of("\n".join(passage.text for passage in passages), request.instructions)
+    question = read_question(asked, otherwise=spoken or "en")
     if not results:
         if not any(tool.name == SEARCH for tool in request.tools):
             return without_documents(question)
@@ -70,7 +73,6 @@ def reply_to(request: ChatRequest) -> str | ToolCall:
             return without_question(question)
         arguments = msgspec.json.encode({"query": question.query}).decode()
         return ToolCall(id=f"call_{len(request.messages)}", name=SEARCH, arguments=arguments)
-    passages, failed = passages_of(results)
     if failed and not passages:
         return search_failed(question)
     return compose(question, quotes_for(question, passages))

@@ -39,7 +39,7 @@ GENERIC = listed(
     summary summarize summarise main hello hi hey thanks thank good morning afternoon evening diga fale explique
     descreva mostre conte quero preciso saber favor significa tipo coisa documento documentos arquivo arquivos texto
     trecho pagina paginas segundo conforme resposta pergunta informacao informacoes resumo resuma principal oi ola
-    obrigado obrigada bom boa dia tarde noite"""
+    obrigado obrigada bom boa dia tarde noite tudo bem"""
 )
 # Shapes of answers more than subjects: "period" in "the warranty period".
 WEAK = listed(
@@ -55,10 +55,14 @@ NUMBERS = listed(
 )
 GREETINGS = listed("hello hi hey thanks thank good morning afternoon evening oi ola obrigado obrigada bom boa")
 MARKERS: dict[Language, frozenset[str]] = {
-    "en": listed("the is are was what when where who how which why does did do of and to in for with can you"),
+    "en": listed(
+        """the is are was what when where who how which why does did do of and to in for with can you hello hi hey
+        thanks thank good morning afternoon evening"""
+    ),
     "pt": listed(
         """o os um uma e de do da dos das que qual quais quando onde quem como quanto quantos quantas por para com em
-        no na nos nas nao ao aos se sao foi ser tem ha pode sobre seu sua"""
+        no na nos nas nao ao aos se sao foi ser tem ha pode sobre seu sua oi ola
+        obrigado obrigada bom boa dia tarde noite tudo bem"""
     ),
 }
 ENDINGS: dict[Language, tuple[str, ...]] = {

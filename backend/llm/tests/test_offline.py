@@ -219,7 +219,22 @@ def test_without_documents_it_says_what_to_do(question: str, words: str) -> None
     assert words in answer
 
 
-@pytest.mark.parametrize(("greeting", "words"), [("Hello!", "ask me about"), ("Olá, bom dia", "pergunte sobre")])
+@pytest.mark.parametrize("question", ["prazo do contrato?", "multa?", "Aurora Marinas", "prazo vigência"])
+def test_a_question_that_tells_no_language_is_answered_in_that_of_the_documents(question: str) -> None:
+    assert answer_to(question, [CONTRATO]).startswith("Isto é o que dizem os documentos")
+    assert answer_to("boat price?", [RENTAL]).startswith("This is what the documents say")
+
+
+@pytest.mark.parametrize(
+    ("greeting", "words"),
+    [
+        ("Hello!", "ask me about"),
+        ("Good evening", "ask me about"),
+        ("Olá, bom dia", "pergunte sobre"),
+        ("Oi, tudo bem?", "pergunte sobre"),
+        ("Obrigado!", "pergunte sobre"),
+    ],
+)
 def test_a_greeting_is_greeted(greeting: str, words: str) -> None:
     answer = reply_to(asked(greeting))
 
