@@ -15,13 +15,17 @@ def paired(messages: Iterable[Message]) -> list[Message]:
     """The messages with each tool result right behind the turn that asked for it.
 
     A call that was cut short gets a result that says so; a result that nobody asked for is left out, and so is an
-    assistant's turn that says and asks nothing.
+    assistant's turn that says and asks nothing. A question that was never answered is joined with the next one: the
+    templates of many local models take strict turns alone.
     """
     turns = list(messages)
     results = {turn.tool_call_id: turn for turn in turns if turn.role == "tool"}
     ordered: list[Message] = []
     for turn in turns:
         if turn.role == "tool" or (turn.role == "assistant" and not turn.text and not turn.tool_calls):
+            continue
+        if turn.role == "user" and ordered and ordered[-1].role == "user":
+            ordered[-1] = msgspec.structs.replace(turn, text=f"{ordered[-1].text}\n\n{turn.text}")
             continue
         ordered.append(turn)
         for call in turn.tool_calls:

@@ -146,6 +146,14 @@ def test_a_call_without_a_result_gets_one_and_a_result_without_a_call_is_left_ou
     assert [block["type"] for block in claude[2]["content"]] == ["tool_result", "text"]
 
 
+def test_a_question_without_an_answer_is_joined_with_the_next(provider: FakeProvider) -> None:
+    turns = (Message(role="user", text="One?"), Message(role="assistant"), Message(role="user", text="Two?"))
+    for model in ("chat", "claude"):
+        [only] = sent(provider, model, messages=turns, instructions="")["messages"]
+        told = only["content"] if model == "chat" else only["content"][0]["text"]
+        assert (only["role"], told) == ("user", "One?\n\nTwo?")
+
+
 def test_a_conversation_that_the_assistant_begins_is_given_a_beginning(provider: FakeProvider) -> None:
     turns = (Message(role="assistant", text="Welcome."), Message(role="user", text="Hi."))
 
