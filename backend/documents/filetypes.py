@@ -5,6 +5,8 @@ import re
 import zipfile
 from typing import IO
 
+from django.utils.translation import gettext as _
+
 from backend.documents.errors import UnsupportedFile
 
 PDF = "application/pdf"
@@ -33,7 +35,9 @@ def detect(file: IO[bytes], *, name: str, claimed: str = "") -> str:
     file.seek(0)
     for claim in (mimetypes_of(name), claimed.partition(";")[0].strip().lower()):
         if not _agree(claim, kind):
-            raise UnsupportedFile(f"The file says that it is {claim}, but its content is {kind}.")
+            raise UnsupportedFile(
+                _("The file says that it is %(claim)s, but its content is %(kind)s.") % {"claim": claim, "kind": kind}
+            )
     return kind
 
 

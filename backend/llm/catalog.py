@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from backend.llm import models_file
 from backend.llm.errors import CatalogError, UnknownModel
@@ -88,7 +89,7 @@ class Catalog:
         try:
             return self._models[id]
         except KeyError:
-            raise UnknownModel(f'No model "{id[:100]}" is offered here.') from None
+            raise UnknownModel(_("No model “%(model)s” is offered here.") % {"model": id[:100]}) from None
 
     def provider(self, model: Model) -> Provider:
         return self._providers[model.provider]

@@ -1,5 +1,6 @@
 """Sorts what providers answer instead of a stream into the few failures that a run reports."""
 
+import logging
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,6 +9,8 @@ from typing import Any
 
 from backend.llm.clients import Client
 from backend.llm.errors import FailureCode, ProviderError
+
+logger = logging.getLogger(__name__)
 
 CONTEXT = re.compile(
     r"context.?(length|window|size)|maximum context|prompt is too long|too many (input )?tokens"
@@ -63,13 +66,25 @@ def code_of(*, status: int | None, words: str, message: str) -> FailureCode:
     return "provider_unavailable"
 
 
+def _repeated(message: str, *, code: FailureCode, client: Client, provider: str) -> str:
+    """What people are told of a provider's own words.
+
+    When it refuses us these may name the operator's account and show a part of the key: they go to the log alone.
+    """
+    said = clean(message, key=client.key)
+    if code != "provider_auth":
+        return said
+    logger.warning("provider_refused_us provider=%s said=%s", provider, said)
+    return ""
+
+
 def from_status(error: Any, *, client: Client, provider: str) -> ProviderError:
     """From an ``APIStatusError`` of either SDK."""
     status: int = error.status_code
     message, words = _message(error.body)
     code = code_of(status=status, words=words, message=message)
     refusal = {404: "has no such model or route", 429: "asks to slow down"}.get(status, "refused the request")
-    said = clean(message, key=client.key)
+    said = _repeated(message, code=code, client=client, provider=provider)
     failed = "failed" if status >= 500 else refusal
     return ProviderError(
         code,
@@ -86,7 +101,7 @@ def from_event(error: Any, *, client: Client, provider: str) -> ProviderError:
     """From an error that came as an event, in the middle of a stream. ``error`` is whatever it held."""
     message, words = _message(error)
     code = code_of(status=None, words=words, message=message)
-    said = clean(message, key=client.key)
+    said = _repeated(message, code=code, client=client, provider=provider)
     return ProviderError(
         code,
         f"{provider} broke off{': ' + said if said else '.'}",

@@ -190,6 +190,10 @@ def test_no_key_is_ever_repeated(
     for model in MODELS:
         provider.script(Reply(status=401, message=said))
         error = failure(model)
+        assert error.code == "provider_auth"
+        assert error.detail.endswith(" refused the request (status 401).")  # Nor what it says of our account.
+        provider.script(Reply(status=400, message=said))
+        error = failure(model)
         assert error.detail.endswith("Incorrect API key provided: [key], or was it [key]? See [key]")
         for secret in ("topsecret", "abc***", "abcdef123"):
             assert secret not in f"{error!r} {error.detail} {error.__dict__}"
