@@ -86,6 +86,10 @@ class KnowledgeRepresentation(serializers.ModelSerializer[Knowledge]):
         return knowledge.mode or None
 
 
+class KnowledgeListRepresentation(serializers.Serializer[Any]):
+    knowledge = KnowledgeRepresentation(many=True)
+
+
 class LimitsRepresentation(serializers.Serializer[Any]):
     max_steps = serializers.IntegerField()
     max_cost = MoneyField(allow_null=True)

@@ -92,7 +92,8 @@ def settle(*, reference: str, description: str, most: int | None = None) -> int:
     """Charge what the reference has used, rounded up once, and give the rest of its hold back.
 
     What the wallet cannot cover, and what goes beyond the ``most`` (micro-units) that somebody agreed to, is written
-    down as the hold's shortfall. Answers the micro-units charged, however often it is called. A hold that was released or has expired is charged all the same: usage is what is owed.
+    down as the hold's shortfall. Answers the micro-units charged, however often it is called. A hold that was released
+    or has expired is charged all the same: usage is what is owed.
     """
     return ledger.capture(reference=reference, description=description, most=most)
 

@@ -215,7 +215,7 @@ def remove_from_collection(*, actor: Actor, collection: Collection, document_id:
 
 
 class _TwinPurged(Conflict):
-    """The same bytes were there a moment ago and are being deleted."""
+    """The same file is being deleted at this moment; upload it again."""
 
 
 def _create_or_find(**given: Any) -> tuple[Document, bool]:
@@ -292,7 +292,7 @@ def _blob(workspace_id: UUID, upload: _Upload, stored: Blob | None) -> Blob:
     mine = Blob.objects.select_for_update().filter(workspace_id=workspace_id, sha256=upload.sha256, doomed_at=None)
     blob = mine.first()
     if blob is None:
-        raise _TwinPurged(_("The same file is being deleted at this moment; upload it again."))
+        raise _TwinPurged
     return blob
 
 

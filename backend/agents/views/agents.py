@@ -17,7 +17,12 @@ from backend.agents import queries
 from backend.agents.models import Agent
 from backend.agents.models.agents import AgentQuerySet
 from backend.agents.operations import agents as operations
-from backend.agents.representations import AgentRepresentation, KnowledgeRepresentation, ModelRepresentation
+from backend.agents.representations import (
+    AgentRepresentation,
+    KnowledgeListRepresentation,
+    KnowledgeRepresentation,
+    ModelRepresentation,
+)
 from backend.agents.serializers import AgentSerializer, KnowledgeListSerializer, QuerySerializer
 from backend.http.ids import encode
 from backend.http.pagination import ShortListPagination
@@ -83,8 +88,8 @@ class AgentViewSet(
         operations.delete_agent(actor=actor_of(request), agent=self.get_object())
         return Response(status=HTTPStatus.NO_CONTENT)
 
-    @extend_schema(methods=["GET"], responses=KnowledgeRepresentation(many=True))
-    @extend_schema(methods=["PUT"], request=KnowledgeListSerializer, responses=KnowledgeRepresentation(many=True))
+    @extend_schema(methods=["GET"], responses=KnowledgeListRepresentation)
+    @extend_schema(methods=["PUT"], request=KnowledgeListSerializer, responses=KnowledgeListRepresentation)
     @action(methods=["get", "put"], detail=True)
     def knowledge(self, request: Request, pk: str) -> Response:
         """What the agent knows, or all of what it is to know from now on."""

@@ -167,6 +167,9 @@ def test_lists_are_filtered(owner: Person) -> None:
     assert listed(q="relatório") == [ready.public_id]
     assert listed(q="%") == []
     assert listed(content_type="application/pdf") == [queued]
+    owner.patch(f"/api/v1/documents/{queued}", {"metadata": {"tags": ["draft", "2024"]}})
+    assert listed(tag="draft") == [queued]
+    assert listed(tag="dra") == listed(tag="final") == []
     assert owner.get("/api/v1/documents", {"status": "lost"}).status_code == 422
     assert owner.get("/api/v1/documents", {"q": "\0"}).status_code == 422
 
@@ -202,6 +205,25 @@ def test_content_comes_whole_or_in_part(owner: Person) -> None:
     for header in ("bytes=0-1,3-4", "lines=1-2", "bytes=-"):
         response = owner.get(path, Range=header)
         assert (response.status_code, b"".join(response)) == (200, b"0123456789")
+
+
+def test_content_that_the_reader_has_is_not_sent_again(owner: Person) -> None:
+    document = make_document(owner, "0123456789")
+    path = f"/api/v1/documents/{document.public_id}/content"
+
+    def asked(**headers: str) -> tuple[int, bytes]:
+        response = owner.get(path, None, **{name.replace("_", "-"): value for name, value in headers.items()})
+        return response.status_code, b"".join(response)
+
+    tag = f'"{document.blob.sha256}"'
+    for known in (tag, f'"other", {tag}', "*"):
+        assert asked(If_None_Match=known) == (304, b"")
+    assert owner.get(path, None, **{"If-None-Match": tag})["ETag"] == tag
+    assert asked(If_None_Match='"other"') == (200, b"0123456789")
+    changed = owner.get(path, None, **{"If-Match": '"other"'})
+    assert (changed.status_code, changed["Content-Type"]) == (412, "application/problem+json")
+    assert asked(Range="bytes=7-", If_Range=tag) == (206, b"789")
+    assert asked(Range="bytes=7-", If_Range='"other"') == (200, b"0123456789")
 
 
 def test_nothing_that_was_uploaded_runs_in_a_browser(owner: Person) -> None:

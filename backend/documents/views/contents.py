@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -74,6 +75,10 @@ class ContentView(OfDocument):
             return HttpResponseRedirect(url, headers={"Cache-Control": "no-store"})
         disposition = content_disposition_header(attachment, document.name) or "inline"
         headers = {**SEALED, "Content-Disposition": disposition, "ETag": f'"{document.blob.sha256}"'}
+        head = HttpResponse(headers=headers)
+        answer = get_conditional_response(request._request, etag=headers["ETag"], response=head)
+        if answer is not None and answer is not head:  # 304, or 412.
+            return answer
         try:
             return _bytes(request._request, key, document.blob.size, {**headers, "Content-Type": kind})
         except FileNotFoundError as error:
@@ -174,7 +179,8 @@ def _bytes(request: HttpRequest, key: str, size: int, headers: dict[str, str]) -
     headers = {**headers, "Accept-Ranges": "bytes"}
     wanted = _RANGE.fullmatch(request.headers.get("Range", ""))
     start, end = 0, size - 1
-    if wanted is not None and (wanted[1] or wanted[2]) and "If-Range" not in request.headers:
+    whole = request.headers.get("If-Range", headers["ETag"]) != headers["ETag"]
+    if wanted is not None and (wanted[1] or wanted[2]) and not whole:
         start = int(wanted[1]) if wanted[1] else max(0, size - int(wanted[2]))
         end = min(int(wanted[2]), end) if wanted[1] and wanted[2] else end
         if start > end:

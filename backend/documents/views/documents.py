@@ -37,6 +37,10 @@ class DocumentFilter(django_filters.FilterSet):  # type: ignore[misc]  # Its bas
     collection = django_filters.CharFilter(method="in_collection")
     q = django_filters.CharFilter(method="named", max_length=255)
     content_type = django_filters.CharFilter(field_name="blob__content_type", max_length=128)
+    tag = django_filters.CharFilter(method="tagged", max_length=255)
+
+    def tagged(self, documents: DocumentQuerySet, name: str, value: str) -> DocumentQuerySet:
+        return documents.filter(metadata__contains={"tags": [value]})
 
     def named(self, documents: DocumentQuerySet, name: str, value: str) -> DocumentQuerySet:
         return documents.filter(name__iregex=pattern_of(value))
@@ -147,6 +151,7 @@ class DocumentViewSet(
             OpenApiParameter("collection", OpenApiTypes.STR, description="The id of a collection."),
             OpenApiParameter("q", OpenApiTypes.STR, description="A part of the name."),
             OpenApiParameter("content_type", OpenApiTypes.STR),
+            OpenApiParameter("tag", OpenApiTypes.STR, description="One of the list `tags` in the metadata."),
         ]
     )
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
