@@ -9,6 +9,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "bad_request": (_("Bad request"), _("The request cannot be understood.")),
     "malformed_body": (_("Malformed body"), _("The body is not what its content type says.")),
     "not_authenticated": (_("Not authenticated"), _("Log in, or send a valid access token or API key.")),
+    "reauthentication_required": (
+        _("Confirm that it is you"),
+        _("You are logged in, but for this you must prove again who you are; `data.flows` says how."),
+    ),
     "token_expired": (_("Token expired"), _("The access token has expired; refresh it.")),
     "session_revoked": (_("Session ended"), _("This session has ended; log in again.")),
     "insufficient_balance": (_("Insufficient balance"), _("The balance does not cover this request.")),

@@ -79,9 +79,17 @@ def _of_body(request: HttpRequest, status: int, body: Mapping[str, Any]) -> Http
     code = code_of(status)
     if status == HTTPStatus.GONE:  # allauth: the session token names no session any more.
         status, code = HTTPStatus.UNAUTHORIZED, "session_revoked"
+    if status == HTTPStatus.UNAUTHORIZED and _asks_again(body):
+        code = "reauthentication_required"
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and "multipart" in request.headers.get("Content-Type", ""):
         code = "file_too_large"
     return problem_response(request, status=status, code=code, errors=errors or None, **members)
+
+
+def _asks_again(body: Mapping[str, Any]) -> bool:
+    """allauth knows who it is, but the log-in is too old for what is asked."""
+    flows = {flow.get("id") for flow in (body.get("data") or {}).get("flows", ())}
+    return bool(flows & {"reauthenticate", "mfa_reauthenticate"})
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:

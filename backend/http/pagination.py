@@ -62,8 +62,6 @@ class CursorPagination(pagination.CursorPagination):
 class ShortListPagination(pagination.LimitOffsetPagination):
     """Pages of a short list that is in memory as a whole; its cursor is the position of a page's first item."""
 
-    default_limit = 50
-    max_limit = 200
     offset_query_param = "cursor"
     template = None
 

@@ -126,6 +126,7 @@ def test_a_second_factor_is_set_up_with_the_access_token_and_then_asked_for(owne
     secret = setup.json()["meta"]["secret"]
     refused = owner.post("/api/v1/account/authenticators/totp", {"code": totp(secret)})
     assert refused.status_code == 401
+    assert (refused.status_code, refused.json()["code"]) == (401, "reauthentication_required")
     assert "reauthenticate" in [flow["id"] for flow in refused.json()["data"]["flows"]]
     assert owner.post(f"{AUTH}/reauthenticate", {"password": PASSWORD}).status_code == 200
     assert owner.post("/api/v1/account/authenticators/totp", {"code": "000000"}).status_code == 422
