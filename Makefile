@@ -6,6 +6,7 @@ DATA_DIR ?= var
 SIGNUP_CREDIT ?= 5.00
 WORKERS ?= 2
 PY = .venv/bin/python
+BOOTSTRAP = $(PYTHON) bootstrap.py $(if $(filter file,$(origin PYTHON)),,--this-python)
 
 export PORT DATA_DIR SIGNUP_CREDIT HOST OPERATOR_EMAIL OPERATOR_PASSWORD
 
@@ -24,7 +25,7 @@ help:
 	@echo 'Another Python: PYTHON=/path/to/python3'
 
 run:
-	@$(PYTHON) bootstrap.py
+	@$(BOOTSTRAP)
 	@exec $(PY) -m backend.embedded
 
 gateway: export GATEWAY = 1
@@ -39,15 +40,15 @@ compose-test:
 	@exec docker/verify.sh
 
 lint:
-	@$(PYTHON) bootstrap.py --dev
+	@$(BOOTSTRAP) --dev
 	@exec $(PY) checks.py lint
 
 test:
-	@$(PYTHON) bootstrap.py --dev
+	@$(BOOTSTRAP) --dev
 	@WORKERS=$(WORKERS) exec $(PY) checks.py
 
 lock:
-	@$(PYTHON) bootstrap.py --dev
+	@$(BOOTSTRAP) --dev
 	@exec $(PY) checks.py lock
 
 clean:

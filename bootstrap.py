@@ -3,6 +3,7 @@
 
     python3 bootstrap.py          what `make run` needs (requirements.txt)
     python3 bootstrap.py --dev    also what `make test` needs (requirements-dev.txt)
+    … --this-python               with this very Python, even where a faster one is at hand
 
 It does nothing when the lock has not changed since the last time. What it left unfinished (it was killed, the disk was
 full) it makes anew; an environment that it finds complete it only adds to.
@@ -17,6 +18,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from typing import NoReturn
 
@@ -27,6 +29,8 @@ PYTHON = os.path.join(VENV, "bin", "python")
 STAMP = os.path.join(VENV, "installed.json")
 UNFINISHED = os.path.join(VENV, "unfinished")
 CHECK = "import sys; sys.exit(sys.version_info < (3, 11))"
+OPTIMIZED = "--enable-optimizations"  # Profile-guided; python.org, uv and Homebrew say so in CONFIG_ARGS.
+DISTRIBUTION = "/usr/bin/python3"  # Optimized too, though Debian's does not say so.
 LOCKS = {False: "requirements.txt", True: "requirements-dev.txt"}  # The second holds all of the first.
 
 
@@ -53,6 +57,24 @@ def use_a_new_enough_python() -> None:
         "Install one (Debian 12, Ubuntu 24.04: apt install python3 python3-venv; macOS: brew install python),",
         "or name one: make run PYTHON=/path/to/python3.12",
     )
+
+
+def use_an_optimized_python() -> None:
+    """Go on in the distribution's Python if this one was built without profile-guided optimization, as pyenv does.
+
+    Such a Python takes a third more time for everything. One that is wanted all the same is named: PYTHON=….
+    """
+    here = os.path.realpath(sys.executable)
+    if OPTIMIZED in (sysconfig.get_config_var("CONFIG_ARGS") or OPTIMIZED) or here == os.path.realpath(DISTRIBUTION):
+        return
+    modules = "" if shutil.which("uv") else "import ensurepip, venv; "
+    try:
+        usable = subprocess.call([DISTRIBUTION, "-c", modules + CHECK], stderr=subprocess.DEVNULL) == 0
+    except OSError:
+        return
+    if usable:
+        say(f"Using {DISTRIBUTION}: {here} was built without optimization; to have it all the same: PYTHON={here}")
+        os.execv(DISTRIBUTION, [DISTRIBUTION, *sys.argv, "--this-python"])
 
 
 def digest(name: str) -> str:
@@ -88,6 +110,11 @@ def python_works() -> bool:
         return False
 
 
+def to_be_made() -> bool:
+    """Whether there is no environment yet, or only one that was left unfinished or whose Python is gone."""
+    return os.path.exists(UNFINISHED) or not python_works()
+
+
 def install_with_uv(uv: str, lock: str) -> bool:
     say("Installing the packages into .venv with uv")
     if not python_works() and run(uv, "venv", "-q", "--allow-existing", "--python", sys.executable, VENV) != 0:
@@ -112,10 +139,10 @@ def install_with_pip(lock: str) -> bool:
 
 
 def install(dev: bool) -> None:
-    """Fill .venv. One that was left unfinished, or whose Python is gone, is made anew; any other is added to."""
+    """Fill .venv, made anew where it must be; any other is added to."""
     started = time.time()
     lock = LOCKS[dev]
-    if os.path.exists(UNFINISHED) or (os.path.isdir(VENV) and not python_works()):
+    if os.path.isdir(VENV) and to_be_made():
         shutil.rmtree(VENV)
     os.makedirs(VENV, exist_ok=True)
     with open(UNFINISHED, "w"):
@@ -140,6 +167,8 @@ def install(dev: bool) -> None:
 def main() -> None:
     use_a_new_enough_python()
     dev = "--dev" in sys.argv[1:]
+    if "--this-python" not in sys.argv[1:] and to_be_made():
+        use_an_optimized_python()
     with open(os.path.abspath(__file__), "rb") as own_file:
         fcntl.flock(own_file, fcntl.LOCK_EX)  # Two `make` at once: the second waits, then finds all there.
         os.set_inheritable(own_file.fileno(), True)

@@ -1,5 +1,6 @@
 """Setting up .venv, with a `uv` that only writes down what it is asked to do."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -116,3 +117,68 @@ def test_an_old_python_is_refused_by_name(checkout: Path) -> None:
     assert code == 1
     assert f"is needed; {sys.executable} is {sys.version.split()[0]}." in printed
     assert "make run PYTHON=/path/to/python3.12" in printed
+
+
+@pytest.fixture
+def unoptimized(checkout: Path) -> Path:
+    """The checkout, for which this Python looks unoptimized and the distribution's writes down how it was called."""
+    distribution = checkout.parent / "bin" / "python3"
+    distribution.write_text('#!/bin/sh\necho "$@" >> "$(dirname "$0")/called"\nexec "$REAL_PYTHON" "$@"\n')
+    distribution.chmod(0o755)
+    script = (checkout / "bootstrap.py").read_text()
+    for old, new in (('"--enable-optimizations"', '"--optimized"'), ('"/usr/bin/python3"', f'"{distribution}"')):
+        assert old in script
+        script = script.replace(old, new)
+    (checkout / "bootstrap.py").write_text(script)
+    return distribution
+
+
+def calls(distribution: Path) -> list[str]:
+    called = distribution.parent / "called"
+    return (
+        [line for line in called.read_text().splitlines() if line.startswith("bootstrap.py")] if called.exists() else []
+    )
+
+
+def test_a_new_environment_gets_the_distributions_python_instead_of_an_unoptimized_one(
+    checkout: Path, unoptimized: Path
+) -> None:
+    code, printed = run(checkout, "--dev")
+
+    assert code == 0
+    assert f"Using {unoptimized}: " in printed
+    assert calls(unoptimized) == ["bootstrap.py --dev --this-python"]
+    assert installations(checkout) == ["requirements-dev.txt"]
+
+    (checkout / "requirements-dev.txt").write_text("second\n")
+    assert run(checkout, "--dev")[0] == 0  # The environment is there: its Python stays.
+    assert len(calls(unoptimized)) == 1
+
+
+def test_a_python_that_was_named_is_used(checkout: Path, unoptimized: Path) -> None:
+    assert run(checkout, "--this-python")[0] == 0
+    assert calls(unoptimized) == []
+    assert installations(checkout) == ["requirements.txt"]
+
+
+@pytest.mark.parametrize("content", [None, "#!/bin/sh\nexit 1\n"], ids=["missing", "too old, or without venv"])
+def test_without_a_better_python_an_unoptimized_one_will_do(
+    checkout: Path, unoptimized: Path, content: str | None
+) -> None:
+    unoptimized.unlink()
+    if content:
+        unoptimized.write_text(content)
+        unoptimized.chmod(0o755)
+
+    assert run(checkout)[0] == 0
+    assert installations(checkout) == ["requirements.txt"]
+
+
+def test_the_makefile_tells_a_python_that_was_named_from_its_own_default() -> None:
+    def command(*arguments: str) -> str:
+        environment = {name: value for name, value in os.environ.items() if name not in ("PYTHON", "MAKEFLAGS")}
+        asked = ["make", "--dry-run", "run", *arguments]
+        return subprocess.run(asked, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert "--this-python" not in command()
+    assert command("PYTHON=/opt/python3").startswith("/opt/python3 bootstrap.py --this-python\n")
