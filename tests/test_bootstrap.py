@@ -176,8 +176,10 @@ def test_without_a_better_python_an_unoptimized_one_will_do(
 
 def test_the_makefile_tells_a_python_that_was_named_from_its_own_default() -> None:
     def command(*arguments: str) -> str:
-        environment = {name: value for name, value in os.environ.items() if name not in ("PYTHON", "MAKEFLAGS")}
-        asked = ["make", "--dry-run", "run", *arguments]
+        environment = {
+            name: value for name, value in os.environ.items() if name != "PYTHON" and not name.startswith("MAKE")
+        }
+        asked = ["make", "--dry-run", "--no-print-directory", "run", *arguments]
         return subprocess.run(asked, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
 
     assert "--this-python" not in command()
