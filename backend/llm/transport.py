@@ -75,8 +75,13 @@ class Exchange:
         return response
 
     async def lines(self, response: Any) -> AsyncGenerator[bytes, None]:
-        """The payload of every ``data:`` line."""
+        """The payload of every event.
+
+        One line each, whether blank lines part them or not, as some servers leave them out; only a JSON object that
+        does not end on its line goes on over the next ``data:`` lines up to a blank one (HTML standard, 9.2.6).
+        """
         rest = bytearray()
+        begun = bytearray()
         chunks = response.aiter_bytes()
         try:
             async for chunk in chunks:
@@ -85,13 +90,20 @@ class Exchange:
                     *complete, tail = rest.split(b"\n")
                     rest = tail
                     for line in complete:
-                        if payload := data_of(line):
+                        payload = data_of(line)
+                        if begun or (payload.startswith(b"{") and not payload.endswith(b"}")):
+                            begun += payload + b"\n"
+                            if line.strip():
+                                continue
+                            payload = bytes(begun).strip()
+                            begun.clear()
+                        if payload:
                             yield payload
-                if len(rest) > LONGEST_LINE:
+                if len(rest) + len(begun) > LONGEST_LINE:
                     raise refusals.broken("sent a line without an end", provider=self.name)
                 if monotonic() > self.deadline:
                     raise refusals.broken("took too long over the answer", provider=self.name)
-            if payload := data_of(rest):
+            if payload := bytes(begun + data_of(rest)).strip():
                 yield payload
         except (self.client.http.HTTPError, self.client.http.StreamError) as error:
             raise refusals.from_transport(error, client=self.client, provider=self.name, opened=True) from error

@@ -1,6 +1,7 @@
 """What every adapter makes of a whole answer."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -112,6 +113,17 @@ def chat_lines(*payloads: object) -> bytes:
     return b"".join(b"data: " + json.dumps(payload).encode() + b"\r\n\r\n" for payload in payloads)
 
 
+def pretty_lines(*payloads: object) -> bytes:
+    """Each payload over several ``data:`` lines, as the standard of server-sent events allows."""
+    lines = ([b"data: " + line for line in json.dumps(payload, indent=1).encode().split(b"\n")] for payload in payloads)
+    return b"".join(b"\n".join([b"event: message", *event]) + b"\n\n" for event in lines)
+
+
+def unparted_lines(*payloads: object) -> bytes:
+    """No blank line between events, which no standard allows and some servers do."""
+    return b"".join(b"data: " + json.dumps(payload).encode() + b"\n" for payload in payloads)
+
+
 def chunk(finish: str | None = None, **delta: object) -> dict[str, object]:
     return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
 
@@ -119,6 +131,18 @@ def chunk(finish: str | None = None, **delta: object) -> dict[str, object]:
 def called(index: int | None, id: str | None, name: str | None, arguments: object) -> dict[str, object]:
     place = {} if index is None else {"index": index}
     return {**place, "id": id, "function": {"name": name, "arguments": arguments}}
+
+
+@pytest.mark.parametrize("lines", [chat_lines, pretty_lines, unparted_lines])
+def test_the_ways_in_which_servers_part_events(provider: FakeProvider, lines: Callable[..., bytes]) -> None:
+    usage = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}
+    pieces = [chunk(content="Whole "), chunk(content='"}".'), chunk("stop"), usage]
+    provider.script(Reply(raw=lines(*pieces) + b"data: [DONE]\n\n"))
+
+    answer = ask("chat")
+
+    assert text_of(answer) == 'Whole "}".'
+    assert (end_of(answer).usage.input_tokens, end_of(answer).usage.output_tokens) == (7, 2)
 
 
 @pytest.mark.parametrize(
