@@ -9,9 +9,11 @@ from typing import Any
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
-from celery.signals import setup_logging, task_postrun
+from celery.signals import celeryd_after_setup, setup_logging, task_postrun
 from django.db import connections
 from django_structlog.celery.steps import DjangoStructLogInitStep
+
+from backend.http import garbage
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 
@@ -28,6 +30,13 @@ app.autodiscover_tasks()
 @setup_logging.connect
 def keep_logging(**_: Any) -> None:
     """Django has set logging up; that something listens here keeps Celery from doing it again."""
+
+
+@celeryd_after_setup.connect
+def tame_the_collector(**_: Any) -> None:
+    """Before a pool forks: its processes inherit both."""
+    garbage.spare_what_is_loaded()
+    garbage.collect_seldom()
 
 
 @task_postrun.connect

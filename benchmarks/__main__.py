@@ -54,12 +54,13 @@ def ingestion(found: dict[str, Any]) -> list[Row]:
 
 def first_token(found: dict[str, Any]) -> list[Row]:
     names = {
-        1: "first token through us minus first token straight from the provider, one stream",
-        16: "the same with 16 questions in the same instant",
+        (1, False): "first token through us minus first token straight from the provider, one stream",
+        (16, True): "the same with 16 streams, each client asking again when its answer has ended",
+        (16, False): "the same with 16 questions in the same instant",
     }
     return [
         Row(
-            names[each["streams"]],
+            names[each["streams"], each["spread"]],
             f"{each['added_ms']:.0f} ms",
             f"{each['target_ms']:.0f} ms",
             each["added_ms"] < each["target_ms"],

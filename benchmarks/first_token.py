@@ -1,7 +1,8 @@
 """How much later the first token arrives through Orquestra than straight from the same provider, in milliseconds.
 
-Starts the product as separate processes and a test provider of its own, asks straight and through, one at a time and
-16 at once, and compares medians. From the question's POST to the first ``text.delta``, the event stream opened after
+Starts the product as separate processes and a test provider of its own, asks straight and through, and compares
+medians: one question at a time; 16 streams, each client asking again when its answer has ended; and the worst case,
+16 questions in the same instant. From the question's POST to the first ``text.delta``, the event stream opened after
 the POST was answered: what a browser does.
 
     python -m benchmarks.first_token [--rounds 15] [--json]
@@ -17,6 +18,8 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from tests.http_client import ApiClient
 from tests.live import stack
 
 TARGETS = {1: 40.0, 16: 150.0}  # Milliseconds, by streams at once.
+STREAM_SECONDS = 2.0  # How long one answer takes: 100 tokens at 50 per second.
 LAST_CHUNK = b"\r\n0\r\n\r\n"
 MODELS = """
 [[provider]]
@@ -38,6 +42,8 @@ output_price = "0.40"
 context_window = 32000
 max_output_tokens = 1000
 """
+
+Ask = Callable[[], Awaitable[float]]
 
 
 class Connection:
@@ -89,30 +95,51 @@ async def straight(provider: Connection) -> float:
 
 
 async def through(client: Connection, conversation: str) -> float:
-    """Seconds from the question to the first token that reaches the client."""
+    """Seconds from the question to the first token that reaches the client, which reads on to the end."""
     begun = time.perf_counter()
     run = await client.post(f"/api/v1/conversations/{conversation}/runs", {"input": "Count to a hundred."})
     await client.send("GET", f"/api/v1/runs/{run['id']}/events")
     await client.until(b"event: text.delta\n")
-    return time.perf_counter() - begun
+    seconds = time.perf_counter() - begun
+    await client.until(LAST_CHUNK)
+    return seconds
+
+
+async def in_the_same_instant(asks: list[Ask]) -> list[float]:
+    """Seconds to each first token."""
+    return await asyncio.gather(*(ask() for ask in asks))
+
+
+async def always_open(asks: list[Ask]) -> list[float]:
+    """Seconds to each first token while as many streams are open as there are clients: who has an answer asks again.
+
+    They begin one after the other, spread over the time that an answer takes; the first of each does not count.
+    """
+
+    async def keep_asking(number: int, ask: Ask) -> list[float]:
+        await asyncio.sleep(number * STREAM_SECONDS / len(asks))
+        return [await ask() for _ in range(4)][1:]
+
+    each = await asyncio.gather(*(keep_asking(*pair) for pair in enumerate(asks)))
+    return [seconds for found in each for seconds in found]
 
 
 async def measure(
-    *, base_url: str, token: str, provider: str, agent: str, streams: int, rounds: int
-) -> dict[str, float]:
+    *, base_url: str, token: str, provider: str, agent: str, streams: int, rounds: int, spread: bool
+) -> dict[str, Any]:
     """Medians over all streams of all rounds; what is compared alternates, so that a busy machine is busy for both."""
     direct: list[float] = []
     ours: list[float] = []
+    ask_all = always_open if spread else in_the_same_instant
     outside = [await Connection.to(provider) for _ in range(streams)]
     clients = [await Connection.to(base_url, token=token) for _ in range(streams)]
     try:
         for number in range(rounds + 1):
             made = [await client.post("/api/v1/conversations", {"agent": agent}) for client in clients]
-            first = await asyncio.gather(*map(straight, outside))
-            await asyncio.sleep(0.1)
             pairs = zip(clients, made, strict=True)
-            second = await asyncio.gather(*(through(client, conversation["id"]) for client, conversation in pairs))
-            await asyncio.gather(*(client.until(LAST_CHUNK) for client in clients))
+            first = await ask_all([partial(straight, connection) for connection in outside])
+            await asyncio.sleep(0.1)
+            second = await ask_all([partial(through, client, conversation["id"]) for client, conversation in pairs])
             if number:  # The first round loads the provider's SDK and opens connections.
                 direct += first
                 ours += second
@@ -122,6 +149,7 @@ async def measure(
     added = (statistics.median(ours) - statistics.median(direct)) * 1000
     return {
         "streams": streams,
+        "spread": spread,
         "straight_ms": round(statistics.median(direct) * 1000, 1),
         "through_ms": round(statistics.median(ours) * 1000, 1),
         "added_ms": round(added, 1),
@@ -158,10 +186,15 @@ def main() -> int:
                             provider=url,
                             agent=agent,
                             streams=streams,
-                            rounds=arguments.rounds if streams == 1 else max(3, arguments.rounds // 3),
+                            rounds=rounds,
+                            spread=spread,
                         )
                     )
-                    for streams in TARGETS
+                    for streams, rounds, spread in (
+                        (1, arguments.rounds, False),
+                        (16, max(2, arguments.rounds // 5), True),
+                        (16, max(3, arguments.rounds // 3), False),
+                    )
                 ]
                 person.close()
     finally:

@@ -13,6 +13,7 @@ import shutil
 from typing import Any
 
 from backend import settings
+from backend.http import garbage
 from backend.http.logs import dict_config
 
 gc.disable()  # Until all is loaded: what is loaded stays. The workers have it on.
@@ -47,12 +48,11 @@ logconfig_dict = dict_config(format=settings.LOG_FORMAT, level=settings.LOG_LEVE
 
 
 def when_ready(server: Any) -> None:
-    gc.collect()
-    gc.freeze()  # What was loaded so far stays out of collections, so its memory stays shared.
+    garbage.spare_what_is_loaded()
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    gc.enable()
+    garbage.collect_seldom()
 
 
 def child_exit(server: Any, worker: Any) -> None:
