@@ -9,7 +9,7 @@ from typing import IO, Any
 from django.conf import settings
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, StopFutureHandlers
-from django.http import HttpRequest
+from django.http import HttpRequest, multipartparser
 from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import MultiPartParser
@@ -18,6 +18,10 @@ from rest_framework.request import Request
 from backend.documents.errors import FileTooLarge
 
 FORM_OVERHEAD = 1024 * 1024  # What boundaries and the other fields may add to a body, in bytes.
+
+# Django refuses more than 1,024 bytes of headers per part: too few for a name of 255 characters of other alphabets,
+# which clients send in UTF-8, percent-encoded (RFC 8187), or both.
+multipartparser.MAX_TOTAL_HEADER_SIZE = 8 * 1024  # type: ignore[attr-defined]  # Not in its stubs.
 
 
 class HashedUpload(TemporaryUploadedFile):

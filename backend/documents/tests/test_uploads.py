@@ -177,6 +177,7 @@ def test_a_file_is_what_its_bytes_are(owner: Person, content: bytes, name: str, 
         ("line\x0bbreak\x1b[31m.txt", "linebreak[31m.txt"),
         ("Relatório Ação.txt", "Relatório Ação.txt"),
         ("a" * 300 + ".txt", "a" * 251 + ".txt"),
+        ("\U0001f600" * 1_000 + ".txt", "\U0001f600" * 251 + ".txt"),
         ("<script>alert(1)</script>.txt", "script>.txt"),
     ],
 )
