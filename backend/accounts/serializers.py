@@ -30,6 +30,8 @@ class UserSerializer(serializers.ModelSerializer[User]):
     id = PublicIdField(User.id_prefix, read_only=True)
     workspace = serializers.SerializerMethodField(help_text="The personal workspace.")
     workspaces = MembershipSerializer(source="memberships", many=True, read_only=True)
+    # Not the choices of the model: their schema would leave out the empty one, as it is only read here.
+    language = serializers.CharField(read_only=True, help_text="``en``, ``pt-br``, or empty: that of the request.")
 
     class Meta:
         model = User
