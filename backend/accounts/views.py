@@ -7,7 +7,6 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import cache_control
-from django.views.decorators.http import require_safe
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins
 from rest_framework.request import Request
@@ -28,6 +27,7 @@ from backend.accounts.serializers import (
     UserSerializer,
 )
 from backend.errors import NotFound
+from backend.http.methods import read_only
 from backend.http.views import PublicIdLookup
 
 
@@ -106,7 +106,7 @@ class WorkspaceViewSet(PublicIdLookup, mixins.ListModelMixin, mixins.RetrieveMod
         return membership
 
 
-@require_safe
+@read_only
 @cache_control(public=True, max_age=300)
 def jwks(request: HttpRequest) -> JsonResponse:
     """The public keys of our tokens (RFC 7517), the signing one first."""

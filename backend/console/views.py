@@ -5,7 +5,8 @@ from pathlib import Path
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import cache_control
-from django.views.decorators.http import require_safe
+
+from backend.http.methods import read_only
 
 # Nothing but the page's own files, and no markup made from text (Trusted Types) even by mistake.
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -27,7 +28,7 @@ FOLDER = Path(__file__).parent / "static"
 MODULES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.glob("console/*.js"))
 
 
-@require_safe
+@read_only
 @cache_control(no_cache=True)
 def page(request: HttpRequest) -> HttpResponse:
     response = render(request, "console/page.html", {"modules": MODULES})

@@ -9,9 +9,9 @@ import psycopg
 from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.views.decorators.http import require_safe
 from redis import Redis
 
+from backend.http.methods import read_only
 from backend.http.problems import problem_response
 
 logger = logging.getLogger(__name__)
@@ -20,13 +20,13 @@ SECONDS = 2.0
 _threads = ThreadPoolExecutor(max_workers=6, thread_name_prefix="readyz")
 
 
-@require_safe
+@read_only
 async def healthz(request: HttpRequest) -> HttpResponse:
     """The process lives."""
     return JsonResponse({"status": "ok"})
 
 
-@require_safe
+@read_only
 async def readyz(request: HttpRequest) -> HttpResponse:
     """200 when every dependency answers within two seconds, else 503; each is named."""
     waiting = {name: _threads.submit(check) for name, check in CHECKS.items()}

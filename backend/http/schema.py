@@ -11,7 +11,6 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver, get_resolver
-from django.views.decorators.http import require_safe
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
 from drf_spectacular.generators import SchemaGenerator
@@ -21,6 +20,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from backend.http.codes import CONTENT_TYPE
 from backend.http.ids import SUFFIX
+from backend.http.methods import read_only
 
 Schema = dict[str, Any]
 
@@ -189,7 +189,7 @@ def document() -> bytes:
     return bytes(OpenApiJsonRenderer2().render(schema, renderer_context={}))
 
 
-@require_safe
+@read_only
 def schema(request: HttpRequest) -> HttpResponse:
     return HttpResponse(document(), content_type="application/json", headers={"Cache-Control": "public, max-age=60"})
 
@@ -199,7 +199,7 @@ _swagger = SpectacularSwaggerSplitView.as_view(
 )
 
 
-@require_safe
+@read_only
 def docs(request: HttpRequest) -> HttpResponseBase:
     response = _swagger(request)
     response["Content-Security-Policy"] = PAGE_POLICY

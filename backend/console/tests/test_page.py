@@ -67,11 +67,12 @@ def test_the_page_speaks_the_language_of_the_browser() -> None:
     assert '<html lang="en">' in Client().get("/", headers={"Accept-Language": "de"}).content.decode()
 
 
-def test_only_reading_is_allowed_on_the_page() -> None:
-    response = Client().post("/")
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/metrics", "/.well-known/jwks.json", "/api/docs"])
+def test_what_is_only_read_answers_other_methods_by_name(path: str) -> None:
+    response = Client(enforce_csrf_checks=True).post(path)
 
     assert response.status_code == 405
-    assert response["Content-Type"].startswith(("application/problem+json", "text/html"))
+    assert response["Content-Type"] == "application/problem+json"
 
 
 def test_nothing_is_inline_and_nothing_comes_from_elsewhere(page: Markup) -> None:
