@@ -31,6 +31,11 @@ FIGURES = re.compile(
     r"\b(how (many|much|long|far|old|often|big|large|heavy|high|fast)|when|what (year|date|time|percentage)|which year"
     r"|quant[oa]s?|quando|que (ano|dia|data|horas)|qual (o |a )?(valor|preco|prazo|ano|data|numero|percentual|taxa))\b"
 )
+# Words that ask for a figure and stand in no answer: "tempo" in "quanto tempo".
+SHAPE = re.compile(
+    r"\bhow (?:many |much )?(long|far|old|often|big|large|heavy|high|fast|times?)\b|\b(?:what|which) (year|date|time)\b"
+    r"|\bquant[oa]s? (tempo|vezes)\b|\bque (ano|dia|data|horas)\b"
+)
 NAMES = re.compile(r"\b(who|whose|whom|quem)\b")
 
 
@@ -44,6 +49,8 @@ class Term(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
+    """:ivar subject: stems of which an answer must hold one, where a follow-up is about something new (“And …?”)."""
+
     text: str
     language: Language
     query: str  # What to search for.
@@ -51,6 +58,7 @@ class Question(msgspec.Struct, frozen=True):
     wants_figure: bool
     wants_name: bool
     greeting: bool
+    subject: frozenset[str] = frozenset()
 
 
 def read_question(texts: list[str], *, otherwise: Language = "en") -> Question:
@@ -63,12 +71,18 @@ def read_question(texts: list[str], *, otherwise: Language = "en") -> Question:
     language = language_of(*reversed(texts)) or otherwise
     folded = fold(text)
     found = set(words(text))
-    terms: dict[str, Term] = {}
-    for part, share in zip(reversed(said), (1.0, 0.6, 0.3), strict=False):
+    elliptic = len(said) > 1 and bool(FOLLOW_UP.search(folded))
+    own = terms_of(text, language, 1.0)
+    if elliptic:  # "And the price?" is about nothing else.
+        own = [msgspec.structs.replace(term, weight=max(term.weight, 1.0)) for term in own]
+    terms = {term.stem: term for term in own}
+    for part, share in zip(reversed(said[:-1]), (0.6, 0.3), strict=False):
         counted = any(is_number(term.word) for term in terms.values())
-        for term in terms_of(part, language, share):
-            if not (counted and is_number(term.word)):  # "And for two?" no longer asks for four.
-                terms.setdefault(term.stem, term)
+        older = [term for term in terms_of(part, language, share) if term.stem not in terms]
+        # "And for two?" no longer asks for four.
+        older = [term for term in older if not (counted and is_number(term.word))]
+        terms |= {term.stem: term for term in lighter(older, than=own)}
+    changes = elliptic or (len(said) > 1 and any(term.exact for term in own))
     return Question(
         text=text,
         language=language,
@@ -77,7 +91,20 @@ def read_question(texts: list[str], *, otherwise: Language = "en") -> Question:
         wants_figure=bool(FIGURES.search(folded)),
         wants_name=bool(NAMES.search(folded)),
         greeting=bool(found & GREETINGS) and not any(carries_meaning(word) for word in found),
+        subject=frozenset(term.stem for term in own) if changes else frozenset(),
     )
+
+
+def lighter(older: list[Term], *, than: list[Term]) -> list[Term]:
+    """What an earlier question asked for, much lighter than a new subject: “And the price?” asks for the price.
+
+    A figure is no subject: “And for two?” asks for the same of two.
+    """
+    limit = 0.3 * sum(term.weight for term in than)
+    weight = sum(term.weight for term in older)
+    if weight <= limit or all(is_number(term.word) for term in than):
+        return older
+    return [msgspec.structs.replace(term, weight=term.weight * limit / weight) for term in older]
 
 
 def shorten(text: str) -> str:
@@ -96,12 +123,13 @@ def is_follow_up(text: str) -> bool:
 
 def terms_of(text: str, language: Language, share: float) -> list[Term]:
     terms: list[Term] = []
+    shape = {word for found in SHAPE.findall(fold(text)) for word in found if word}
     begins = True
     for match in WORD.finditer(text):
         written, first = match.group(), begins
         begins = text[match.end() : match.end() + 1] in (".", "!", "?", ":")
         for word in words(written):
-            if not carries_meaning(word):
+            if not carries_meaning(word) or word in shape:
                 continue
             figure = word[0].isdigit()
             name = written[0].isupper() and not first and not (text.isupper() or text.istitle())

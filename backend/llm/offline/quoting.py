@@ -2,15 +2,16 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import msgspec
 
-from backend.llm.offline.questions import Question, Term
+from backend.llm.offline.questions import Question, Term, is_number
 from backend.llm.offline.sentences import Sentence, sentences
 from backend.llm.offline.words import GENERIC, Language, alike, is_small, language_of, stem, words
 
 ENOUGH = 0.5  # The share of what was asked for that a quotation and its surroundings must hold.
+COMMON = 0.25  # The share of the sentences above which a word tells little about one of them.
 CLOSE = 0.75  # A second quotation must be nearly as good as the best.
 MOST_QUOTES = 3
 LONGEST_PASSAGE = 8000
@@ -39,6 +40,7 @@ class Candidate(msgspec.Struct):
     hits: dict[str, float]  # Term: how well it is met here, 0 to 1.
     near: dict[str, float]  # The same with what surrounds it.
     score: float = 0
+    row: bool = False  # Of a table whose first line is near.
 
 
 def quotes_for(question: Question, passages: Sequence[Passage]) -> list[Quote]:
@@ -48,14 +50,18 @@ def quotes_for(question: Question, passages: Sequence[Passage]) -> list[Quote]:
         return openings(passages)
     candidates = [candidate for passage in passages for candidate in candidates_of(question, passage)]
     rarity = rarities(candidates)
-    asked = sum(term.weight for term in question.terms)
+    weights = weights_of(question, candidates)
+    needed = (question.subject, {term.stem for term in question.terms if not is_number(term.word)})
     rank = {passage.n: place for place, passage in enumerate(passages)}
     for candidate in candidates:
         candidate.score = score(question, candidate, rarity, rank[candidate.passage.n])
     able = [
         candidate
         for candidate in candidates
-        if candidate.hits and candidate.sentence.kind != "heading" and covered(question, candidate) >= ENOUGH * asked
+        if candidate.hits
+        and candidate.sentence.kind != "heading"
+        and covered(candidate, weights)
+        and meets(candidate, needed)
     ]
     able.sort(key=lambda candidate: -candidate.score)
     best: list[Candidate] = []
@@ -84,8 +90,16 @@ def candidates_of(question: Question, passage: Passage) -> list[Candidate]:
     heading: dict[str, float] = {}
     since = 0
     title = {term: 0.5 * met for term, met in hits_in(question, passage.document, foreign=False).items()}
+    header: Candidate | None = None
     for place, sentence in enumerate(sentences(text)):
         hits = hits_in(question, sentence.text, foreign=foreign)
+        if header is not None and is_row(sentence, header.sentence):
+            hits = merged(hits, (header.hits, 0.8)) if hits else {}  # A row is read with the names of its columns.
+            near = merged(hits, (header.hits, 0.9), (title, 1.0))
+            found.append(Candidate(passage, place, sentence, hits, near, row=True))
+            if header.sentence.cells > 2:
+                header.sentence = msgspec.structs.replace(header.sentence, kind="heading")
+            continue
         if sentence.kind == "heading":
             heading, since = hits, 0
         before = found[-1].hits if found and found[-1].sentence.kind == "text" else {}
@@ -96,10 +110,18 @@ def candidates_of(question: Question, passage: Passage) -> list[Candidate]:
         if found:
             found[-1].near = merged(found[-1].near, (hits, 0.4))
         found.append(Candidate(passage, place, sentence, hits, near))
+        header = found[-1] if sentence.cells > 1 or sentence.kind != "text" else None
         since += 1
     for candidate in found:  # Under a heading that asks the question, the answer need not repeat its words.
         candidate.hits = candidate.hits or {term: 0.5 * met for term, met in candidate.near.items() if met >= 0.8}
     return found
+
+
+def is_row(sentence: Sentence, first: Sentence) -> bool:
+    """Whether the sentence is a row of the table that the first line begins: as many cells, or a line with figures."""
+    if sentence.cells > 1 or first.cells > 1:
+        return sentence.cells == first.cells
+    return sentence.kind == "line" and any(letter.isdigit() for letter in sentence.text)
 
 
 def merged(own: dict[str, float], *others: tuple[dict[str, float], float]) -> dict[str, float]:
@@ -156,7 +178,7 @@ def score(question: Question, candidate: Candidate, rarity: dict[str, float], ra
     total *= 1 + 0.05 * min(shared, 2)  # Too common to be searched for, enough to tell two sentences apart.
     if any(term.word in there[:6] for term in question.terms):
         total *= 1.05
-    if candidate.sentence.kind == "line":
+    if candidate.sentence.kind == "line" and not candidate.row:
         total *= 0.5
     total *= 1 - 0.03 * min(rank, 8)  # The search knew more of the collection than these passages.
     return total / (1 + 0.15 * max(0, len(text) / 250 - 1))
@@ -168,8 +190,22 @@ def without(terms: Sequence[Term], text: str) -> str:
     return " ".join(word for word in words(text) if word not in figures)
 
 
-def covered(question: Question, candidate: Candidate) -> float:
-    return sum(term.weight * candidate.near.get(term.stem, 0) for term in question.terms) + 1e-9
+def weights_of(question: Question, candidates: Sequence[Candidate]) -> dict[str, float]:
+    """What each term counts for in ``covered``: half where it stands almost everywhere, as “clause” in a contract."""
+    count = Counter(term for candidate in candidates for term in candidate.hits)
+    most = max(3, COMMON * len(candidates))
+    return {term.stem: term.weight * (0.5 if count[term.stem] > most else 1) for term in question.terms}
+
+
+def covered(candidate: Candidate, weights: dict[str, float]) -> bool:
+    """Whether a sentence and its surroundings hold enough of what was asked for."""
+    held = sum(weight * candidate.near.get(stem, 0) for stem, weight in weights.items())
+    return held + 1e-9 >= ENOUGH * sum(weights.values())
+
+
+def meets(candidate: Candidate, needed: Sequence[Set[str]]) -> bool:
+    """Whether one of each set is there: a new subject, and more than a figure that the question happens to name."""
+    return all(not stems or any(candidate.near.get(stem, 0) >= 0.4 for stem in stems) for stems in needed)
 
 
 def joined(best: Sequence[Candidate]) -> list[Quote]:
@@ -182,6 +218,7 @@ def joined(best: Sequence[Candidate]) -> list[Quote]:
             previous is not None
             and previous.passage.n == candidate.passage.n
             and previous.place + 1 == candidate.place
+            and not candidate.row
             and f"{previous.sentence.text} {text}" in " ".join(candidate.passage.text.split())
         )
         if neighbours and len(found[-1].text) + len(text) <= LONGEST_QUOTE:

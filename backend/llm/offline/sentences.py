@@ -27,6 +27,11 @@ class Sentence(msgspec.Struct, frozen=True):
     text: str
     kind: Literal["text", "line", "heading"] = "text"
 
+    @property
+    def cells(self) -> int:
+        """How many columns a row of a table has; 1 for what is none."""
+        return self.text.strip("| ").count(" | ") + 1
+
 
 def sentences(passage: str) -> list[Sentence]:
     found: list[Sentence] = []
@@ -34,7 +39,7 @@ def sentences(passage: str) -> list[Sentence]:
         text = " ".join(MARKUP.sub("", block).split())
         if not text:
             continue
-        parts = split(text)
+        parts = [text] if " | " in text else split(text)
         if block.lstrip().startswith("#"):
             found.append(Sentence(text, "heading"))
         elif len(parts) == 1 and is_line(text) and not BULLET.match(block):
@@ -64,12 +69,21 @@ def blocks(passage: str) -> list[str]:
 
 def breaks(line: str, following: str, widest: int) -> bool:
     """Whether a new block begins between two lines."""
+    if (" | " in line and " | " in following) or (figured(line) and figured(following)):
+        return True
     if BULLET.match(following) or following.lstrip().startswith(("#", "|")) or line.lstrip().startswith("#"):
         return True
     begins = following.lstrip()[:1]
     if begins.islower() or line.rstrip().endswith((",", ";", "-", "(")) or len(line.split()) < 1:
         return False
     return len(line.rstrip()) < 0.6 * widest or ("\t" in line and "\t" in following)
+
+
+def figured(line: str) -> bool:
+    """Whether the line is short and much of it figures, as the rows of tables are."""
+    words = line.split()
+    figures = sum(any(letter.isdigit() for letter in word) for word in words)
+    return len(words) <= 12 and figures >= 2 and 3 * figures >= len(words)
 
 
 def split(text: str) -> list[str]:

@@ -30,21 +30,22 @@ PORTUGUESE = listed(
     nem nessa nesse nesta neste no nos nossa nosso num numa o onde os ou para pela pelas pelo pelos pode podem por
     porque pra qual quais quando quanta quantas quanto quantos que quem sao se seja sem ser sera seu seus so sob
     sobre sua suas tal tambem te tem tenho ter teu tinha toda todas todo todos tu tua um uma umas uns vai voce voces
-    vos devo deve posso fica ficam existe existem houve"""
+    vos devo deve posso fica ficam existe existem houve algum alguma alguns algumas seria"""
 )
 # Not what a question is about, in either language, and greetings.
 GENERIC = listed(
     """tell show explain describe give find say says said know want need please mean means many much kind type thing
     things document documents file files text passage page pages chapter according answer question information
-    summary summarize summarise main hello hi hey thanks thank good morning afternoon evening diga fale explique
-    descreva mostre conte quero preciso saber favor significa tipo coisa documento documentos arquivo arquivos texto
-    trecho pagina paginas segundo conforme resposta pergunta informacao informacoes resumo resuma principal oi ola
-    obrigado obrigada bom boa dia tarde noite tudo bem"""
+    inform summary summarize summarise main hello hi hey thanks thank good morning afternoon evening diga fale
+    explique descreva mostre conte quero preciso saber favor significa tipo coisa documento documentos arquivo
+    arquivos texto trecho pagina paginas segundo conforme resposta pergunta informacao informacoes informar
+    informe gostaria poderia resumo resuma principal oi ola obrigado obrigada bom boa dia tarde noite tudo bem
+    possible possivel diz dizem"""
 )
 # Shapes of answers more than subjects: "period" in "the warranty period".
 WEAK = listed(
-    """work works working function functions supported allowed possible way funciona funcionam funcionar permitido
-    possivel period number amount value name date time year years day days month months hour hours place person people
+    """work works working function functions supported allowed way funciona funcionam funcionar permitido
+    period number amount value name date time year years day days month months hour hours place person people
     happen happens happened use used make made get called long far often first last maximum minimum total periodo numero
     quantidade valor nome tempo ano anos mes meses hora horas dias lugar pessoa pessoas acontece aconteceu usar
     usado fazer feito chama chamado longo primeiro primeira ultimo ultima maximo minimo maxima minima total prazo"""

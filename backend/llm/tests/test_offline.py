@@ -196,6 +196,70 @@ def test_a_follow_up_is_answered_with_what_it_follows() -> None:
     assert quoted(answer)[0] == ("A boat for two people costs 80 reais for each hour.", 1)
 
 
+LEASE = {
+    "n": 1,
+    "document": "lease.txt",
+    "page": None,
+    "text": "CLÁUSULA 1 - DO PREÇO\nA LOCATÁRIA pagará o valor mensal de R$ 750,00.\n\nCLÁUSULA 2 - DO PRAZO\nO prazo "
+    "do contrato é de 24 meses.\n\nCLÁUSULA 3 - DA MULTA\nO atraso no pagamento gera multa de 2%.\n\nCLÁUSULA 4 - DOS "
+    "ANIMAIS\nSão permitidos até dois animais.\n\nCLÁUSULA 5 - DO FORO\nFica eleito o foro de Campinas, em três vias.",
+}
+
+
+@pytest.mark.parametrize(
+    ("before", "question", "expected"),
+    [
+        (("Qual é a multa por atraso no pagamento?",), "E o foro?", "Fica eleito o foro de Campinas, em três vias."),
+        (("Qual é a multa por atraso?", "E o foro?"), "E o prazo?", "O prazo do contrato é de 24 meses."),
+        (("Qual é o valor mensal?",), "E a multa?", "O atraso no pagamento gera multa de 2%."),
+        (("Qual é a multa por atraso no pagamento?",), "E o IPTU?", None),
+        (("Qual é a multa por atraso no pagamento?",), "Quem é a CFO e como falo com ela?", None),
+    ],
+)
+def test_a_follow_up_about_something_new_is_about_that(
+    before: tuple[str, ...], question: str, expected: str | None
+) -> None:
+    assert [text for text, _ in quoted(answer_to(question, [LEASE], before=before))] == ([expected] if expected else [])
+
+
+@pytest.mark.parametrize("question", ["Posso ter três cachorros?", "Existe cláusula de confidencialidade?"])
+def test_a_figure_or_a_word_that_stands_everywhere_is_no_answer(question: str) -> None:
+    assert quoted(answer_to(question, [LEASE])) == []
+
+
+TRAVEL = "Travel\n\nCity | Hotel limit | Meal limit\nLisbon | 140 EUR | 35 EUR\nOslo | 210 EUR | 62 EUR"
+SALES = "Sales by region in thousands.\n\nRegion 2022 2023\n\nNorth 1,250 1,410\n\nEast 2,015 2,377"
+FEES = "Mês Condomínio IPTU\n\nJaneiro R$ 410,00 R$ 95,00\nFevereiro R$ 415,00 R$ 96,50\n\nMarço R$ 398,00 R$ 97,25"
+
+
+@pytest.mark.parametrize(
+    ("table", "question", "expected"),
+    [
+        (TRAVEL, "What is the meal limit in Oslo?", ["Oslo | 210 EUR | 62 EUR"]),
+        (TRAVEL, "What is the hotel limit?", ["Lisbon | 140 EUR | 35 EUR", "Oslo | 210 EUR | 62 EUR"]),
+        (SALES, "What did the East region sell in 2023?", ["East 2,015 2,377"]),
+        (FEES, "Qual o IPTU de fevereiro?", ["Fevereiro R$ 415,00 R$ 96,50"]),
+    ],
+)
+def test_a_row_of_a_table_is_read_with_its_header(table: str, question: str, expected: list[str]) -> None:
+    passages = [{"n": 1, "document": "tables", "page": None, "text": table}]
+
+    assert [text for text, _ in quoted(answer_to(question, passages))] == expected
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("How long is the pump warranty?", "The warranty lasts 30 months from delivery. Pumps are blue."),
+        ("De quanto em quanto tempo o capacete deve ser trocado?", "O capacete é substituído a cada três anos."),
+    ],
+)
+def test_words_that_only_ask_for_a_figure_are_not_looked_for(question: str, text: str) -> None:
+    passages = [{"n": 1, "document": "manual", "page": None, "text": text}]
+
+    assert quoted(answer_to(question, passages))[0][0] == text[: text.index(".") + 1]
+
+
 def test_each_question_is_searched_for_anew() -> None:
     call = ToolCall(id="call_1", name="search_knowledge", arguments="{}")
     request = asked(

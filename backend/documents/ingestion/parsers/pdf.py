@@ -108,12 +108,20 @@ def _between(lines: list[Line], index: int) -> str:
     line, following = lines[index], lines[index + 1]
     if line.box is None or following.box is None:
         return "\n"
-    if line.meets(following) and not following.text.startswith(("•", "- ", "– ")):
+    row = is_row(line.text) and is_row(following.text)  # Though the last column may end where paragraphs end.
+    if line.meets(following) and not row and not following.text.startswith(("•", "- ", "– ")):
         right = _right_edge(lines, index)
         full = line.box[2] >= right - (right - line.box[0]) // 7
         return " " if full else "\n"
     gap = following.box[1] - line.box[3]
     return "\n\n" if gap > 0.9 * (line.box[3] - line.box[1]) or gap < -SCALE // 10 else "\n"
+
+
+def is_row(text: str) -> bool:
+    """Whether a line of print may be a row of a table: short, and much of it figures."""
+    words = text.split()
+    figures = sum(any(letter.isdigit() for letter in word) for word in words)
+    return len(words) <= 12 and figures >= 2 and 3 * figures >= len(words)
 
 
 def _right_edge(lines: list[Line], index: int) -> int:
