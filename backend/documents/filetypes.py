@@ -35,6 +35,8 @@ def detect(file: IO[bytes], *, name: str, claimed: str = "") -> str:
     file.seek(0)
     for claim in (mimetypes_of(name), claimed.partition(";")[0].strip().lower()):
         if not _agree(claim, kind):
+            if claim not in EXTENSIONS.values():  # Text by its bytes, as RTF and e-mails are, and yet not to be read.
+                raise UnsupportedFile
             raise UnsupportedFile(
                 _("The file says that it is %(claim)s, but its content is %(kind)s.") % {"claim": claim, "kind": kind}
             )

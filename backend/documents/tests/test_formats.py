@@ -124,6 +124,14 @@ def test_boxes_follow_the_rotation_of_the_page(owner: Person, rotation: int) -> 
     assert min(abs(a - expected[0]) + abs(b - expected[1]) for a, b in corners) < 0.02
 
 
+def test_what_an_html_page_hides_and_its_navigation_are_no_text(owner: Person) -> None:
+    page = """<body><nav><ul><li>Home<li>Contact</ul></nav>before<p hidden>secret <b>words</b></p>after
+    in<span hidden>visible</span>side<pre hidden>code</pre><p hidden=until-found>found</p></body>"""
+    document = make_document(owner, page, "page.html")
+
+    assert owner.get(f"/api/v1/documents/{document.public_id}/text").json()["text"] == "before\n\nafter inside\n\nfound"
+
+
 def test_the_rows_of_a_table_in_a_pdf_stay_lines(owner: Person) -> None:
     rows = "Janeiro R$ 410,00 R$ 95,00\nFevereiro R$ 415,00 R$ 96,5\nMarço R$ 398,00 R$ 97,25"
     paragraph = "In 1993 there were 12 of them who went on walking\nand 14 who stayed behind in the house of 1887."

@@ -195,6 +195,18 @@ def test_a_hostile_name_is_only_ever_shown(owner: Person, claimed: str, shown: s
 
 
 @pytest.mark.parametrize(
+    ("content", "name"),
+    [(b"{\\rtf1 Hello}", "letter.rtf"), (b"From: a@b.example\r\nSubject: Hi\r\n\r\nHello", "mail.eml")],
+)
+def test_text_that_is_a_format_of_its_own_is_refused_as_such(owner: Person, content: bytes, name: str) -> None:
+    response = upload(owner, content, name)
+
+    assert response.status_code == 415
+    assert response.json()["detail"] == "Files of this kind cannot be read."
+    assert not Document.objects.exists()
+
+
+@pytest.mark.parametrize(
     ("fields", "pointer"),
     [
         ({"metadata": "no json"}, "/metadata"),

@@ -10,7 +10,8 @@ from .cleaning import clean_line, clean_lines, decode
 from .frames import Job, ParseError
 from .plain import join
 
-_HIDDEN = {"script", "style", "template", "noscript", "svg", "math", "object", "iframe", "select", "textarea", "canvas"}
+_SILENT = {"script", "style", "template", "noscript", "svg", "math", "object", "iframe", "select", "textarea", "canvas"}
+_HIDDEN = {*_SILENT, "nav"}  # Navigation is the same on every page of a site, and found instead of what a page says.
 _INLINE = {
     *("a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "del", "dfn", "em", "font", "i", "img", "ins", "kbd"),
     *("label", "mark", "q", "s", "samp", "small", "span", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr"),
@@ -53,12 +54,14 @@ class _Walk:
             if event == "start":
                 yield from self._start(tag, element)
             else:
-                yield from self._end(tag)
+                yield from self._end(tag, element)
                 self._add(element.tail)
         yield from self._flush()
 
     def _start(self, tag: str, element: "etree._Element") -> Iterator[str]:
-        if tag in _HIDDEN:
+        if _is_hidden(tag, element):
+            if tag not in _INLINE | _SILENT:
+                yield from self._flush()
             self.hidden += 1
         elif tag == "br":
             self.parts.append("\n")
@@ -73,8 +76,8 @@ class _Walk:
                 self.preformatted += 1
         self._add(element.text)
 
-    def _end(self, tag: str) -> Iterator[str]:
-        if tag in _HIDDEN:
+    def _end(self, tag: str, element: "etree._Element") -> Iterator[str]:
+        if _is_hidden(tag, element):
             self.hidden -= 1
         elif tag not in _INLINE and tag not in ("br", "td", "th"):
             yield from self._flush()
@@ -94,6 +97,10 @@ class _Walk:
             text = "\n".join(line for line in map(clean_line, text.split("\n")) if line)
         if text.strip(" -|\n"):
             yield text
+
+
+def _is_hidden(tag: str, element: "etree._Element") -> bool:
+    return tag in _HIDDEN or element.get("hidden") not in (None, "until-found")
 
 
 def _text(data: bytes) -> str:
