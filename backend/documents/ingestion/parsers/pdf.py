@@ -108,11 +108,11 @@ def _between(lines: list[Line], index: int) -> str:
     line, following = lines[index], lines[index + 1]
     if line.box is None or following.box is None:
         return "\n"
-    row = is_row(line.text) and is_row(following.text)  # Though the last column may end where paragraphs end.
-    if line.meets(following) and not row and not following.text.startswith(("•", "- ", "– ")):
+    if line.meets(following) and not following.text.startswith(("•", "- ", "– ")):
         right = _right_edge(lines, index)
         full = line.box[2] >= right - (right - line.box[0]) // 7
-        return " " if full else "\n"
+        # The last column of a table may end where a paragraph would.
+        return " " if full and not (is_row(line.text) and is_row(following.text)) else "\n"
     gap = following.box[1] - line.box[3]
     return "\n\n" if gap > 0.9 * (line.box[3] - line.box[1]) or gap < -SCALE // 10 else "\n"
 
