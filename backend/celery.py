@@ -9,11 +9,9 @@ from typing import Any
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
-from celery.signals import celeryd_after_setup, setup_logging, task_postrun
+from celery.signals import setup_logging, task_postrun
 from django.db import connections
 from django_structlog.celery.steps import DjangoStructLogInitStep
-
-from backend.http import garbage
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 
@@ -24,19 +22,13 @@ app = Celery("orquestra")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.steps["worker"].add(DjangoStructLogInitStep)
 app.steps["worker"].add("backend.http.heartbeat:Heartbeat")
+app.steps["worker"].add("backend.http.garbage:Collector")
 app.autodiscover_tasks()
 
 
 @setup_logging.connect
 def keep_logging(**_: Any) -> None:
     """Django has set logging up; that something listens here keeps Celery from doing it again."""
-
-
-@celeryd_after_setup.connect
-def tame_the_collector(**_: Any) -> None:
-    """Before a pool forks: its processes inherit both."""
-    garbage.spare_what_is_loaded()
-    garbage.collect_seldom()
 
 
 @task_postrun.connect

@@ -85,6 +85,8 @@ class Pump:
             case chat.ToolCall():
                 reply.began = True
                 reply.calls.append(event)
+            case chat.Spent(usage=usage):
+                reply.usage = usage
             case chat.Finished(usage=usage, reason=reason):
                 reply.began = True
                 reply.usage, reply.finish_reason = usage, reason

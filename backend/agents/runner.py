@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 from django.conf import settings
 from django.utils import timezone
+from rest_framework.exceptions import ParseError
 
 from backend.agents import budget, finishing, lease, loop, prompt, statements, steps
 from backend.agents.bookkeeping import give_back, persist
@@ -26,6 +27,7 @@ from backend.agents.representations import step_data
 from backend.agents.session import Session, Stopped
 from backend.agents.tools import search_knowledge
 from backend.agents.turn import Turn
+from backend.http import parsers
 from backend.http.money import MICRO
 from backend.llm import chat
 from backend.llm.catalog import catalog
@@ -300,7 +302,8 @@ def _failure(error: ProviderError | None) -> Failure | None:
 
 
 def _decoded(arguments: str) -> Any:
+    """The arguments that a model wrote, or its words where they are no JSON that can be stored."""
     try:
-        return json.loads(arguments or "{}")
-    except ValueError:
+        return parsers.loads(arguments.encode() or b"{}")
+    except ParseError:
         return arguments

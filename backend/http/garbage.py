@@ -1,6 +1,9 @@
 """Python's collector of reference cycles, for processes that load much once and then answer small requests."""
 
 import gc
+from typing import Any
+
+from celery import bootsteps
 
 # As many new objects as a handful of requests leave alive before the youngest are looked through. With CPython's 700
 # that happens dozens of times per request, at about a fifteenth of all processor time.
@@ -16,3 +19,11 @@ def spare_what_is_loaded() -> None:
 def collect_seldom() -> None:
     gc.set_threshold(*THRESHOLDS)
     gc.enable()
+
+
+class Collector(bootsteps.Step):
+    """A step of the worker, done before its pool forks: the processes of the pool inherit both."""
+
+    def create(self, parent: Any) -> None:
+        spare_what_is_loaded()
+        collect_seldom()

@@ -11,6 +11,7 @@ from backend.llm.chat import (
     Finished,
     FinishReason,
     ReasoningDelta,
+    Spent,
     TextDelta,
     ToolCall,
     Usage,
@@ -39,11 +40,11 @@ class Answer:
 
     def text(self, delta: str) -> TextDelta:
         self._written.append(delta)
-        return TextDelta(delta.replace("\x00", ""))  # PostgreSQL stores no NUL.
+        return TextDelta(storable(delta))
 
     def reasoning(self, delta: str) -> ReasoningDelta:
         self._written.append(delta)
-        return ReasoningDelta(delta.replace("\x00", ""))
+        return ReasoningDelta(storable(delta))
 
     def call(self, *, id: str | None, name: str) -> PartialCall:
         """A tool call begins. Servers that give none an id get one that is unique in this answer."""
@@ -54,14 +55,19 @@ class Answer:
     def finish(self, reason: FinishReason, *, state: str | None = None) -> Iterator[ChatEvent]:
         """The tool calls and the end. A call that the limit may have cut off is not given on."""
         calls = [
-            ToolCall(id=call.id, name=call.name, arguments="".join(call.arguments).strip() or "{}")
+            ToolCall(id=storable(call.id), name=name, arguments=storable("".join(call.arguments)).strip() or "{}")
             for call in self.calls
-            if call.name
+            if (name := storable(call.name))
         ]
         if reason != "length":
             reason = "tool_calls" if calls else "stop"
         ended = Finished(reason=reason, usage=self._usage(calls), state=state)
         return itertools.chain(calls if reason == "tool_calls" else (), (ended,))
+
+    def spent(self) -> Iterator[ChatEvent]:
+        """What an answer that is withheld has cost; nothing where the provider does not say."""
+        if self.usage is not None:
+            yield Spent(self.usage)
 
     def _usage(self, calls: list[ToolCall]) -> Usage:
         if self.usage is not None and self.usage.input_tokens and (self.usage.output_tokens or self.empty):
@@ -73,3 +79,8 @@ class Answer:
             output_tokens=max(1, written),
             estimated=True,
         )
+
+
+def storable(text: str) -> str:
+    """The text without NUL, which PostgreSQL does not store."""
+    return text.replace("\x00", "")

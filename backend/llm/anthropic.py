@@ -12,7 +12,7 @@ from backend.llm.answer import Answer, PartialCall
 from backend.llm.catalog import Model, Provider
 from backend.llm.chat import ChatEvent, ChatRequest, Message, Usage, output_limit
 from backend.llm.history import make_state, paired, state_of
-from backend.llm.transport import Exchange, converse
+from backend.llm.transport import Exchange, converse, decoded
 
 PATH = "/v1/messages"
 SUBSTITUTES: dict[str, dict[str, Any]] = {"temperature": {}}
@@ -147,10 +147,7 @@ class _Reader:
         return self.ended or self.stop_reason is not None
 
     def read(self, line: bytes) -> Iterator[ChatEvent]:
-        try:
-            event = _decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise refusals.broken("sent an event that is not valid", provider=self.current.name) from None
+        event = decoded(_decode, line, provider=self.current.name)
         match event.type:
             case "content_block_delta" if event.delta is not None:
                 yield from self._delta(event.index, event.delta)
@@ -201,12 +198,13 @@ class _Reader:
     def end(self) -> Iterator[ChatEvent]:
         if not self.whole:
             raise refusals.broken("ended the answer in the middle", provider=self.current.name)
-        if self.stop_reason == "refusal":
-            raise refusals.filtered(self.current.name)
         self.answer.usage = _total(self._usage)
+        if self.stop_reason == "refusal":
+            yield from self.answer.spent()
+            raise refusals.filtered(self.current.name)
         signed = [block for block in self._thinking.values() if block.get("signature") or block.get("data")]
         state = make_state(signed, self.answer.request.model)
-        return self.answer.finish("length" if self.stop_reason in CUT else "stop", state=state)
+        yield from self.answer.finish("length" if self.stop_reason in CUT else "stop", state=state)
 
 
 def _total(usage: _Usage) -> Usage | None:

@@ -104,6 +104,12 @@ class ReasoningDelta(msgspec.Struct, frozen=True):
     text: str
 
 
+class Spent(msgspec.Struct, frozen=True):
+    """What the provider says that an answer has cost which it withholds; the failure follows."""
+
+    usage: Usage
+
+
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """The last event of every stream that did not fail."""
 
@@ -112,7 +118,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
     state: str | None = None
 
 
-ChatEvent: TypeAlias = TextDelta | ReasoningDelta | ToolCall | Finished
+ChatEvent: TypeAlias = TextDelta | ReasoningDelta | ToolCall | Spent | Finished
 
 
 class ChatModel(Protocol):

@@ -11,7 +11,7 @@ from backend.llm.answer import Answer, PartialCall
 from backend.llm.catalog import Provider
 from backend.llm.chat import ChatEvent, ChatRequest, Message, Usage, output_limit
 from backend.llm.history import paired
-from backend.llm.transport import Exchange, Substitutes, converse
+from backend.llm.transport import Exchange, Substitutes, converse, decoded
 
 PATH = "/chat/completions"
 
@@ -131,10 +131,7 @@ class _Reader:
         if line == b"[DONE]":
             self.ended = True
             return
-        try:
-            chunk = _decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise refusals.broken("sent an event that is not valid", provider=self.current.name) from None
+        chunk = decoded(_decode, line, provider=self.current.name)
         if chunk.error or (chunk.message and not chunk.choices):
             error = chunk.error or {"message": chunk.message}
             raise refusals.from_event({"error": error}, client=self.current.client, provider=self.current.name)
@@ -189,10 +186,11 @@ class _Reader:
         if reason is None and not (self.ended and not self.answer.empty):
             raise refusals.broken("ended the answer in the middle", provider=self.current.name)
         if reason == "content_filter":
+            yield from self.answer.spent()
             raise refusals.filtered(self.current.name)
         if reason == "error":
             raise refusals.broken("broke off", provider=self.current.name)
-        return self.answer.finish("length" if reason == "length" else "stop")
+        yield from self.answer.finish("length" if reason == "length" else "stop")
 
 
 def _usage(usage: _Usage) -> Usage | None:

@@ -11,7 +11,7 @@ from backend.llm.answer import Answer, PartialCall
 from backend.llm.catalog import Model, Provider
 from backend.llm.chat import ChatEvent, ChatRequest, Message, Usage, output_limit
 from backend.llm.history import make_state, paired, state_of
-from backend.llm.transport import Exchange, converse
+from backend.llm.transport import Exchange, converse, decoded
 
 PATH = "/responses"
 REASONING = "reasoning.encrypted_content"
@@ -131,10 +131,7 @@ class _Reader:
     def read(self, line: bytes) -> Iterator[ChatEvent]:
         if line == b"[DONE]":
             return
-        try:
-            event = _decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise refusals.broken("sent an event that is not valid", provider=self.current.name) from None
+        event = decoded(_decode, line, provider=self.current.name)
         match event.type:
             case "response.output_text.delta" | "response.refusal.delta" if event.delta:
                 yield self.answer.text(str(event.delta))
@@ -168,13 +165,14 @@ class _Reader:
         if response.error or response.status in ("failed", "cancelled"):
             error = {"error": response.error or {}}
             raise refusals.from_event(error, client=self.current.client, provider=self.current.name)
-        cut = response.incomplete_details.reason if response.incomplete_details else None
-        if cut == "content_filter":
-            raise refusals.filtered(self.current.name)
         if response.usage is not None:
             self.answer.usage = _usage(response.usage)
+        cut = response.incomplete_details.reason if response.incomplete_details else None
+        if cut == "content_filter":
+            yield from self.answer.spent()
+            raise refusals.filtered(self.current.name)
         state = make_state(self._reasoning, self.answer.request.model)
-        return self.answer.finish("length" if response.status == "incomplete" or cut else "stop", state=state)
+        yield from self.answer.finish("length" if response.status == "incomplete" or cut else "stop", state=state)
 
 
 def _usage(usage: _Usage) -> Usage | None:

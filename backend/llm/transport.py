@@ -1,11 +1,12 @@
 """Sends a request through a provider's SDK and reads the events of its answer, line by line and bounded."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -19,6 +20,8 @@ LONGEST_LINE = 16 * 1024 * 1024  # An event may repeat the whole request and the
 LONGEST_ERROR = 65536
 LONGEST_DRAIN = 0.1  # Seconds.
 NOT_A_STREAM = ("text/html", "application/json", "application/xhtml+xml", "application/xml", "text/xml")
+
+Event = TypeVar("Event")
 
 # A parameter and what goes in its place when the provider refuses it. Found out once per provider and model.
 Substitutes = Mapping[str, Mapping[str, Any]]
@@ -188,6 +191,24 @@ async def beginning(response: Any, seconds: float) -> bytes:
             if len(body) > LONGEST_ERROR:
                 break
     return bytes(body)
+
+
+def decoded(decode: Callable[[bytes], Event], line: bytes, *, provider: str) -> Event:
+    """The event that a line holds. Half of a surrogate pair in it becomes U+FFFD: servers that cut text by UTF-16 send
+    it, and it is valid JSON (RFC 8259, 8.2) but no text.
+
+    :raises ProviderError: it holds none.
+    """
+    try:
+        return decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        if b"\\ud" not in line.lower():
+            raise refusals.broken("sent an event that is not valid", provider=provider) from None
+    try:
+        text = json.dumps(json.loads(line), ensure_ascii=False)
+        return decode(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode())
+    except (ValueError, RecursionError, msgspec.MsgspecError):
+        raise refusals.broken("sent an event that is not valid", provider=provider) from None
 
 
 def data_of(line: bytes | bytearray) -> bytes:

@@ -1,5 +1,6 @@
 """What one event is, in Redis and on the wire."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -51,7 +52,11 @@ def key_of(run_id: UUID) -> str:
 
 
 def json_of(data: Mapping[str, Any]) -> str:
-    return msgspec.json.encode(data).decode()
+    """Never fails over text: what is no text (half a surrogate pair) becomes a question mark."""
+    try:
+        return msgspec.json.encode(data).decode()
+    except UnicodeEncodeError:
+        return json.dumps(data, ensure_ascii=False, default=str).encode("utf-8", "replace").decode()
 
 
 def fields_of(name: str, data: str) -> dict[str, str]:

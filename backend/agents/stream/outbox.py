@@ -85,7 +85,7 @@ class Outbox:
     async def _send(self, senders: list[Sender]) -> None:
         """Never raises: whatever it is, the runs go on and what was not sent is sent again."""
         pipeline = async_client().pipeline(transaction=False)
-        counts = [sender.compose(pipeline) for sender in senders]
+        counts = [self._compose(sender, pipeline) for sender in senders]
         try:
             replies: list[Any] = await pipeline.execute(raise_on_error=False) if any(counts) else []
         except Exception as error:
@@ -100,6 +100,16 @@ class Outbox:
             except Exception as error:
                 self._again(sender, error)
             start += count
+
+    def _compose(self, sender: Sender, pipeline: Pipeline) -> int:
+        """How many commands; none of a sender that cannot be sent, which must not keep back those of others."""
+        before = len(pipeline)
+        try:
+            return sender.compose(pipeline)
+        except Exception:
+            logger.exception("run_events_not_sent")
+            del pipeline.command_stack[before:]
+            return 0
 
     def _again(self, sender: Sender, error: Exception) -> None:
         known = isinstance(error, RedisError | OSError)

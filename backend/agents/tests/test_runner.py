@@ -167,11 +167,22 @@ def test_knowledge_is_searched_cited_and_told(
     assert replayed.citations() == [citation]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "not json",
+        '{"query": "half \\ud800 of a pair"}',
+        '{"query": "no \\u0000 text"}',
+        '{"query": "x", "limit": NaN}',
+        "[" * 5_000,
+        '{"query": 1}\0',
+    ],
+)
 def test_wrong_tool_calls_are_answered_not_fatal(
-    ask: Any, owner: Person, provider: FakeProvider, knowing: dict[str, Any]
+    ask: Any, owner: Person, provider: FakeProvider, knowing: dict[str, Any], arguments: str
 ) -> None:
     provider.script(
-        Reply(tool_calls=(ReplyCall("search_knowledge", "not json"), ReplyCall("format_disk", "{}"))),
+        Reply(tool_calls=(ReplyCall("search_knowledge", arguments), ReplyCall("format_disk\0", "{}"))),
         Reply(text="Then without."),
     )
 
@@ -182,6 +193,19 @@ def test_wrong_tool_calls_are_answered_not_fatal(
     assert "query" in first["error"]
     assert "format_disk" in second["error"]
     assert text["text"] == "Then without."
+    assert_settled(owner, run)
+
+
+def test_an_answer_that_is_withheld_costs_what_the_provider_says(
+    ask: Any, owner: Person, provider: FakeProvider
+) -> None:
+    provider.script(Reply(text="I", finish="content_filter", usage=Usage(1000, 400, 50)))
+
+    run = ask()
+
+    assert (run["status"], run["error"]["code"]) == ("failed", "content_filtered")
+    assert run["cost"] == "0.0009"  # 600 at 1.00, 400 at 0.25, 50 at 4.00 per million.
+    assert_settled(owner, run)
 
 
 def test_a_tool_that_breaks_fails_the_run_after_three_times(

@@ -62,6 +62,24 @@ async def collect(batches: AsyncIterator[list[Event]]) -> list[Event]:
     return [event async for batch in batches for event in batch]
 
 
+def test_what_cannot_be_written_keeps_back_nobody_else() -> None:
+    broken, other = new_id(), new_id()
+
+    async def work() -> None:
+        for epoch in (1, 2):  # The outbox goes on after the first.
+            writers = [writer_for(broken, epoch), writer_for(other, epoch), writer_for(new_id())]
+            writers[0].put("step.started", {"never": object()})
+            writers[1].delta("text.delta", message="msg_1", part=0, text="half \ud83c and whole")
+            writers[2].put("step.started", {})
+            for writer in writers:
+                await writer.close()
+
+    run_async(work)
+
+    assert [event.payload.get("delta") for event in recorded(other)] == ["half ? and whole"] * 2
+    assert recorded(broken) == []
+
+
 @pytest.mark.parametrize(
     ("text", "position"),
     [

@@ -133,6 +133,14 @@ def called(index: int | None, id: str | None, name: str | None, arguments: objec
     return {**place, "id": id, "function": {"name": name, "arguments": arguments}}
 
 
+def test_half_of_a_surrogate_pair_does_not_break_an_answer(provider: FakeProvider) -> None:
+    raw = chat_lines(chunk(content="half \ud83c"), chunk(content="\udf89 done \U0001f389"), chunk("stop"))
+    assert b"\\ud83c" in raw
+    provider.script(Reply(raw=raw + b"data: [DONE]\n\n"))
+
+    assert text_of(ask("chat")) == "half \ufffd\ufffd done \U0001f389"
+
+
 @pytest.mark.parametrize("lines", [chat_lines, pretty_lines, unparted_lines])
 def test_the_ways_in_which_servers_part_events(provider: FakeProvider, lines: Callable[..., bytes]) -> None:
     usage = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}
