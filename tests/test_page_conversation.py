@@ -82,6 +82,20 @@ def test_stop_keeps_what_was_written_and_says_what_it_cost(ana: Visitor) -> None
     assert page.locator(".message.assistant .answer").inner_text() == written
 
 
+def test_a_question_during_an_answer_has_to_wait_and_is_told_so(ana: Visitor) -> None:
+    page = ana.page
+    ana.ask("What is Orquestra, and what does an answer cost?")
+    expect(page.locator(".answer p").first).to_be_visible(timeout=20_000)
+    page.locator("#question").fill("And who pays?")
+    page.keyboard.press("Enter")
+
+    expect(page.locator("#chat-error")).to_contain_text("The answer is still being written.")
+    assert page.locator("#question").input_value() == "And who pays?"
+    ana.answered()
+    expect(page.locator("#chat-error")).to_be_empty()
+    expect(page.locator(".message")).to_have_count(2)
+
+
 def test_no_word_is_lost_when_the_web_process_dies(ana: Visitor, live: Stack) -> None:
     page = ana.page
     ana.ask("What is Orquestra, and what does an answer cost?")
@@ -160,7 +174,7 @@ def test_a_failed_answer_says_what_happened_and_can_be_tried_again(ana: Visitor)
     ana.ask("What is Orquestra?")
 
     notice = page.locator(".message.assistant .notice")
-    expect(notice).to_contain_text("The model’s provider did not answer. It cost $0.0006.")
+    expect(notice).to_contain_text("The model’s provider did not answer, or not to the end. It cost $0.0006.")
     expect(notice.locator("button")).to_have_text("Try again")
 
 

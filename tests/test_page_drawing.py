@@ -11,7 +11,8 @@ from tests.pages import QUESTION, REGULATION
 
 
 def test_keyboard_alone_is_enough(browser: Browser, live: Stack) -> None:
-    for ana in visitor(browser, live.base_url, viewport={"width": 900, "height": 800}):
+    options = {"viewport": {"width": 900, "height": 800}, "reduced_motion": "no-preference"}
+    for ana in visitor(browser, live.base_url, **options):  # What slides in must take the focus all the same.
         page, keyboard = ana.page, ana.page.keyboard
         expect(page.locator("[name=email]")).to_be_focused()
         keyboard.type(email())

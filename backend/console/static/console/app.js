@@ -84,6 +84,7 @@ whenSignedOut((reason) => {
   chat.leave();
   source.clear();
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  find("#toasts").replaceChildren(); // They name files, and the next person may be another.
   app.hidden = true;
   document.title = "Orquestra";
   if (reason === "here") history.replaceState(null, "", "/");
@@ -132,7 +133,8 @@ function drawStarters() {
 // Asking ---------------------------------------------------------------------------------------------------------------
 
 async function ask(text) {
-  if (!text.trim() || chat.isAnswering()) return;
+  if (!text.trim()) return;
+  if (chat.isAnswering()) return chat.askToWait();
   const kept = question.value;
   setQuestion("");
   setView("chat");

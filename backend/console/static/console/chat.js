@@ -25,6 +25,7 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
   newest.addEventListener("click", () => scrollDown({ force: true }));
   scroller.addEventListener("scroll", () => (newest.hidden = atBottom()));
   log.addEventListener("keydown", walkCitations);
+  find("#question").addEventListener("input", () => (failure.textContent = ""));
 
   // Opening -----------------------------------------------------------------------------------------------------------
 
@@ -118,7 +119,10 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
       entries = entries.filter((entry) => !pair.includes(entry));
       failure.textContent = problemText(error);
       drawState();
-      if (error.code === "conversation_busy") await open(conversation.id); // Another tab asked: show its answer.
+      if (error.code === "conversation_busy") {
+        await open(conversation.id); // Another tab asked: show its answer, and why this question has to wait.
+        failure.textContent = problemText(error);
+      }
       return false;
     }
   }
@@ -171,12 +175,17 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
     if (controller.signal.aborted) return;
     following = null;
     reconnecting.hidden = true;
+    failure.textContent = ""; // Whoever had to wait may ask now.
     redraw();
     drawState();
     reader.finish();
     const { message, view } = entry;
     announce(message.status === "complete" ? t("answer.finished") : find(".notice p", view.root)?.textContent ?? "");
     onEnded(message, view.root);
+  }
+
+  function askToWait() {
+    failure.textContent = t("answer.wait");
   }
 
   async function stop() {
@@ -229,7 +238,7 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
     URL.revokeObjectURL(url);
   }
 
-  return { open, send, stop, save, isAnswering: () => following !== null, current: () => conversation, leave };
+  return { open, send, stop, save, askToWait, isAnswering: () => following !== null, current: () => conversation, leave };
 }
 
 function asMarkdown(message) {
