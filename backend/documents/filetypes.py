@@ -17,6 +17,9 @@ PLAIN = "text/plain"
 EXTENSIONS = {".pdf": PDF, ".docx": DOCX, ".html": HTML, ".htm": HTML, ".xhtml": HTML, ".md": MARKDOWN}
 EXTENSIONS |= {".markdown": MARKDOWN, ".txt": PLAIN, ".text": PLAIN, ".log": PLAIN}
 
+# Formats of their own, though their bytes are text.
+_WRITTEN_IN_TEXT = {"message/rfc822", "application/rtf", "text/rtf"}
+
 _HEAD = 64 * 1024
 _MARKUP = re.compile(r"^\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S)
 _ENCODING_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
@@ -34,9 +37,9 @@ def detect(file: IO[bytes], *, name: str, claimed: str = "") -> str:
     kind = _kind(file, head, name=name, claimed=claimed)
     file.seek(0)
     for claim in (mimetypes_of(name), claimed.partition(";")[0].strip().lower()):
+        if claim in _WRITTEN_IN_TEXT and kind == PLAIN:
+            raise UnsupportedFile
         if not _agree(claim, kind):
-            if claim not in EXTENSIONS.values():  # Text by its bytes, as RTF and e-mails are, and yet not to be read.
-                raise UnsupportedFile
             raise UnsupportedFile(
                 _("The file says that it is %(claim)s, but its content is %(kind)s.") % {"claim": claim, "kind": kind}
             )

@@ -83,7 +83,7 @@ class Outbox:
                 self._arm(min(sender.due for sender in self._waiting))
 
     async def _send(self, senders: list[Sender]) -> None:
-        """Never raises: whatever it is, the runs go on and what was not sent is sent again."""
+        """Never raises: whatever it is, the runs go on, and what Redis did not take is sent again."""
         pipeline = async_client().pipeline(transaction=False)
         counts = [self._compose(sender, pipeline) for sender in senders]
         try:
@@ -102,7 +102,7 @@ class Outbox:
             start += count
 
     def _compose(self, sender: Sender, pipeline: Pipeline) -> int:
-        """How many commands; none of a sender that cannot be sent, which must not keep back those of others."""
+        """How many commands. What cannot be written at all is left out and logged: it must not keep back other runs."""
         before = len(pipeline)
         try:
             return sender.compose(pipeline)

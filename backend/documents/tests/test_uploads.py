@@ -196,13 +196,26 @@ def test_a_hostile_name_is_only_ever_shown(owner: Person, claimed: str, shown: s
 
 @pytest.mark.parametrize(
     ("content", "name"),
-    [(b"{\\rtf1 Hello}", "letter.rtf"), (b"From: a@b.example\r\nSubject: Hi\r\n\r\nHello", "mail.eml")],
+    [
+        (b"{\\rtf1 Hello}", "letter.rtf"),
+        (b"From: a@b.example\r\nSubject: Hi\r\n\r\nHello", "mail.eml"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "scan.png"),
+    ],
 )
-def test_text_that_is_a_format_of_its_own_is_refused_as_such(owner: Person, content: bytes, name: str) -> None:
+def test_a_format_that_is_not_read_is_refused_as_such(owner: Person, content: bytes, name: str) -> None:
     response = upload(owner, content, name)
 
     assert response.status_code == 415
     assert response.json()["detail"] == "Files of this kind cannot be read."
+    assert not Document.objects.exists()
+
+
+@pytest.mark.parametrize(("name", "claim"), [("scan.png", "image/png"), ("letter.rtf", "application/rtf")])
+def test_a_pdf_under_another_name_is_told_what_it_is(owner: Person, name: str, claim: str) -> None:
+    response = upload(owner, b"%PDF-1.7\n", name)
+
+    assert response.status_code == 415
+    assert response.json()["detail"] == f"The file says that it is {claim}, but its content is application/pdf."
     assert not Document.objects.exists()
 
 

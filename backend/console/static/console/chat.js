@@ -117,12 +117,9 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
       if (mine !== visit) return false;
       for (const entry of pair) entry.view.root.remove();
       entries = entries.filter((entry) => !pair.includes(entry));
-      failure.textContent = problemText(error);
       drawState();
-      if (error.code === "conversation_busy") {
-        await open(conversation.id); // Another tab asked: show its answer, and why this question has to wait.
-        failure.textContent = problemText(error);
-      }
+      if (error.code === "conversation_busy") await open(conversation.id); // Another tab asked: show its answer.
+      failure.textContent = problemText(error); // The last: opening takes away what was said before.
       return false;
     }
   }
