@@ -1,7 +1,9 @@
 """Connections to Redis, with time-outs: nothing waits for ever on a server that went away."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
@@ -12,8 +14,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 LONGEST_BLOCK = 15  # Seconds; a blocking read asks for no more, so that the socket's time-out means a dead server.
+SHORT_COMMANDS = 16  # Of one event loop at once.
 
 _by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, "aioredis.Redis"] = WeakKeyDictionary()
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 @lru_cache(maxsize=1)
@@ -41,6 +45,16 @@ def async_client() -> "aioredis.Redis":
             health_check_interval=30,
         )
     return found
+
+
+async def in_turn(command: "Callable[[aioredis.Redis], Awaitable[Any]]") -> Any:
+    """A short command. A thousand callers at once take turns on a few connections.
+
+    :raises RedisError: Redis does not answer; or an OSError.
+    """
+    turns = _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(SHORT_COMMANDS))
+    async with turns:
+        return await command(async_client())
 
 
 async def close_async_client() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import uuid4
@@ -12,12 +12,11 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from backend.agents.stream.events import Event, Position, event_of, text_of
-from backend.http.redis import async_client
+from backend.http.redis import async_client, in_turn
 
 logger = logging.getLogger(__name__)
 
 BLOCK_SECONDS = 10
-SHORT_COMMANDS = 16  # At once.
 WAKE_SECONDS = 60  # How long the key that wakes the reader outlives its last use.
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, "Hub"] = WeakKeyDictionary()
@@ -64,15 +63,6 @@ class Hub:
         self._wake_id = "0-0"
         self._woken = False  # The read that blocks now is about to return; whoever comes meanwhile is in the next one.
         self._task: asyncio.Task[None] | None = None
-        self._turns = asyncio.Semaphore(SHORT_COMMANDS)
-
-    async def ask(self, command: Callable[[Redis], Awaitable[Any]]) -> Any:
-        """A short command. A thousand readers who come at once take turns on a few connections.
-
-        :raises RedisError: Redis does not answer; or an OSError.
-        """
-        async with self._turns:
-            return await command(async_client())
 
     @asynccontextmanager
     async def follow(self, key: str, after: Position) -> AsyncIterator[Subscription]:
@@ -100,7 +90,7 @@ class Hub:
     async def _catch_up(self, key: str, after: Position, subscription: Subscription) -> None:
         """The stream is being read already, from further on."""
         try:
-            entries = await self.ask(lambda redis: redis.xrange(key, min=f"({text_of(after)}"))
+            entries = await in_turn(lambda redis: redis.xrange(key, min=f"({text_of(after)}"))
         except (RedisError, OSError):
             subscription.trouble()
         else:
@@ -116,7 +106,7 @@ class Hub:
             await pipeline.execute()
 
         try:
-            await self.ask(wake)
+            await in_turn(wake)
         except (RedisError, OSError):
             self._woken = False
             subscription.trouble()

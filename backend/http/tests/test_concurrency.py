@@ -1,0 +1,131 @@
+"""Limits on what happens at the same time, counted in Redis."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+from unittest import mock
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from backend.http import concurrency
+from backend.http.concurrency import held, held_async
+from backend.http.limits import RateLimited
+from backend.http.redis import client, close_async_client
+
+
+def take(subject: str = "account:1", *, policy: str = "uploads", limit: int = 2, seconds: float = 60) -> Any:
+    return held(policy, subject, limit=limit, seconds=seconds)
+
+
+def test_places_run_out_and_come_back() -> None:
+    with take(), take():
+        with pytest.raises(RateLimited) as refused, take():
+            pass
+        assert refused.value.extra["headers"]["Retry-After"] == "2"
+    with take():
+        assert client().keys("held:*") != []
+    assert client().keys("held:*") == []
+
+
+def test_subjects_and_policies_count_apart() -> None:
+    with take(), take(), take("account:2"), take(policy="downloads"):
+        pass
+
+
+def test_a_place_comes_back_after_an_error() -> None:
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError), take(limit=1):
+            raise ZeroDivisionError
+
+
+def test_two_requests_never_share_a_place() -> None:
+    with ExitStack() as stack, ThreadPoolExecutor(16) as threads:
+
+        def attempt(_: int) -> bool:
+            try:
+                stack.enter_context(take(limit=5))
+            except RateLimited:
+                return False
+            return True
+
+        assert sum(threads.map(attempt, range(40))) == 5
+
+
+def expire(key: Any) -> None:
+    """As if the lease of every holder had ended, their process having been killed."""
+    holders: Any = client().zrange(key, 0, -1)
+    for holder in holders:
+        client().zadd(key, {holder: 1})
+
+
+def test_a_killed_process_gives_its_places_back() -> None:
+    with take(limit=1):
+        [key] = client().keys("held:*")
+        assert 50_000 < client().pttl(key) <= 60_000
+        expire(key)
+        with take(limit=1):
+            pass
+
+
+def test_no_personal_data_is_stored() -> None:
+    with take("ana@example.com"):
+        [key] = client().keys("held:*")
+        assert b"ana" not in key
+
+
+def test_without_redis_requests_pass_unless_the_count_is_required() -> None:
+    with mock.patch.object(concurrency, "client", side_effect=RedisConnectionError("gone")):
+        with take():
+            pass
+        with pytest.raises(RedisConnectionError), held("pages", "wsp", limit=1, seconds=1, required=True):
+            pass
+
+
+def test_an_event_loop_counts_with_the_threads() -> None:
+    async def scene() -> None:
+        try:
+            async with held_async("streams", "account:1", limit=2, seconds=60):
+                with held("streams", "account:1", limit=2, seconds=60), pytest.raises(RateLimited):
+                    async with held_async("streams", "account:1", limit=2, seconds=60):
+                        pass
+        finally:
+            await close_async_client()
+
+    asyncio.run(scene())
+    assert client().keys("held:*") == []
+
+
+def test_what_lasts_renews_its_lease() -> None:
+    async def scene() -> None:
+        try:
+            async with held_async("streams", "account:1", limit=1, seconds=60) as hold:
+                expire(client().keys("held:*")[0])
+                await hold.renew()
+                with pytest.raises(RateLimited), held("streams", "account:1", limit=1, seconds=60):
+                    pass
+        finally:
+            await close_async_client()
+
+    asyncio.run(scene())
+
+
+def test_a_holder_that_is_cancelled_gives_its_place_back() -> None:
+    async def scene() -> None:
+        async def stream() -> None:
+            async with held_async("streams", "account:1", limit=1, seconds=60):
+                entered.set()
+                await asyncio.sleep(3600)
+
+        entered = asyncio.Event()
+        streaming = asyncio.ensure_future(stream())
+        try:
+            await entered.wait()
+            streaming.cancel()
+            await asyncio.gather(streaming, return_exceptions=True)
+            assert client().keys("held:*") == []
+        finally:
+            await close_async_client()
+
+    asyncio.run(scene())
