@@ -1,6 +1,6 @@
 """What the apps above may ask about people and workspaces."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -41,6 +41,25 @@ def actor_in(*, user_id: UUID, workspace_id: UUID | None, session_id: UUID | Non
     if found is None:
         raise NotFound
     return Actor(user_id=user_id, workspace_id=found[0], role=found[1], session_id=session_id)
+
+
+_NOW = """
+SELECT m.role
+FROM accounts_membership m JOIN accounts_user u ON u.id = m.user_id AND u.is_active
+WHERE m.user_id = %s AND m.workspace_id = %s AND (%s::uuid IS NULL OR EXISTS (
+    SELECT FROM accounts_session s
+    WHERE s.id = %s AND s.user_id = u.id AND s.revoked_at IS NULL AND s.expires_at > now()
+))
+"""
+
+
+def actor_now(actor: Actor) -> Actor | None:
+    """The actor with the role that it has by now: one query.
+
+    None once its log-in has ended, its user was deactivated or its membership is gone.
+    """
+    found = sql.row(_NOW, [actor.user_id, actor.workspace_id, actor.session_id, actor.session_id])
+    return None if found is None else replace(actor, role=found[0])
 
 
 def session_is_live(session_id: UUID) -> bool:

@@ -10,7 +10,9 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_GET
 
+from backend.accounts.actors import Actor
 from backend.accounts.authentication import actor_of
+from backend.accounts.streams import still_allowed
 from backend.agents import queries
 from backend.agents.models import Run
 from backend.agents.representations import message_data, run_data
@@ -25,9 +27,10 @@ logger = logging.getLogger(__name__)
 @require_GET
 async def run_events(request: HttpRequest, pk: str) -> HttpResponseBase:
     """Everything that happens in a run, from the start or from behind ``Last-Event-ID`` (or ``?after=``)."""
-    run_id, status = await sync_to_async(_authorize, thread_sensitive=False)(request, pk)
+    actor, run_id, status = await sync_to_async(_authorize, thread_sensitive=False)(request, pk)
     after = position_of(request.headers.get("Last-Event-ID") or request.GET.get("after"))
-    return event_stream(_frames(run_id, status, after))
+    allowed = still_allowed(actor, scope="agents:read", sees=lambda actor: bool(queries.run_status(actor, run_id)))
+    return event_stream(_frames(run_id, status, after), still_allowed=allowed)
 
 
 async def _frames(run_id: UUID, status: str, after: Position) -> AsyncIterator[bytes]:
@@ -36,12 +39,12 @@ async def _frames(run_id: UUID, status: str, after: Position) -> AsyncIterator[b
         yield b"".join([frame(event.id, event.name, event.data) for event in events])
 
 
-def _authorize(request: HttpRequest, pk: str) -> tuple[UUID, str]:
+def _authorize(request: HttpRequest, pk: str) -> tuple[Actor, UUID, str]:
     try:
         actor = actor_of(request)
         actor.require("agents:read")
         run_id = decode(Run.id_prefix, pk)
-        return run_id, queries.run_status(actor, run_id)
+        return actor, run_id, queries.run_status(actor, run_id)
     finally:
         _give_back()
 

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from backend.accounts.actors import Actor
 from backend.accounts.authentication import actor_of
+from backend.accounts.streams import still_allowed
 from backend.documents import progress
 from backend.documents.models import Document, Ingestion
 from backend.documents.serializers import DocumentSerializer
@@ -33,7 +34,12 @@ async def document_events(request: HttpRequest, pk: str) -> HttpResponseBase:
     """``document.progress`` with the whole document while it is read, then ``document.ready``, ``document.failed``,
     ``document.cancelled`` or ``document.deleted``, which ends the stream."""
     actor, document_id = await sync_to_async(_allowed, thread_sensitive=False)(request, pk)
-    return event_stream(_frames(actor, document_id))
+    allowed = still_allowed(actor, scope="documents:read", sees=lambda actor: _sees(actor, document_id))
+    return event_stream(_frames(actor, document_id), still_allowed=allowed)
+
+
+def _sees(actor: Actor, document_id: UUID) -> bool:
+    return Document.objects.visible_to(actor).filter(pk=document_id).exists()
 
 
 def _allowed(request: HttpRequest, pk: str) -> tuple[Actor, UUID]:
@@ -41,7 +47,7 @@ def _allowed(request: HttpRequest, pk: str) -> tuple[Actor, UUID]:
         actor = actor_of(request)
         actor.require("documents:read")
         document_id = decode(Document.id_prefix, pk)
-        if not Document.objects.visible_to(actor).filter(pk=document_id).exists():
+        if not _sees(actor, document_id):
             raise NotFound
         return actor, document_id
     finally:

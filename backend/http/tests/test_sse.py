@@ -130,3 +130,43 @@ def test_nobody_on_the_way_may_keep_a_stream() -> None:
     assert response["Cache-Control"] == "no-cache, no-transform"
     assert response["X-Accel-Buffering"] == "no"
     assert response["X-More"] == "yes"
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_reader_who_may_read_no_longer_gets_a_comment_and_nothing_more(
+    busy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sse, "HEARTBEAT_SECONDS", 0.05)
+    source, answers = Source(b"first"), [True, True, False]
+
+    async def chatty() -> AsyncIterator[bytes]:
+        while True:
+            yield b"word"
+            await asyncio.sleep(0.005)
+
+    async def allowed() -> bool:
+        return answers.pop(0)
+
+    async def test() -> list[bytes]:
+        response = sse.event_stream(chatty() if busy else source(), still_allowed=allowed)
+        return [chunk async for chunk in body_of(response)]
+
+    chunks = run(test)
+
+    assert chunks[-1] == sse.ACCESS_ENDED
+    assert sse.ACCESS_ENDED not in chunks[:-1]
+    assert answers == []
+    assert not sse._open
+    assert busy or source.closed
+
+
+def test_a_check_that_breaks_ends_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "HEARTBEAT_SECONDS", 0.02)
+
+    async def allowed() -> bool:
+        raise ZeroDivisionError
+
+    async def test() -> list[bytes]:
+        return [chunk async for chunk in body_of(sse.event_stream(Source(b"first")(), still_allowed=allowed))]
+
+    assert run(test)[-1] == sse.ACCESS_ENDED

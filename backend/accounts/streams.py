@@ -1,0 +1,44 @@
+"""Whether the reader of an open event stream may still read it."""
+
+import logging
+from collections.abc import Callable
+
+from asgiref.sync import sync_to_async
+from django.db import DatabaseError, InterfaceError, connection
+
+from backend.accounts import queries
+from backend.accounts.actors import Actor
+from backend.errors import Forbidden, NotFound
+from backend.http.sse import StillAllowed
+
+logger = logging.getLogger(__name__)
+
+
+def still_allowed(actor: Actor, *, scope: str, sees: Callable[[Actor], bool]) -> StillAllowed:
+    """What ``event_stream`` asks at every heartbeat.
+
+    The database decides, since it has a revocation before Redis does: one query for the log-in, the user and the
+    membership, and one for the object. The access token that opened the stream may expire meanwhile: its log-in lives.
+    While the database does not answer the stream goes on; it carries what it carried before.
+
+    :param scope: what the stream needs, such as ``agents:read``.
+    :param sees: whether the object is visible to the actor, with the role that it has by now.
+    """
+
+    def look() -> bool:
+        try:
+            current = queries.actor_now(actor)
+            if current is None:
+                return False
+            current.require(scope)
+            return sees(current)
+        except (Forbidden, NotFound):
+            return False
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("stream_access_not_readable error=%s", str(error).strip())
+            return True
+        finally:
+            if not connection.in_atomic_block:
+                connection.close()
+
+    return sync_to_async(look, thread_sensitive=False)
