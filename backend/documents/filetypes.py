@@ -1,12 +1,16 @@
-"""What a file is, by its bytes; what its name and its sender say is only checked against them."""
+"""What a file is, by its bytes; what its name and its sender say is only checked against them.
+
+This runs in the web process, on files about which nothing is known: it looks at the first bytes only, and every scan
+is linear. What is inside an archive is looked at in the parser process (``inspection``).
+"""
 
 import mimetypes
 import re
-import zipfile
 from typing import IO
 
 from django.utils.translation import gettext as _
 
+from backend.documents import inspection
 from backend.documents.errors import UnsupportedFile
 
 PDF = "application/pdf"
@@ -21,7 +25,12 @@ EXTENSIONS |= {".markdown": MARKDOWN, ".txt": PLAIN, ".text": PLAIN, ".log": PLA
 _WRITTEN_IN_TEXT = {"message/rfc822", "application/rtf", "text/rtf"}
 
 _HEAD = 64 * 1024
-_MARKUP = re.compile(r"^\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S)
+_LONGEST_CLAIM = 255  # Characters of a content type.
+_LONGEST_EXTENSION = 16
+_SPACE = re.compile(r"\s*")
+_TAGS = ("<html", "<head", "<body")
+_CONTROL = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f\x1b")
+_LATE_CONTROL = bytes(range(0x80, 0xA0))  # Control characters of Latin-1.
 _ENCODING_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
 _NO_CLAIM = {"", "application/octet-stream", "binary/octet-stream", "application/x-download"}
 _TEXTUAL = re.compile(r"text/.+|application/(?:.*\+)?(?:json|xml|yaml|toml|javascript|x-sh|sql)|application/x-.*")
@@ -31,12 +40,13 @@ def detect(file: IO[bytes], *, name: str, claimed: str = "") -> str:
     """The content type of a file.
 
     :raises UnsupportedFile: no format that can be read, or another than its name or sender says.
+    :raises ServiceUnavailable: it is an archive, and too many of them are being looked at.
     """
+    claims = (mimetypes_of(name), claimed.partition(";")[0].strip().lower()[:_LONGEST_CLAIM])
     file.seek(0)
-    head = file.read(_HEAD)
-    kind = _kind(file, head, name=name, claimed=claimed)
+    kind = _kind(file, claims)
     file.seek(0)
-    for claim in (mimetypes_of(name), claimed.partition(";")[0].strip().lower()):
+    for claim in claims:
         if claim in _WRITTEN_IN_TEXT and kind == PLAIN:
             raise UnsupportedFile
         if not _agree(claim, kind):
@@ -49,32 +59,54 @@ def detect(file: IO[bytes], *, name: str, claimed: str = "") -> str:
 def mimetypes_of(name: str) -> str:
     """What the extension claims; empty where it claims nothing."""
     extension = "." + name.rpartition(".")[2].lower() if "." in name else ""
+    if len(extension) > _LONGEST_EXTENSION:
+        return ""
     return EXTENSIONS.get(extension) or mimetypes.guess_type(f"x{extension}", strict=False)[0] or ""
 
 
-def _kind(file: IO[bytes], head: bytes, *, name: str, claimed: str) -> str:
+def _kind(file: IO[bytes], claims: tuple[str, str]) -> str:
+    head = file.read(_HEAD)
     if b"%PDF-" in head[:1024]:
         return PDF
     if head.startswith(b"PK\x03\x04"):
-        return _of_archive(file)
+        return inspection.type_of_archive(file)
     if not _is_text(head):
         raise UnsupportedFile
-    claims = {mimetypes_of(name), claimed.partition(";")[0].strip().lower()}
-    if HTML in claims or "application/xhtml+xml" in claims or _MARKUP.search(head.decode("utf-8", "ignore")):
+    if HTML in claims or "application/xhtml+xml" in claims or is_markup(head.decode("utf-8", "ignore")):
         return HTML
-    return MARKDOWN if claims & {MARKDOWN, "text/x-markdown"} else PLAIN
+    return MARKDOWN if MARKDOWN in claims or "text/x-markdown" in claims else PLAIN
 
 
-def _of_archive(file: IO[bytes]) -> str:
-    try:
-        file.seek(0)
-        with zipfile.ZipFile(file) as archive:
-            names = set(archive.namelist())
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError):
-        return DOCX  # Damaged: reading it will say so.
-    if "word/document.xml" in names:
-        return DOCX
-    raise UnsupportedFile
+def is_markup(text: str) -> bool:
+    """Whether the text is an HTML page: an element or a declaration of one behind at most white space and comments.
+
+    Each search starts where the one before it ended, so that the work is linear. One regular expression for all of
+    this tries the end of every comment as the end of every other.
+    """
+    at = _after_space(text, 0)
+    if text[at : at + 5].lower() == "<?xml":
+        end = text.find(">", at)
+        if end == -1:
+            return False
+        at = _after_space(text, end + 1)
+    while text.startswith("<!--", at):
+        end = text.find("-->", at + 4)
+        if end == -1:
+            return False
+        at = _after_space(text, end + 3)
+    if text[at : at + 9].lower() == "<!doctype":
+        word = _after_space(text, at + 9)
+        return word > at + 9 and text[word : word + 4].lower() == "html" and _ends_word(text, word + 4)
+    return text[at : at + 5].lower() in _TAGS and _ends_word(text, at + 5)
+
+
+def _after_space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
+
+
+def _ends_word(text: str, at: int) -> bool:
+    return not (text[at : at + 1].isalnum() or text.startswith("_", at))
 
 
 def _is_text(head: bytes) -> bool:
@@ -83,10 +115,13 @@ def _is_text(head: bytes) -> bool:
         return True
     if b"\0" in head:
         return False
-    control = sum(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in head)
-    if control * 100 > len(head):
+    if _count(head, _CONTROL) * 100 > len(head):
         return False
-    return _is_utf8(head) or sum(0x80 <= byte < 0xA0 for byte in head) * 10 < len(head)
+    return _is_utf8(head) or _count(head, _LATE_CONTROL) * 10 < len(head)
+
+
+def _count(data: bytes, wanted: bytes) -> int:
+    return len(data) - len(data.translate(None, wanted))
 
 
 def _is_utf8(head: bytes) -> bool:

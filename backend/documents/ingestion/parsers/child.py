@@ -10,19 +10,19 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO
 
 import msgspec
 
-from . import docx, html, markdown, pdf, plain
+from . import archive, docx, html, markdown, pdf, plain
 from .frames import Frame, Job, PageText, ParseError, encode, read
 
 _READERS = {
     "text/plain": plain.read,
     "text/markdown": markdown.read,
     "text/html": html.read,
-    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": docx.read,
+    archive.DOCX: docx.read,
 }
 _PR_SET_PDEATHSIG = 1
 
@@ -48,7 +48,7 @@ def serve() -> None:
 def _work(job: Job, target: IO[bytes]) -> int:
     try:
         _limit_memory(job.memory_bytes)
-        for frame in _render(job) if job.task == "render" else _parse(job):
+        for frame in _TASKS[job.task](job):
             _send(target, frame)
             _limit_cpu(job.cpu_seconds)
     except ParseError as error:
@@ -101,6 +101,15 @@ def _render(job: Job) -> Iterator[Frame]:
     _limit_cpu(job.cpu_seconds)
     yield Frame(kind="image", image=pdf.render(pdf.open_document(job.path), job))
     yield Frame(kind="end")
+
+
+def _detect(job: Job) -> Iterator[Frame]:
+    _limit_cpu(job.cpu_seconds)
+    yield Frame(kind="detected", content_type=archive.content_type(job.path))
+    yield Frame(kind="end")
+
+
+_TASKS: dict[str, Callable[[Job], Iterator[Frame]]] = {"parse": _parse, "render": _render, "detect": _detect}
 
 
 def _send(target: IO[bytes], frame: Frame) -> None:

@@ -1,10 +1,12 @@
 """DOCX (ECMA-376) to paragraphs. Only the parts that hold text are unpacked, and only within limits."""
 
+import posixpath
 import zipfile
 from collections.abc import Iterator
 
 from lxml import etree
 
+from . import archive
 from .cleaning import clean_line
 from .frames import Job, ParseError
 from .plain import join
@@ -12,44 +14,28 @@ from .plain import join
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _STRICT = "{http://purl.oclc.org/ooxml/wordprocessingml/main}"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
-_PARTS = ("word/document.xml", "word/footnotes.xml", "word/endnotes.xml")
+_NOTES = ("footnotes.xml", "endnotes.xml")  # Beside the main part.
 
 
 def read(job: Job) -> str:
     try:
-        with zipfile.ZipFile(job.path) as archive:
-            return join(_blocks(archive, job.max_unpacked_bytes), job.max_characters)
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, EOFError, OSError, etree.XMLSyntaxError) as error:
+        with archive.opened(job.path) as opened:
+            return join(_blocks(opened, job.max_unpacked_bytes), job.max_characters)
+    except etree.XMLSyntaxError as error:
         raise ParseError("corrupt", "The file is damaged: its parts cannot be unpacked.") from error
-    except RuntimeError as error:  # zipfile's answer to an encrypted member.
-        raise ParseError("encrypted", "The file is protected by a password.") from error
 
 
-def _blocks(archive: zipfile.ZipFile, limit: int) -> Iterator[str]:
-    names = {entry.filename for entry in archive.infolist()}
-    if sum(entry.file_size for entry in archive.infolist()) > limit:
-        raise _too_large(limit)
-    for name in _PARTS:
-        if name in names or name == _PARTS[0]:
-            data = _unpack(archive, name, limit)
+def _blocks(opened: zipfile.ZipFile, limit: int) -> Iterator[str]:
+    entries = opened.infolist()
+    if sum(entry.file_size for entry in entries) > limit:
+        raise archive.too_large(limit)
+    names = {entry.filename for entry in entries}
+    main = archive.main_part(opened)
+    for name in (main, *(posixpath.join(posixpath.dirname(main), notes) for notes in _NOTES)):
+        if name in names or name == main:
+            data = archive.unpack(opened, name, limit)
             limit -= len(data)
-            yield from _paragraphs(_root(data))
-
-
-def _unpack(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    """A member's bytes: counted as they come, since the size that an archive declares may be a lie."""
-    with archive.open(name) as member:
-        data = member.read(limit + 1)
-    if len(data) > limit:
-        raise _too_large(limit)
-    return data
-
-
-def _root(data: bytes) -> "etree._Element":
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
-    if b"<!DOCTYPE" in data:
-        raise ParseError("corrupt", "The file holds declarations that a document must not hold.")
-    return etree.fromstring(data.replace(_STRICT[1:-1].encode(), _W[1:-1].encode()), parser)
+            yield from _paragraphs(archive.root_of(data.replace(_STRICT[1:-1].encode(), _W[1:-1].encode())))
 
 
 def _paragraphs(root: "etree._Element") -> Iterator[str]:  # noqa: PLR0912  # One case per kind of element.
@@ -92,7 +78,3 @@ def _run(element: "etree._Element") -> str:
     if element.tag in (_W + "br", _W + "cr"):
         return "\n"
     return "-" if element.tag == _W + "noBreakHyphen" else ""
-
-
-def _too_large(limit: int) -> ParseError:
-    return ParseError("too_large", f"Unpacked, the file is larger than {limit} bytes.")

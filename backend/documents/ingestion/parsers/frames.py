@@ -10,7 +10,7 @@ LARGEST = 256 * 1024 * 1024  # A longer frame is nonsense.
 class Job(msgspec.Struct, kw_only=True):
     """What to do with a file, and within which limits."""
 
-    task: str  # "parse" or "render"
+    task: str  # "parse", "render" or "detect"
     path: str
     content_type: str
     cpu_seconds: int  # Per batch.
@@ -35,7 +35,8 @@ class PageText(msgspec.Struct, array_like=True):
 class Frame(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What the parser process says.
 
-    :ivar kind: ``opened`` (total, paged), ``pages``, ``image``, ``end``, ``failed`` (code, detail), ``died`` (signal).
+    :ivar kind: ``opened`` (total, paged), ``pages``, ``image``, ``detected`` (content_type, or empty for what cannot
+        be read), ``end``, ``failed`` (code, detail), ``died`` (signal).
     """
 
     kind: str
@@ -44,6 +45,7 @@ class Frame(msgspec.Struct, kw_only=True, omit_defaults=True):
     pages: list[PageText] = []
     warnings: list[tuple[str, str]] = []
     image: bytes = b""
+    content_type: str = ""
     code: str = ""
     detail: str = ""
     signal: int = 0

@@ -1,0 +1,65 @@
+"""What is inside an archive, found in the parser process: the web process opens none."""
+
+import contextlib
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from typing import IO
+
+from django.conf import settings
+
+from backend.documents.errors import IngestionFailed, UnsupportedFile
+from backend.documents.ingestion.parsers.frames import Job
+from backend.documents.ingestion.process import parser_process
+from backend.errors import ServiceUnavailable
+
+CPU_SECONDS = 2  # An ordinary DOCX takes a few milliseconds.
+SECONDS = 10.0  # Wall clock.
+WAIT = 5.0  # Seconds for one of the slots.
+_slots = threading.BoundedSemaphore(2)  # Archives looked at at once by this process, which keeps one child for them.
+
+
+def type_of_archive(file: IO[bytes]) -> str:
+    """The content type of an archive.
+
+    :raises UnsupportedFile: it is none that can be read, or looking at it takes more than it may.
+    :raises ServiceUnavailable: too many archives are being looked at.
+    """
+    if not _slots.acquire(timeout=WAIT):
+        raise ServiceUnavailable
+    try:
+        with _path_of(file) as path:
+            kind = _detect(path)
+    except IngestionFailed as error:
+        raise UnsupportedFile(error.detail) from error
+    finally:
+        _slots.release()
+    if not kind:
+        raise UnsupportedFile
+    return kind
+
+
+def _detect(path: str) -> str:
+    job = Job(
+        task="detect", path=path, content_type="", cpu_seconds=CPU_SECONDS, memory_bytes=settings.PARSER_MEMORY_BYTES
+    )
+    for _attempt in range(2):  # The kept child ends with the thread that started it: perhaps at this moment.
+        with contextlib.suppress(ConnectionError), parser_process() as process:
+            frames = list(process.run(job, seconds=SECONDS))
+            return frames[0].content_type
+    raise ServiceUnavailable
+
+
+@contextlib.contextmanager
+def _path_of(file: IO[bytes]) -> Iterator[str]:
+    """The file's own path if it has one: uploads are on disk."""
+    path = getattr(file, "temporary_file_path", None)
+    if path is not None:
+        file.flush()
+        yield path()
+        return
+    with tempfile.NamedTemporaryFile(prefix="orquestra-") as copy:
+        shutil.copyfileobj(file, copy)
+        copy.flush()
+        yield copy.name
