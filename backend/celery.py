@@ -9,7 +9,8 @@ from typing import Any
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
-from celery.signals import setup_logging, task_postrun
+from celery.signals import setup_logging, task_postrun, worker_init
+from django.conf import settings
 from django.db import connections
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
@@ -29,6 +30,14 @@ app.autodiscover_tasks()
 @setup_logging.connect
 def keep_logging(**_: Any) -> None:
     """Django has set logging up; that something listens here keeps Celery from doing it again."""
+
+
+@worker_init.connect
+def allow_long_statements(**_: Any) -> None:
+    """Before the pool starts: connections of this worker are opened with the limits of workers."""
+    options = settings.DATABASES["default"]["OPTIONS"]
+    rest = options["options"].removeprefix(settings.DATABASE_SESSION_OPTIONS)
+    options["options"] = f"{settings.DATABASE_WORKER_SESSION_OPTIONS}{rest}"
 
 
 @task_postrun.connect

@@ -116,8 +116,33 @@ DATABASES: dict[str, dict[str, Any]] = {
 }
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # A restart of PostgreSQL costs no request its connection.
 DATABASES["default"]["CONN_MAX_AGE"] = 0  # The pool keeps connections; Django's own keeping would starve it.
+# Limits that PostgreSQL enforces on every session, in seconds; 0 is none. Workers sum up and purge, so they get longer.
+DATABASE_STATEMENT_SECONDS: float = env.float("DATABASE_STATEMENT_SECONDS", default=15.0)
+DATABASE_WORKER_STATEMENT_SECONDS: float = env.float("DATABASE_WORKER_STATEMENT_SECONDS", default=300.0)
+DATABASE_LOCK_SECONDS: float = env.float("DATABASE_LOCK_SECONDS", default=3.0)  # For a lock that another session holds.
+DATABASE_IDLE_SECONDS: float = env.float("DATABASE_IDLE_SECONDS", default=60.0)  # Between statements of a transaction.
+
+
+def _session_options(*, statement_seconds: float) -> str:
+    """What each connection asks of PostgreSQL when it begins, in the syntax of libpq's ``options``.
+
+    Without a limit, one forgotten transaction that holds a row would hold every thread that needs the row.
+    """
+    limits = {
+        "statement_timeout": statement_seconds,
+        "lock_timeout": DATABASE_LOCK_SECONDS,
+        "idle_in_transaction_session_timeout": DATABASE_IDLE_SECONDS,
+    }
+    return " ".join(f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items() if seconds)
+
+
+DATABASE_SESSION_OPTIONS = _session_options(statement_seconds=DATABASE_STATEMENT_SECONDS)
+DATABASE_WORKER_SESSION_OPTIONS = _session_options(statement_seconds=DATABASE_WORKER_STATEMENT_SECONDS)
+_options = DATABASES["default"].get("OPTIONS", {})
 DATABASES["default"]["OPTIONS"] = {
-    **DATABASES["default"].get("OPTIONS", {}),
+    **_options,
+    # The limits come first, so that options in DATABASE_URL win.
+    "options": f"{DATABASE_SESSION_OPTIONS} {_options.get('options', '')}".strip(),
     "connect_timeout": 5,
     # Only what asks for it is prepared (backend/http/sql.py): automatic ones froze bad plans for search.
     "prepare_threshold": sys.maxsize if env.bool("DATABASE_PREPARED", default=True) else None,

@@ -49,7 +49,7 @@ async def readyz(request: HttpRequest) -> HttpResponse:
 def _database() -> None:
     """On a connection of its own: a pool that is used up is busy, not broken."""
     parameters = connection.get_connection_params()
-    for name in ("pool", "cursor_factory", "context", "prepare_threshold", "server_side_binding"):
+    for name in ("pool", "cursor_factory", "context", "prepare_threshold", "server_side_binding", "options"):
         parameters.pop(name, None)
     parameters["connect_timeout"] = 2
     with psycopg.connect(**parameters, autocommit=True, options="-c statement_timeout=1500") as opened:

@@ -18,14 +18,14 @@ from django.core.exceptions import (
     SuspiciousOperation,
     ValidationError,
 )
-from django.db import DataError, IntegrityError, InterfaceError, OperationalError
+from django.db import DataError, IntegrityError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from django.utils import translation
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 from kombu.exceptions import OperationalError as BrokerError
-from psycopg.errors import ForeignKeyViolation
+from psycopg.errors import ForeignKeyViolation, IdleInTransactionSessionTimeout
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from rest_framework import exceptions as drf
@@ -38,7 +38,16 @@ from backend.http.request_id import request_id_of
 
 logger = logging.getLogger(__name__)
 
-OUTAGES = (OperationalError, InterfaceError, RedisConnectionError, RedisTimeoutError, BrokerError)
+# Among the OperationalErrors are statement_timeout, lock_timeout and the victim of a deadlock. The last of this list is
+# an InternalError to psycopg.
+OUTAGES = (
+    OperationalError,
+    InterfaceError,
+    RedisConnectionError,
+    RedisTimeoutError,
+    BrokerError,
+    IdleInTransactionSessionTimeout,
+)
 
 
 class ProblemField(TypedDict):
@@ -147,7 +156,7 @@ def problem_of(error: BaseException) -> Problem | None:
     if isinstance(error, drf.Throttled):
         wait = max(1, int(getattr(error, "wait", None) or 1))
         return Problem(429, "rate_limited", headers={"Retry-After": str(wait)})
-    cause = error.__cause__ if isinstance(error, IntegrityError) else error
+    cause = error.__cause__ if isinstance(error, IntegrityError | InternalError) else error
     for kinds, known in KNOWN:
         if isinstance(cause, kinds):
             _log(error, known)
