@@ -1,5 +1,6 @@
 """The one way a run ends, whoever ends it: row, message and money in a single transaction, the next run let through."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,8 @@ from backend.agents.models import Conversation, Message, Run, Step
 from backend.agents.models.runs import LEASED
 from backend.agents.representations import message_data, run_data
 from backend.billing import operations as billing
+
+logger = logging.getLogger(__name__)
 
 Failure = dict[str, Any]  # code, detail, provider, retryable
 
@@ -59,12 +62,15 @@ class Ended:
 
 
 @transaction.atomic
-def finish(*, run_id: UUID, conversation_id: UUID, epoch: int, ending: Ending, answer: Answer | None) -> Ended:
+def finish(
+    *, run_id: UUID, conversation_id: UUID, epoch: int, ending: Ending, answer: Answer | None, settles: bool = True
+) -> Ended:
     """End a run that the caller holds under ``epoch``, or that is queued at ``epoch``.
 
     Repeating it after a lost connection finds the same end. Locks: conversation, run, then billing's own.
 
     :param answer: what the message will say; none keeps what is stored.
+    :param settles: charge what the run used; without it the hold stays until it expires.
     :raises LeaseLost: the run is not the caller's any more.
     """
     Conversation.objects.select_for_update(no_key=True).get(pk=conversation_id)
@@ -81,7 +87,10 @@ def finish(*, run_id: UUID, conversation_id: UUID, epoch: int, ending: Ending, a
     run.usage = _usage(run)
     version = run.agent_version
     most = budget.limit_on_cost(version, run.max_cost)  # Whatever the provider says that it used.
-    run.cost = billing.settle(reference=run.public_id, description=version.agent.name, most=most)
+    if settles:
+        run.cost = billing.settle(reference=run.public_id, description=version.agent.name, most=most)
+    else:
+        logger.error("run_ended_unsettled run=%s", run.public_id)
     run.save()
     message = run.output_message
     message.status, message.usage, message.cost = ending.message_status, run.usage, run.cost

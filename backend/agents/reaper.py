@@ -1,6 +1,11 @@
-"""Finds what fell between: runs whose worker died, whose doorbell was lost, that wait for nobody, that are too old."""
+"""Recovers runs: expired leases, overdue queues, runs that wait for a run that is gone, lost notifications.
+
+Each run is recovered in a transaction of its own. One that cannot be recovered is logged and set aside for a while that
+grows with every failure, so that it holds up no other run, in this sweep or the next.
+"""
 
 import logging
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from uuid import UUID
 
@@ -16,80 +21,117 @@ from backend.agents.lease import LeaseLost
 from backend.agents.models import Conversation, Run, Step
 from backend.agents.models.runs import RunQuerySet
 from backend.agents.stream.publish import publish, recorded
+from backend.billing.errors import ModelUnpriced
 from backend.llm.chat import Usage, count_tokens
+from backend.llm.errors import UnknownModel
 
 logger = logging.getLogger(__name__)
 
 BATCH = 200
 MOST_ATTEMPTS = 3  # The first, and twice again where nothing had been sent.
+FULL_TRIES = 3  # Failed recoveries after which a run is ended without what its unfinished step and its wallet say.
+FIRST_DELAY, LONGEST_DELAY = timedelta(seconds=30), timedelta(hours=1)  # Until a run is tried again.
 
 
 def reap() -> list[UUID]:
-    """One sweep; returns the runs whose doorbell is to be rung. Two sweeps at once do no harm."""
-    ring: list[UUID] = []
-    for run_id, epoch in _ids(Run.objects.expired(at=timezone.now())):
-        ring += _recover(run_id, epoch)
+    """One sweep; returns the runs that workers are to be notified of. Two sweeps at once do no harm.
+
+    Raises only what keeps every run from being recovered, such as a database that is away.
+    """
+    ring = _each(Run.objects.expired(at=timezone.now()), _recover)
     too_old = timezone.now() - timedelta(seconds=settings.RUN_QUEUE_SECONDS)
-    for run_id, epoch in _ids(Run.objects.filter(status=Run.Status.QUEUED, created_at__lt=too_old)):
-        ring += _give_up(run_id, epoch)
-    ring += _promote_forgotten()
+    ring += _each(Run.objects.filter(status=Run.Status.QUEUED, created_at__lt=too_old), _give_up)
+    ring += _each(_forgotten(), _promote)
     silent = timezone.now() - timedelta(seconds=settings.RUN_DOORBELL_SECONDS)
     unheard = Run.objects.filter(status=Run.Status.QUEUED, waits=False, rung_at__lt=silent)
-    ring += [run_id for run_id, _ in _ids(unheard)]
+    ring += unheard.order_by("rung_at").values_list("pk", flat=True)[:BATCH]
     Run.objects.filter(pk__in=ring).update(rung_at=timezone.now())
     return ring
 
 
 def purge_deleted() -> int:
-    """Delete for good the conversations that people deleted and that no run works on any more."""
+    """Delete for good the conversations that people deleted and that no run works on any more; returns how many.
+
+    One that cannot be deleted counts as deleted just now, so that it comes last in the next sweep.
+    """
     unfinished = Run.objects.unfinished().filter(conversation=OuterRef("pk"))
-    gone = Conversation.objects.exclude(deleted_at=None).exclude(Exists(unfinished))[:BATCH]
-    return sum(1 for conversation in gone if conversation.delete())
+    gone = Conversation.objects.exclude(deleted_at=None).exclude(Exists(unfinished)).order_by("deleted_at")
+    purged = 0
+    for conversation_id in list(gone.values_list("pk", flat=True)[:BATCH]):
+        try:
+            Conversation.objects.filter(pk=conversation_id).delete()
+            purged += 1
+        except Exception:
+            logger.exception("conversation_not_purged conversation=%s", conversation_id)
+            Conversation.objects.filter(pk=conversation_id).update(deleted_at=timezone.now())
+    return purged
 
 
-def _ids(runs: RunQuerySet) -> list[tuple[UUID, int]]:
-    return list(runs.order_by("pk").values_list("pk", "epoch")[:BATCH])
+def _each(runs: RunQuerySet, work: Callable[[Run], list[UUID]]) -> list[UUID]:
+    """Do the work for each of the runs by itself; a run that it fails for is logged and set aside for a while."""
+    done: list[UUID] = []
+    found: Iterable[Run] = runs.recoverable(at=timezone.now())[:BATCH]
+    for run in list(found):
+        try:
+            done += work(run)
+        except LeaseLost:
+            continue  # Its worker lives after all, or another sweep was faster.
+        except Exception:
+            logger.exception("run_not_recovered run=%s failures=%s", run.public_id, run.recovery_failures + 1)
+            _set_aside(run)
+    return done
 
 
-def _recover(run_id: UUID, epoch: int) -> list[UUID]:
-    """A run whose worker is gone: queued again if nothing was sent, else ended with what is known of it."""
-    try:
-        with transaction.atomic():
-            run = _take_over(run_id, epoch)
-            sent = Step.objects.filter(run=run, attempt=run.attempt, kind=Step.Kind.MODEL)
-            if run.cancel_requested_at is None and run.attempt < MOST_ATTEMPTS and not sent.exists():
-                _queue_again(run)
-                return [run.pk]
+def _set_aside(run: Run) -> None:
+    delay = min(FIRST_DELAY * 2 ** min(run.recovery_failures, 10), LONGEST_DELAY)
+    Run.objects.filter(pk=run.pk).update(
+        recovery_failures=F("recovery_failures") + 1, recovery_after=timezone.now() + delay
+    )
+
+
+def _recover(lost: Run) -> list[UUID]:
+    """A run whose worker is gone: queued again if nothing was sent, else ended with what is known of it.
+
+    :raises LeaseLost: its lease was renewed, or it has ended.
+    """
+    with transaction.atomic():
+        run = _take_over(lost.pk, lost.epoch)
+        sent = Step.objects.filter(run=run, attempt=run.attempt, kind=Step.Kind.MODEL)
+        if run.cancel_requested_at is None and run.attempt < MOST_ATTEMPTS and not sent.exists():
+            _queue_again(run)
+            return [run.pk]
+        answer = None
+        if run.recovery_failures < FULL_TRIES:
             answer = _best_known(run)
             _charge_unfinished(run, answer)
-            ended = finishing.finish(
-                run_id=run.pk,
-                conversation_id=run.conversation_id,
-                epoch=run.epoch,
-                ending=_ending(run),
-                answer=answer,
-            )
-    except LeaseLost:
-        return []  # Its worker lives after all, or another sweep was faster.
+        ended = _end(run, _ending(run), answer)
     return announce(ended)
 
 
-def _give_up(run_id: UUID, epoch: int) -> list[UUID]:
-    conversation_id = Run.objects.filter(pk=run_id).values_list("conversation_id", flat=True).first()
-    if conversation_id is None:
-        return []
-    ending = Ending.failed("timed_out", "No worker was free to answer in time.")
-    try:
-        ended = finishing.finish(
-            run_id=run_id, conversation_id=conversation_id, epoch=epoch, ending=ending, answer=None
-        )
-    except LeaseLost:
-        return []
-    return announce(ended)
+def _give_up(overdue: Run) -> list[UUID]:
+    """End a run that no worker took for too long.
+
+    :raises LeaseLost: it was claimed or has ended.
+    """
+    return announce(_end(overdue, Ending.failed("timed_out", "No worker was free to answer in time."), None))
+
+
+def _end(run: Run, ending: Ending, answer: Answer | None) -> Ended:
+    """As ``finishing.finish``. A run on which that failed again and again ends unsettled, and its hold expires: the
+    house bears what it used, but its conversation is free again.
+    """
+    return finishing.finish(
+        run_id=run.pk,
+        conversation_id=run.conversation_id,
+        epoch=run.epoch,
+        ending=ending,
+        answer=answer,
+        settles=run.recovery_failures < FULL_TRIES + 1,
+    )
 
 
 def announce(ended: Ended) -> list[UUID]:
-    """Tell the readers of a run that nobody carries; returns the run that may start now, if there is one."""
+    """Publish the end of a run that no worker carries; returns the run that may start now, if there is one."""
     publish(run_id=ended.run.pk, epoch=ended.run.epoch + 1, events=ended.events, ended=True)
     return [ended.promoted] if ended.promoted else []
 
@@ -112,7 +154,13 @@ def _take_over(run_id: UUID, epoch: int) -> Run:
 def _queue_again(run: Run) -> None:
     logger.warning("run_queued_again run=%s attempt=%s", run.public_id, run.attempt + 1)
     Run.objects.filter(pk=run.pk).update(
-        status=Run.Status.QUEUED, attempt=F("attempt") + 1, lease_owner="", lease_until=None, started_at=None
+        status=Run.Status.QUEUED,
+        attempt=F("attempt") + 1,
+        lease_owner="",
+        lease_until=None,
+        started_at=None,
+        recovery_failures=0,
+        recovery_after=None,
     )
 
 
@@ -138,7 +186,10 @@ def _length(answer: Answer) -> int:
 
 
 def _charge_unfinished(run: Run, answer: Answer) -> None:
-    """The provider answered this step in part and will charge for it; what people read of it they pay, as estimated."""
+    """The provider answered this step in part and will charge for it; what people read of it they pay, as estimated.
+
+    A run without an offer whose model has no price any more pays only what was recorded before.
+    """
     step = Step.objects.filter(run=run, attempt=run.attempt, kind=Step.Kind.MODEL).order_by("-index").first()
     if step is None or step.finished_at is not None:
         return
@@ -153,18 +204,22 @@ def _charge_unfinished(run: Run, answer: Answer) -> None:
             output_tokens=count_tokens(text),
             estimated=True,
         )
-        steps.charge(run, step, usage)
+        try:
+            steps.charge(run, step, usage)
+        except (UnknownModel, ModelUnpriced) as error:
+            logger.warning("run_not_charged run=%s step=%s error=%s", run.public_id, step.index, error)
+            step.usage = {}
     step.save()
 
 
-def _promote_forgotten() -> list[UUID]:
-    """Runs that wait behind a run which is not there any more."""
+def _forgotten() -> RunQuerySet:
+    """Runs that wait for a run of their conversation which is not there any more."""
     active = Run.objects.active().filter(conversation=OuterRef("conversation"))
-    forgotten = Run.objects.filter(status=Run.Status.QUEUED, waits=True).exclude(Exists(active))
-    found: list[UUID] = []
-    for conversation_id in set(forgotten.values_list("conversation_id", flat=True)[:BATCH]):
-        with transaction.atomic():
-            Conversation.objects.select_for_update(no_key=True).get(pk=conversation_id)
-            if promoted := finishing.promote(conversation_id):
-                found.append(promoted)
-    return found
+    return Run.objects.filter(status=Run.Status.QUEUED, waits=True).exclude(Exists(active))
+
+
+def _promote(waiting: Run) -> list[UUID]:
+    with transaction.atomic():
+        Conversation.objects.select_for_update(no_key=True).get(pk=waiting.conversation_id)
+        promoted = finishing.promote(waiting.conversation_id)
+    return [promoted] if promoted else []

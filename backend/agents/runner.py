@@ -16,7 +16,7 @@ from django.conf import settings
 from django.utils import timezone
 from rest_framework.exceptions import ParseError
 
-from backend.agents import budget, finishing, lease, loop, prompt, statements, steps
+from backend.agents import budget, finishing, lease, loop, offer, prompt, statements, steps
 from backend.agents.bookkeeping import give_back, persist
 from backend.agents.finishing import Ended, Ending, Failure
 from backend.agents.lease import LeaseLost
@@ -30,7 +30,6 @@ from backend.agents.turn import Turn
 from backend.http import parsers
 from backend.http.money import MICRO
 from backend.llm import chat
-from backend.llm.catalog import catalog
 from backend.llm.errors import ProviderError, UnknownModel
 
 logger = logging.getLogger(__name__)
@@ -145,15 +144,18 @@ class Runner:
     def _converse(self) -> Reply:
         """The loop that the product exists for; the reply that ends it."""
         try:
-            model = catalog().get(self.version.model)
+            model = offer.agreed_model(self.run)
+            now = offer.offered_now(model)
+            adapter = chat.chat_model(now)
         except UnknownModel as error:
             raise Failed("provider_unavailable", error.detail, retryable=False) from error
-        if not model.available:
-            reason = model.unavailable_reason or "This provider is not available."
+        if not now.available:
+            reason = now.unavailable_reason or "This provider is not available."
             raise Failed("provider_auth", reason, provider=model.provider, retryable=False)
+        self.run.offer = offer.offer_of(model)  # One accepted before offers were kept is charged by what it began with.
+        model = msgspec.structs.replace(model, temperature=now.temperature)
         history, knowledge = persist(self._read)
         request = prompt.opening(version=self.version, model=model, history=history, knows=bool(knowledge))
-        adapter = chat.chat_model(model)
         most_steps = int(self.version.limit("max_steps", settings.RUN_MAX_STEPS)) if knowledge else 1
         failures = 0
         for number in range(1, most_steps + 1):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from backend.agents import statements
+from backend.agents import offer, statements
 from backend.agents.lease import LeaseLost, fenced
 from backend.agents.models import Message, Run, Step
 from backend.billing import operations as billing
@@ -63,7 +63,10 @@ def end(run: Run, step: Step, *, usage: Usage | None, answer: dict[str, Any] | N
 
 
 def charge(run: Run, step: Step, usage: Usage | None) -> None:
-    """Record the step's usage with billing, once however often it is repeated."""
+    """Record the step's usage with billing at the prices of the run's offer, once however often it is repeated.
+
+    :raises UnknownModel, ModelUnpriced: the run has no offer, and the catalog no price for its model any more.
+    """
     if usage is None:
         return
     step.usage = {
@@ -79,8 +82,7 @@ def charge(run: Run, step: Step, usage: Usage | None) -> None:
         reference=run.public_id,
         attempt=step.attempt,
         step=step.index,
-        model=step.model,
-        provider=step.provider,
+        model=offer.agreed_model(run),
         input_tokens=usage.input_tokens,
         cached_input_tokens=usage.cached_input_tokens,
         output_tokens=usage.output_tokens,

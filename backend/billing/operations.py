@@ -16,8 +16,7 @@ from backend.billing import ledger, pricing
 from backend.billing.models import CREDIT_EXPIRED, SIGN_UP_CREDIT, CreditGrant, Hold, Transfer, Wallet
 from backend.http.ids import encode
 from backend.http.money import parse_money
-from backend.llm.catalog import Model, catalog
-from backend.llm.errors import UnknownModel
+from backend.llm.catalog import Model
 
 logger = logging.getLogger(__name__)
 
@@ -53,14 +52,13 @@ def record_usage(
     reference: str,
     attempt: int,
     step: int,
-    model: str,
-    provider: str,
+    model: Model,
     input_tokens: int,
     cached_input_tokens: int,
     output_tokens: int,
     api_key_id: UUID | None = None,
 ) -> Decimal:
-    """Write down one request to a provider, at the prices of now. Answers its exact cost in currency units.
+    """Write down one request to a provider, at the prices of ``model``. Returns its exact cost in currency units.
 
     ``input_tokens`` includes the cached ones. The same step again answers with the cost that was recorded first.
 
@@ -68,7 +66,6 @@ def record_usage(
     :raises KeyReused: the step was recorded with another usage.
     :raises ReferenceClosed: the reference has been settled without this step.
     """
-    priced = _model(model, provider)
     return ledger.record_usage(
         workspace_id=workspace_id,
         reference=reference,
@@ -77,10 +74,10 @@ def record_usage(
         user_id=user_id,
         agent_id=agent_id,
         api_key_id=api_key_id,
-        model=priced.id,
-        provider=priced.provider,
+        model=model.id,
+        provider=model.provider,
         charge=pricing.charge(
-            priced,
+            model,
             input_tokens=input_tokens,
             cached_input_tokens=cached_input_tokens,
             output_tokens=output_tokens,
@@ -162,11 +159,3 @@ def expire_grants() -> int:
         ledger.expire_grant(transfer_id=pk, reference=encode(Transfer.id_prefix, pk), description=CREDIT_EXPIRED)
         for pk in list(overdue.values_list("pk", flat=True)[:1000])
     )
-
-
-def _model(name: str, provider: str) -> Model:
-    """The model by its name or id, of that provider."""
-    try:
-        return catalog().get(f"{provider}/{name}")
-    except UnknownModel:
-        return catalog().get(name)

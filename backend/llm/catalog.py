@@ -70,6 +70,10 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[Model, ...]
 
 
+def _unknown(id: str) -> UnknownModel:
+    return UnknownModel(_("No model “%(model)s” is offered here.") % {"model": id[:100]})
+
+
 class Catalog:
     """What one models file offers, in the order of the file."""
 
@@ -89,10 +93,14 @@ class Catalog:
         try:
             return self._models[id]
         except KeyError:
-            raise UnknownModel(_("No model “%(model)s” is offered here.") % {"model": id[:100]}) from None
+            raise _unknown(id) from None
 
     def provider(self, model: Model) -> Provider:
-        return self._providers[model.provider]
+        """:raises UnknownModel: there is no provider of that name."""
+        try:
+            return self._providers[model.provider]
+        except KeyError:
+            raise _unknown(f"{model.provider}/{model.name}") from None
 
     def default_chat(self) -> Model:
         """The model that the file names as its default, else the first chat model that can be used.

@@ -37,6 +37,11 @@ class RunQuerySet(models.QuerySet["Run"]):
         """The worker that claimed it has not renewed its lease."""
         return self.filter(status__in=LEASED, lease_until__lt=at)
 
+    def recoverable(self, *, at: datetime) -> Self:
+        """Not set aside by a sweep that failed on it; those that failed least come first."""
+        free = self.filter(Q(recovery_after=None) | Q(recovery_after__lte=at))
+        return free.order_by("recovery_failures", "pk")
+
 
 class Run(PublicId, models.Model):
     """One answer: queued, claimed by a worker, ended once. Amounts in micro-units of ``currency``.
@@ -74,7 +79,11 @@ class Run(PublicId, models.Model):
     lease_until = models.DateTimeField(null=True)
     rung_at = models.DateTimeField(default=timezone.now)  # When a worker was last told of it.
     cancel_requested_at = models.DateTimeField(null=True)
+    # The sweep could not recover it this often in a row, and tries again after that time.
+    recovery_failures = models.PositiveSmallIntegerField(default=0, db_default=0)
+    recovery_after = models.DateTimeField(null=True)
 
+    offer = models.JSONField(null=True)  # Its model's prices and limits when it was accepted (agents/offer.py).
     currency = models.CharField(max_length=3)
     reserved = models.BigIntegerField(default=0)
     max_cost = models.BigIntegerField(null=True)

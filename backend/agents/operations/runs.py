@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from backend.accounts.actors import Actor
-from backend.agents import budget, finishing, prompt, reaper, statements, tasks
+from backend.agents import budget, finishing, offer, prompt, reaper, statements, tasks
 from backend.agents.errors import AgentDeleted, ContextTooLong, ConversationBusy, RunEnded, RunNotRetryable
 from backend.agents.finishing import Ending
 from backend.agents.models import Agent, Conversation, Message, Run
@@ -198,6 +198,7 @@ def _new_run(
             passages=situation.passages,
             max_cost=max_cost,
         ),
+        offer=offer.offer_of(model),
         rung_at=now,
         created_at=now,
     )

@@ -12,6 +12,7 @@ from django.utils import timezone
 from backend.billing import operations
 from backend.billing.models import Wallet
 from backend.billing.queries import discrepancies
+from backend.llm.catalog import catalog
 
 MODELS = """
 [[provider]]
@@ -82,8 +83,7 @@ def use(workspace_id: UUID, reference: str, tokens: int, *, step: int = 1, model
         reference=reference,
         attempt=1,
         step=step,
-        model=model,
-        provider="acme",
+        model=catalog().get(model),
         input_tokens=tokens,
         cached_input_tokens=0,
         output_tokens=0,

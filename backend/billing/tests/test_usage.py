@@ -12,6 +12,7 @@ from backend.billing import operations
 from backend.billing.models import UsageRecord
 from backend.billing.tests.conftest import use
 from backend.http.ids import encode
+from backend.llm.catalog import catalog
 from tests.actors import Person
 
 pytestmark = pytest.mark.django_db
@@ -58,8 +59,7 @@ def usage(owner: Person, member: Person) -> dict[str, UUID]:
             reference="run_1",
             attempt=1,
             step=step,
-            model=model,
-            provider="acme",
+            model=catalog().get(model),
             input_tokens=1_000,
             cached_input_tokens=400,
             output_tokens=100,
