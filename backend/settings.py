@@ -323,6 +323,9 @@ CURRENCY: str = env.str("CURRENCY", default="USD")  # ISO 4217; of new wallets a
 SIGNUP_CREDIT: str = env.str("SIGNUP_CREDIT", default="0")  # Given to new workspaces, in CURRENCY, such as 5.00.
 
 # Documents ------------------------------------------------------------------------------------------------------------
+# Of the documents that a workspace has; what is deleted is given back at once.
+WORKSPACE_STORAGE_BYTES: int = env.int("WORKSPACE_STORAGE_BYTES", default=5 * 1024 * 1024 * 1024)
+WORKSPACE_DOCUMENTS: int = env.int("WORKSPACE_DOCUMENTS", default=10_000)
 MAX_UPLOAD_BYTES: int = env.int("MAX_UPLOAD_BYTES", default=100 * 1024 * 1024)
 MAX_DOCUMENT_PAGES: int = env.int("MAX_DOCUMENT_PAGES", default=5_000)
 MAX_DOCUMENT_CHARACTERS: int = env.int("MAX_DOCUMENT_CHARACTERS", default=20_000_000)
@@ -337,8 +340,15 @@ S3_SECRET_KEY: str = env.str("S3_SECRET_KEY", default="")
 INGESTION_BATCH_PAGES: int = env.int("INGESTION_BATCH_PAGES", default=16)  # What a dead worker loses at most.
 INGESTION_LEASE_SECONDS: float = env.float("INGESTION_LEASE_SECONDS", default=30.0)
 PARSER_MEMORY_BYTES: int = env.int("PARSER_MEMORY_BYTES", default=1024 * 1024 * 1024)  # Address space per document.
-PARSER_CPU_SECONDS: int = env.int("PARSER_CPU_SECONDS", default=60)  # Per batch.
-PARSER_BATCH_SECONDS: float = env.float("PARSER_BATCH_SECONDS", default=120.0)  # Wall clock per batch.
+# A batch ends after so many seconds even if it has fewer pages; a worker then looks whether another document is due.
+INGESTION_TURN_SECONDS: float = env.float("INGESTION_TURN_SECONDS", default=1.0)
+INGESTIONS_PER_WORKSPACE: int = env.int("INGESTIONS_PER_WORKSPACE", default=2)  # Read at the same time.
+PARSER_CPU_SECONDS: int = env.int("PARSER_CPU_SECONDS", default=30)  # To open a file, or to read one without pages.
+PARSER_PAGE_CPU_SECONDS: int = env.int("PARSER_PAGE_CPU_SECONDS", default=10)  # A page that takes more is left out.
+PARSER_BATCH_SECONDS: float = env.float("PARSER_BATCH_SECONDS", default=60.0)  # Wall clock per batch.
+# Of one document in all, whatever its batches, attempts and workers.
+PARSER_DOCUMENT_CPU_SECONDS: float = env.float("PARSER_DOCUMENT_CPU_SECONDS", default=180.0)
+PARSER_DOCUMENT_SECONDS: float = env.float("PARSER_DOCUMENT_SECONDS", default=600.0)  # Wall clock.
 SEARCH_EXACT_CHUNKS: int = env.int("SEARCH_EXACT_CHUNKS", default=5_000)  # Beyond them, counts made aside serve.
 
 # Agents and models ----------------------------------------------------------------------------------------------------

@@ -35,3 +35,7 @@ class IngestionFailed(Exception):
         self.detail = detail
         self.retryable = retryable
         super().__init__(f"{code}: {detail}")
+
+
+class ParserTimedOut(IngestionFailed):
+    """The parser took too long from one frame to the next."""

@@ -181,6 +181,9 @@ class Ingestion(PublicId, models.Model):
     lease_until = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)  # Claims since the last progress.
     published_at = models.DateTimeField(default=timezone.now)  # When a worker was last called.
+    # What all its workers together have spent on it; kept here so that the death of one sets nothing back.
+    seconds = models.FloatField(default=0, db_default=0)  # Wall clock.
+    cpu_seconds = models.FloatField(default=0, db_default=0)  # Of parser processes.
     # The cursor: what is committed. A page here is a page, or a stretch of text where the format has no pages.
     paged = models.BooleanField(default=False)
     pages_done = models.PositiveIntegerField(default=0)
@@ -293,6 +296,24 @@ class Chunk(PublicId, models.Model):
 
     def __str__(self) -> str:
         return f"chunk {self.index}"
+
+
+class Usage(models.Model):
+    """What a workspace has in storage, as its quota counts it, and when its queue was last served.
+
+    Only documents that are not deleted count. The row is the last that a transaction locks: document, ingestion, usage.
+    """
+
+    workspace = models.OneToOneField("accounts.Workspace", primary_key=True, on_delete=models.CASCADE, related_name="+")
+    bytes = models.PositiveBigIntegerField(default=0)
+    documents = models.PositiveIntegerField(default=0)
+    served_at = models.DateTimeField(null=True)  # When a worker last claimed one of its ingestions.
+
+    class Meta:
+        verbose_name_plural = "usage"
+
+    def __str__(self) -> str:
+        return f"{self.documents} documents, {self.bytes} bytes"
 
 
 class Corpus(models.Model):

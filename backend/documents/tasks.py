@@ -10,7 +10,7 @@ from celery.signals import worker_process_init, worker_process_shutdown
 from django.db import connections
 
 from backend.documents import deletion, statistics, uploads
-from backend.documents.ingestion import lease, process, runner
+from backend.documents.ingestion import lease, process, queue, runner
 
 logger = logging.getLogger(__name__)
 
@@ -20,9 +20,16 @@ FORGOTTEN_AFTER = 24 * 3600  # Seconds.
 
 @shared_task(ignore_result=True)
 def ingest_document(*, ingestion_id: str) -> None:
-    document = runner.execute(ingestion_id=UUID(ingestion_id))
-    if document is not None:
-        purge_replaced.delay(document_id=str(document.pk))
+    """Read the document that is due.
+
+    :param ingestion_id: what caused the notification, for the log. Which ingestion is read, the queue decides.
+    """
+    document = runner.execute_next()
+    if document is None:
+        return
+    purge_replaced.delay(document_id=str(document.pk))
+    if queue.is_waiting():  # This one again, whose turn is over, or another whose notification found no free place.
+        ingest_document.delay(ingestion_id=ingestion_id)
 
 
 @shared_task(ignore_result=True)

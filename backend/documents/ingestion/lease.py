@@ -9,7 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from backend.documents.errors import LeaseLost
@@ -17,6 +18,7 @@ from backend.documents.models import Document, Ingestion
 
 MOST_ATTEMPTS = 3  # Claims without any progress in between.
 CALL_AGAIN_AFTER = timedelta(minutes=1)  # A queued ingestion whose task was lost, or whose workers are all busy.
+PAUSE = timedelta(seconds=10)  # After an unexpected error.
 WORKER_LOST = "The document was begun several times, and each time the worker that read it was lost."
 
 
@@ -42,8 +44,8 @@ def claim(ingestion_id: UUID) -> Ingestion | None:
         epoch=F("epoch") + 1,
         attempts=F("attempts") + 1,
         lease_until=renewed(),
-        started_at=now,
-        status=Ingestion.Status.SCANNING,
+        started_at=Coalesce(F("started_at"), now),
+        status=Case(When(pages_done=0, then=Value(Ingestion.Status.SCANNING)), default=F("status")),
     )
     if not claimed:
         return None
@@ -56,16 +58,25 @@ def write(ingestion: Ingestion, **values: Any) -> None:
     :raises LeaseLost: it is not ours any more; nothing was changed.
     """
     held = Ingestion.objects.held(ingestion_id=ingestion.pk, epoch=ingestion.epoch)
-    if not held.update(**{"lease_until": renewed(), **values}):
+    spent = {"seconds": ingestion.seconds, "cpu_seconds": ingestion.cpu_seconds}
+    if not held.update(**{"lease_until": renewed(), **spent, **values}):
         raise LeaseLost
     for name, value in values.items():
         setattr(ingestion, name, value)
 
 
 def give_back(ingestion: Ingestion) -> None:
-    """Let the next sweep call another worker."""
+    """Let another worker try, after a pause: what interrupted this one may not be over yet."""
     held = Ingestion.objects.held(ingestion_id=ingestion.pk, epoch=ingestion.epoch)
-    held.update(lease_until=timezone.now())
+    held.update(lease_until=timezone.now() + PAUSE, seconds=ingestion.seconds, cpu_seconds=ingestion.cpu_seconds)
+
+
+def end_turn(ingestion: Ingestion) -> None:
+    """Put the ingestion back into the queue: another one is due first.
+
+    :raises LeaseLost: it is not ours any more; nothing was changed.
+    """
+    write(ingestion, lease_until=None, published_at=timezone.now())
 
 
 def due() -> list[UUID]:

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import msgspec
 
-from backend.documents.errors import IngestionFailed
+from backend.documents.errors import IngestionFailed, ParserTimedOut
 from backend.documents.ingestion.parsers.frames import LARGEST, Frame, Job, encode
 
 TICK = 5.0  # Seconds between two calls of ``on_wait`` while nothing comes.
 _PROGRAM = "import sys; sys.path.append(sys.argv[1]); from parsers.child import serve; serve()"
-_TOO_COMPLEX = IngestionFailed("too_complex", "Reading the file takes more time or memory than allowed.")
+_TOO_COMPLEX = "too_complex", "Reading the file takes more time or memory than allowed."
 
 
 class ParserProcess:
@@ -27,6 +27,7 @@ class ParserProcess:
 
     def __init__(self) -> None:
         self.owner = os.getpid()
+        self.cpu_seconds = 0.0  # Processor time of the job under way, as of its last frame.
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-c", _PROGRAM, str(Path(__file__).parent)],
             stdin=subprocess.PIPE,
@@ -43,11 +44,14 @@ class ParserProcess:
     def run(self, job: Job, *, seconds: float, on_wait: Callable[[], None] | None = None) -> Iterator[Frame]:
         """The job's frames but for the last. ``seconds`` is how long it may take from one frame to the next.
 
+        :raises ParserTimedOut: it took longer, of the clock or of the processor.
         :raises IngestionFailed: the file cannot be read, or not within the limits.
         """
+        self.cpu_seconds = 0.0
         self._write(encode(job))
         while True:
             frame = self._next(time.monotonic() + seconds, on_wait)
+            self.cpu_seconds = max(self.cpu_seconds, frame.cpu_seconds)
             match frame.kind:
                 case "end":
                     return
@@ -55,8 +59,10 @@ class ParserProcess:
                     raise IngestionFailed(frame.code, frame.detail)
                 case "died" if frame.signal in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE):
                     raise IngestionFailed("corrupt", "The file is damaged: its parser ended on it.")
+                case "died" if frame.signal == signal.SIGXCPU:
+                    raise ParserTimedOut(*_TOO_COMPLEX)
                 case "died":
-                    raise _TOO_COMPLEX
+                    raise IngestionFailed(*_TOO_COMPLEX)
                 case _:
                     yield frame
 
@@ -92,7 +98,7 @@ class ParserProcess:
                     return msgspec.msgpack.decode(body, type=Frame)
             remaining = deadline - time.monotonic()
             if remaining <= 0:
-                raise _TOO_COMPLEX
+                raise ParserTimedOut(*_TOO_COMPLEX)
             readable, _, _ = select.select([descriptor], [], [], min(TICK, remaining))
             if not readable:
                 if on_wait is not None:

@@ -43,7 +43,7 @@ WITH held AS (
     UPDATE documents_ingestion SET
         lease_until = %(lease_until)s, pages_done = %(pages_done)s, text_length = %(text_length)s,
         chunked_to = %(chunked_to)s, chunk_count = %(chunk_count)s, language = %(language)s,
-        warnings = %(warnings)s::jsonb, attempts = 0
+        warnings = %(warnings)s::jsonb, seconds = %(seconds)s, cpu_seconds = %(cpu_seconds)s, attempts = 0
     WHERE id = %(id)s AND epoch = %(epoch)s AND status = ANY(%(unfinished)s)
     RETURNING id, document_id
 ), new_pages AS (
@@ -91,6 +91,8 @@ def commit(ingestion: Ingestion, cursor: Cursor, *, pages: Sequence[PageRow], ch
         "epoch": ingestion.epoch,
         "unfinished": list(Ingestion.UNFINISHED),
         "lease_until": lease.renewed(),
+        "seconds": ingestion.seconds,
+        "cpu_seconds": ingestion.cpu_seconds,
         "workspace_id": ingestion.document.workspace_id,
         **cursor._asdict(),
         "warnings": Json(cursor.warnings),

@@ -1,16 +1,16 @@
 """Reads one document: claims it, has it parsed, and commits what comes, batch by batch."""
 
 import logging
-from functools import partial
 from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
 
 from backend.documents import progress, storage
-from backend.documents.errors import IngestionFailed, LeaseLost
-from backend.documents.ingestion import lease
-from backend.documents.ingestion.parsers.frames import Frame, Job
+from backend.documents.errors import IngestionFailed, LeaseLost, ParserTimedOut
+from backend.documents.ingestion import lease, queue
+from backend.documents.ingestion.budget import Budget, TurnOver
+from backend.documents.ingestion.parsers.frames import Frame, Job, PageText
 from backend.documents.ingestion.process import parser_process
 from backend.documents.ingestion.writing import Writer
 from backend.documents.models import Document, Ingestion
@@ -18,14 +18,20 @@ from backend.documents.models import Document, Ingestion
 logger = logging.getLogger(__name__)
 
 
-def execute(*, ingestion_id: UUID) -> Document | None:
-    """Read the document to its end, truthfully: ready, failed with the reason, or left for the next worker.
+def execute_next() -> Document | None:
+    """Read the document that is due, for one turn or to its end; none if there is nothing to claim."""
+    ingestion = queue.claim_next()
+    return _execute(ingestion) if ingestion is not None else None
 
-    The document, if this call read it; none if there was nothing to claim.
-    """
+
+def execute(*, ingestion_id: UUID) -> Document | None:
+    """Read this document, as ``execute_next`` does; none if it cannot be claimed."""
     ingestion = lease.claim(ingestion_id)
-    if ingestion is None:
-        return None
+    return _execute(ingestion) if ingestion is not None else None
+
+
+def _execute(ingestion: Ingestion) -> Document:
+    """Read the claimed document to a truthful end: ready, failed with the reason, or left for the next worker."""
     document = ingestion.document
     progress.announce(document.pk)
     try:
@@ -42,33 +48,76 @@ def execute(*, ingestion_id: UUID) -> Document | None:
 
 
 def _read(ingestion: Ingestion) -> None:
+    """
+    1. Fetch the file, if it is not on this machine.
+    2. Have it parsed from the cursor on; commit each batch.
+    3. After each batch, give way to another document that is due.
+    4. Where the parser took too long, go on page by page, and leave out the page that it was.
+    5. Put the reading in the place of the one before.
+    """
     blob = ingestion.document.blob
-    renew = partial(lease.write, ingestion)
+    budget = Budget(ingestion)
     try:
-        with storage.local_path(blob.key, on_block=renew) as path, parser_process() as process:
-            job = Job(
-                task="parse",
-                path=str(path),
-                content_type=blob.content_type,
-                start=ingestion.pages_done,
-                batch=settings.INGESTION_BATCH_PAGES,
-                max_pages=settings.MAX_DOCUMENT_PAGES,
-                max_characters=settings.MAX_DOCUMENT_CHARACTERS,
-                max_unpacked_bytes=settings.MAX_UNPACKED_BYTES,
-                cpu_seconds=settings.PARSER_CPU_SECONDS,
-                memory_bytes=settings.PARSER_MEMORY_BYTES,
-            )
+        with storage.local_path(blob.key, on_block=budget.renew) as path:
             writer = Writer(ingestion)
-            frames = process.run(job, seconds=settings.PARSER_BATCH_SECONDS, on_wait=renew)
-            for frame in frames:
-                _take(ingestion, writer, frame)
+            batch = settings.INGESTION_BATCH_PAGES
+            while True:
+                try:
+                    _parse(ingestion, writer, budget, path=str(path), batch=batch)
+                    break
+                except ParserTimedOut:
+                    budget.check()
+                    if not ingestion.paged:
+                        raise
+                    if batch == 1:
+                        _leave_out(ingestion, writer)
+                    batch = 1
     except FileNotFoundError as error:
         raise IngestionFailed("file_missing", "The file is not in storage any more.") from error
+    except TurnOver:
+        lease.end_turn(ingestion)
+        return
     writer.finish()
 
 
-def _take(ingestion: Ingestion, writer: Writer, frame: Frame) -> None:
+def _parse(ingestion: Ingestion, writer: Writer, budget: Budget, *, path: str, batch: int) -> None:
+    """Read from the cursor to the end.
+
+    :raises ParserTimedOut: one page, or opening the file, takes too long.
+    """
+    budget.begin_job()
+    job = Job(
+        task="parse",
+        path=path,
+        content_type=ingestion.document.blob.content_type,
+        start=ingestion.pages_done,
+        batch=batch,
+        batch_seconds=settings.INGESTION_TURN_SECONDS,
+        max_pages=settings.MAX_DOCUMENT_PAGES,
+        max_characters=settings.MAX_DOCUMENT_CHARACTERS,
+        max_unpacked_bytes=settings.MAX_UNPACKED_BYTES,
+        cpu_seconds=min(settings.PARSER_CPU_SECONDS, budget.cpu_seconds_left),
+        page_cpu_seconds=min(settings.PARSER_PAGE_CPU_SECONDS, budget.cpu_seconds_left),
+        memory_bytes=settings.PARSER_MEMORY_BYTES,
+    )
+    with parser_process() as process:
+        frames = process.run(
+            job,
+            seconds=settings.PARSER_BATCH_SECONDS,
+            on_wait=lambda: budget.renew(job_cpu_seconds=process.cpu_seconds),
+        )
+        try:
+            for frame in frames:
+                budget.note(job_cpu_seconds=process.cpu_seconds)
+                _take(ingestion, writer, budget, frame)
+                budget.check()
+        finally:
+            budget.note(job_cpu_seconds=process.cpu_seconds)
+
+
+def _take(ingestion: Ingestion, writer: Writer, budget: Budget, frame: Frame) -> None:
     if frame.kind == "opened":
+        budget.opened()
         status = Ingestion.Status.PARSING
         lease.write(ingestion, status=status, pages_total=frame.total, paged=frame.paged)
     elif frame.kind == "pages" and frame.pages:
@@ -76,7 +125,16 @@ def _take(ingestion: Ingestion, writer: Writer, frame: Frame) -> None:
         if ingestion.text_length > settings.MAX_DOCUMENT_CHARACTERS:
             most = settings.MAX_DOCUMENT_CHARACTERS
             raise IngestionFailed("too_large", f"The text is longer than {most} characters.")
+        if ingestion.pages_total is None or ingestion.pages_done < ingestion.pages_total:
+            budget.end_turn_if_due()
     progress.announce(ingestion.document_id)
+
+
+def _leave_out(ingestion: Ingestion, writer: Writer) -> None:
+    """Commit the page at the cursor without text."""
+    number = ingestion.pages_done + 1
+    warning = ("page_too_slow", f"Page {number} takes too long to read and was left out.")
+    writer.add([PageText(number=number, text="")], [warning])
 
 
 def _fail(ingestion: Ingestion, failure: IngestionFailed) -> None:

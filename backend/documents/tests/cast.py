@@ -1,6 +1,7 @@
 """Files and documents that tests are about."""
 
 import io
+import zlib
 from typing import Any
 from uuid import UUID
 
@@ -60,6 +61,26 @@ def pdf(*pages: str, password: str | None = None, rotation: int = 0, size: tuple
         canvas.showPage()
     canvas.save()
     return target.getvalue()
+
+
+def slow_pdf(*strokes: int) -> bytes:
+    """A small PDF, each page with so many strokes: a million take about half a second to read or to draw."""
+    objects = [b"<< /Type /Catalog /Pages 2 0 R >>"]
+    kids = b" ".join(b"%d 0 R" % (3 + 2 * number) for number in range(len(strokes)))
+    objects.append(b"<< /Type /Pages /Count %d /Kids [%s] >>" % (len(strokes), kids))
+    for number, count in enumerate(strokes):
+        content = zlib.compress(b"q 200 w\n" + b"0 0 m 600 800 l S\n" * count + b"Q\n", 9)
+        objects.append(b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents %d 0 R >>" % (4 + 2 * number))
+        objects.append(b"<< /Length %d /Filter /FlateDecode >>\nstream\n%s\nendstream" % (len(content), content))
+    out, places = bytearray(b"%PDF-1.5\n"), []
+    for number, body in enumerate(objects, 1):
+        places.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    start = len(out)
+    out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
+    out += b"".join(b"%010d 00000 n \n" % place for place in places)
+    out += b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, start)
+    return bytes(out)
 
 
 def uuid_of(public_id: str) -> UUID:

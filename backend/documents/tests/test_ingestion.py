@@ -147,6 +147,8 @@ def test_an_unexpected_error_leaves_the_document_for_the_next_worker(
     with monkeypatch.context() as patch:
         patch.setattr(Writer, "add", lambda *args: 1 / 0)
         runner.execute(ingestion_id=ingestion_of(book).pk)
+    assert lease.due() == []  # Not at once.
+    expire(ingestion_of(book))
     assert lease.due() == [ingestion_of(book).pk]
 
     assert read(book.public_id).status == "ready"

@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import IO
 
@@ -40,15 +41,17 @@ def serve() -> None:
         if child == 0:
             _die_with(parent)
             os._exit(_work(msgspec.msgpack.decode(body, type=Job), target))
-        _, status = os.waitpid(child, 0)
+        _, status, usage = os.wait4(child, 0)
         if status != 0:
-            _send(target, Frame(kind="died", signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0))
+            number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+            _send(target, Frame(kind="died", signal=number, cpu_seconds=usage.ru_utime + usage.ru_stime))
 
 
 def _work(job: Job, target: IO[bytes]) -> int:
     try:
         _limit_memory(job.memory_bytes)
         for frame in _TASKS[job.task](job):
+            frame.cpu_seconds = _cpu_seconds()
             _send(target, frame)
             _limit_cpu(job.cpu_seconds)
     except ParseError as error:
@@ -83,6 +86,8 @@ def _parse_pdf(job: Job) -> Iterator[Frame]:
     pages: list[PageText] = []
     warnings: list[tuple[str, str]] = []
     size = 0
+    began = time.monotonic()
+    _limit_cpu(job.page_cpu_seconds)
     for page, readable in pdf.read_pages(document, job):
         pages.append(page)
         size += len(page.text)
@@ -90,9 +95,11 @@ def _parse_pdf(job: Job) -> Iterator[Frame]:
             raise ParseError("too_large", f"The text is longer than {job.max_characters} characters.")
         if not readable:
             warnings.append(("page_unreadable", f"Page {page.number} is damaged and was left out."))
-        if len(pages) == job.batch:
+        if len(pages) == job.batch or time.monotonic() - began >= job.batch_seconds:
             yield Frame(kind="pages", pages=pages, warnings=warnings)
             pages, warnings = [], []
+            began = time.monotonic()
+        _limit_cpu(job.page_cpu_seconds)
     yield Frame(kind="pages", pages=pages, warnings=warnings)
     yield Frame(kind="end")
 
@@ -127,12 +134,16 @@ def _limit_memory(size: int) -> None:
 
 def _limit_cpu(seconds: int) -> None:
     """So many seconds from now on; the kernel then sends SIGXCPU, which ends the process."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    spent = int(usage.ru_utime + usage.ru_stime) + 1
+    spent = int(_cpu_seconds()) + 1
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     wanted = spent + seconds
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_CPU, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+
+
+def _cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _die_with(parent: int) -> None:

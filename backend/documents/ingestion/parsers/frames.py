@@ -13,10 +13,12 @@ class Job(msgspec.Struct, kw_only=True):
     task: str  # "parse", "render" or "detect"
     path: str
     content_type: str
-    cpu_seconds: int  # Per batch.
+    cpu_seconds: int  # Until the first frame, and from one frame to the next.
     memory_bytes: int
     start: int = 0  # Pages that are done already.
-    batch: int = 16  # Pages per frame.
+    batch: int = 16  # Pages per frame at most.
+    batch_seconds: float = 1.0  # Wall clock after which a frame is sent with the pages there are.
+    page_cpu_seconds: int = 10
     max_pages: int = 5_000
     max_characters: int = 20_000_000
     max_unpacked_bytes: int = 200_000_000
@@ -49,6 +51,7 @@ class Frame(msgspec.Struct, kw_only=True, omit_defaults=True):
     code: str = ""
     detail: str = ""
     signal: int = 0
+    cpu_seconds: float = 0.0
 
 
 class ParseError(Exception):
