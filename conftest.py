@@ -8,7 +8,9 @@ from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
 from redis import Redis
 
+from backend.billing import roles
 from tests.actors import Person, join, sign_up
+from tests.services import PRODUCT
 
 # By itself, Hypothesis fails an example that takes 200 ms: on a busy machine, any.
 hypothesis_settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -20,6 +22,23 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     """Transactional tests end by truncating every table, which the ledger refuses; its own test arms the trigger."""
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE billing_transfer DISABLE TRIGGER transfer_never_truncated")
+        roles.grant(PRODUCT)
+
+
+@pytest.fixture(autouse=True)
+def product_role(request: pytest.FixtureRequest) -> None:
+    """Tests have the rights of the product's role, so that what it may not do fails here too.
+
+    Those marked ``owner_role`` have the owner's, and so have transactional ones, which end by truncating all tables.
+    """
+    marker = request.node.get_closest_marker("django_db")
+    transactional = "transactional_db" in request.fixturenames or (marker and marker.kwargs.get("transaction"))
+    if request.node.get_closest_marker("owner_role") or transactional:
+        return
+    if marker or "db" in request.fixturenames:
+        request.getfixturevalue("db")
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL ROLE {PRODUCT}")  # Until the transaction around the test ends.
 
 
 @pytest.fixture(autouse=True)

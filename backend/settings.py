@@ -150,6 +150,12 @@ DATABASES["default"]["OPTIONS"] = {
     if DATABASE_POOL_SIZE
     else False,
 }
+# The role that owns tables and functions: for `migrate` alone. Without it, that of DATABASE_URL does everything.
+MIGRATION_DATABASE: dict[str, Any] | None = None
+if env.str("MIGRATION_DATABASE_URL", default=""):
+    _owner = env.db_url("MIGRATION_DATABASE_URL")
+    MIGRATION_DATABASE = {name: _owner[name] for name in ("NAME", "USER", "PASSWORD", "HOST", "PORT")}
+    MIGRATION_DATABASE["OPTIONS"] = {**_owner.get("OPTIONS", {}), "connect_timeout": 5}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Redis ----------------------------------------------------------------------------------------------------------------

@@ -20,17 +20,21 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
-from tests.services import free_port
+from tests.services import PRODUCT, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass
 class Stack:
-    """Web, workers and beat on one database; ``environment`` is what each of them was started with."""
+    """Web, workers and beat on one database; ``environment`` is what each of them was started with.
+
+    :ivar owner_url: the database for the role that owns its tables; the processes do not know it.
+    """
 
     base_url: str
     environment: dict[str, str]
+    owner_url: str
     folder: Path
     commands: dict[str, list[str]]
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
@@ -68,8 +72,8 @@ class Stack:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def rows(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
-        """Ask the stack's database directly."""
-        with psycopg.connect(self.environment["DATABASE_URL"]) as connection:
+        """Ask the stack's database directly, as the owner of its tables."""
+        with psycopg.connect(self.owner_url) as connection:
             return connection.execute(statement.encode(), parameters).fetchall()
 
 
@@ -97,7 +101,8 @@ def stack(
 ) -> Iterator[Stack]:
     """Start web, agents worker, documents worker and beat, and end them afterwards.
 
-    :param settings: environment variables on top of the usual ones; may name another DATABASE_URL or REDIS_URL.
+    :param settings: environment variables on top of the usual ones; may name other servers, with an empty database, in
+        DATABASE_URL, MIGRATION_DATABASE_URL and REDIS_URL.
     """
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="orquestra-live-", ignore_cleanup_errors=True) as temporary:
@@ -114,11 +119,14 @@ def stack(
             "WEB_CONCURRENCY": "1",
         }
         if "DATABASE_URL" not in (settings or {}):
-            environment["DATABASE_URL"] = make_migrated_database(os.environ["DATABASE_URL"], f"live_{port}")
+            environment |= make_migrated_database(os.environ["DATABASE_URL"], f"live_{port}")
         if "REDIS_URL" not in (settings or {}):
             number = 8 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
             environment["REDIS_URL"] = os.environ["REDIS_URL"].rsplit("/", 1)[0] + f"/{number}"
         environment.update(settings or {})
+        if "DATABASE_URL" in (settings or {}):
+            migrate(environment)
+        owner_url = environment.pop("MIGRATION_DATABASE_URL")
         python = sys.executable
         celery = [
             python,
@@ -135,6 +143,7 @@ def stack(
         running = Stack(
             base_url=f"http://127.0.0.1:{port}",
             environment=environment,
+            owner_url=owner_url,
             folder=folder,
             commands={
                 "web": [python, "-m", "gunicorn", "backend.asgi:application", "--config", "backend/http/gunicorn.py"],
@@ -159,8 +168,6 @@ def stack(
                 "beat": [python, "-m", "celery", "-A", "backend", "beat", "-s", str(folder / "beat"), "-l", "WARNING"],
             },
         )
-        if "DATABASE_URL" in (settings or {}):
-            migrate(environment)
         try:
             for name in running.commands:
                 if {"web": web, "beat": beat}.get(name, workers):
@@ -172,11 +179,17 @@ def stack(
             running.stop()
 
 
-def make_database(server: str, name: str) -> str:
-    """Create a database beside the one that ``server`` names and return its URL."""
+def make_database(server: str, name: str) -> dict[str, str]:
+    """Create a database beside the one that ``server`` names and return its settings, for the owner and the product."""
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"'.encode())
-    return urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+    return database_settings(server, name)
+
+
+def database_settings(server: str, name: str) -> dict[str, str]:
+    owner = urlsplit(server)._replace(path=f"/{name}")
+    product = owner._replace(netloc=f"{PRODUCT}:product@{owner.netloc.rpartition('@')[2]}")
+    return {"DATABASE_URL": urlunsplit(product), "MIGRATION_DATABASE_URL": urlunsplit(owner)}
 
 
 def migrate(environment: Mapping[str, str]) -> None:
@@ -193,15 +206,15 @@ def migrate(environment: Mapping[str, str]) -> None:
     assert migrated.returncode == 0, migrated.stderr
 
 
-def make_migrated_database(server: str, name: str) -> str:
+def make_migrated_database(server: str, name: str) -> dict[str, str]:
     """As ``make_database``, with all tables: a copy of one that the first caller of this test run migrates."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
     template = f"migrated_{run}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [template])  # Until this connection ends.
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [template]).fetchone():
-            url = make_database(server, f"{template}_unfinished")
-            migrate({**os.environ, "DJANGO_SETTINGS_MODULE": "backend.settings", "DATABASE_URL": url})
+            made = make_database(server, f"{template}_unfinished")
+            migrate({**os.environ, "DJANGO_SETTINGS_MODULE": "backend.settings", **made})
             connection.execute(f'ALTER DATABASE "{template}_unfinished" RENAME TO "{template}"'.encode())
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
-    return urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+    return database_settings(server, name)

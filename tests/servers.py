@@ -56,10 +56,7 @@ class Servers:
     def settings(self) -> dict[str, str]:
         """The environment of a stack on these servers, with a new database."""
         base = f"postgres://orquestra@127.0.0.1:{self.postgres_port}/postgres"
-        return {
-            "DATABASE_URL": make_database(base, "live"),
-            "REDIS_URL": f"redis://127.0.0.1:{self.redis_port}/0",
-        }
+        return make_database(base, "live") | {"REDIS_URL": f"redis://127.0.0.1:{self.redis_port}/0"}
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import psycopg
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from backend.embedded import postgres, redis
 from backend.embedded.privileges import dying_with_us, own, popen_options, unprivileged
 
+PRODUCT = "orquestra_app"  # The role that the product connects as; it does not own the tables.
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
 
 
@@ -86,11 +88,20 @@ def start() -> None:
     ).decode()
 
 
+def make_product_role(server: str) -> None:
+    """Once per server, before several processes migrate databases of theirs."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [PRODUCT]).fetchone():
+            connection.execute(f"CREATE ROLE {PRODUCT} LOGIN".encode())
+
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
     os.environ["REDIS_URL"] = os.environ["REDIS_URL"].rsplit("/", 1)[0] + f"/{number + 1}"
-elif not {"DATABASE_URL", "REDIS_URL"} <= os.environ.keys():
-    start()
+else:
+    if not {"DATABASE_URL", "REDIS_URL"} <= os.environ.keys():
+        start()
+    make_product_role(os.environ["DATABASE_URL"])
 
 os.environ.setdefault("SIGNUP_CREDIT", "5.00")
 

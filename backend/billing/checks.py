@@ -1,10 +1,12 @@
 """System checks on the settings of billing."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, Warning
+from django.db import connection
 
 from backend.http.money import parse_money
 
@@ -22,3 +24,33 @@ def money_settings_are_usable(**_: Any) -> list[CheckMessage]:
             Error(f"SIGNUP_CREDIT={settings.SIGNUP_CREDIT!r} is not an amount such as 5.00.", id="billing.E002")
         )
     return errors
+
+
+TOO_STRONG = """
+SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls
+    OR pg_has_role(oid, 'pg_write_all_data', 'MEMBER') OR pg_has_role(oid, 'pg_execute_server_program', 'MEMBER')
+    OR pg_has_role(oid, 'pg_read_server_files', 'MEMBER') OR pg_has_role(oid, 'pg_write_server_files', 'MEMBER')
+    OR EXISTS (
+        SELECT FROM pg_class WHERE pg_class.oid = to_regclass('billing_transfer') AND (
+            pg_has_role(pg_roles.oid, relowner, 'MEMBER')
+            OR has_table_privilege(pg_roles.oid, pg_class.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')))
+FROM pg_roles WHERE rolname = current_user
+"""
+
+
+def the_products_role_cannot_alter_the_ledger(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Asks the database, so `check --deploy` runs it only with `--database default`."""
+    if "default" not in (databases or ()):
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(TOO_STRONG)
+        if cursor.fetchone() != (True,):
+            return []
+    return [
+        Warning(
+            "The role of DATABASE_URL owns the tables of the ledger, or is a superuser or nearly one: a fault in one "
+            "process could rewrite what was paid.",
+            hint="Name the owner in MIGRATION_DATABASE_URL and a role of its own in DATABASE_URL, then run `migrate`.",
+            id="billing.W003",
+        )
+    ]

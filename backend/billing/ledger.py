@@ -26,6 +26,10 @@ REFUSALS: dict[str, type[DomainError]] = {
 }
 
 
+def open_wallet(*, workspace_id: UUID, currency: str) -> None:
+    _call("ledger_open_wallet", workspace_id, new_id(), currency)
+
+
 def reserve(*, workspace_id: UUID, amount: int, reference: str, expires_at: datetime) -> None:
     _call("ledger_reserve", workspace_id, new_id(), reference, _positive(amount), expires_at)
 

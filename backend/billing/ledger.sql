@@ -4,6 +4,9 @@
 -- FOR NO KEY UPDATE, because FOR UPDATE would also wait for the key-share locks of foreign keys.
 -- VOLATILE, because each statement must see what was committed while it waited for its lock.
 --
+-- The role of the web processes and workers can read these tables and write none of them: it calls the functions that
+-- Python calls, which run with the rights of their owner (see the end of this file).
+--
 -- SQLSTATEs, which ledger.py turns into refusals:
 --   OQ402 the balance does not cover it    OQ404 no such wallet          OQ409 the key was used for something else
 --   OQ410 the reference is settled         OQ422 the amount is not one   OQ423 rows that never change were touched
@@ -26,6 +29,11 @@ CREATE OR REPLACE TRIGGER usage_immutable BEFORE DELETE OR UPDATE OF
     id, wallet_id, reference, attempt, step, agent_id, model, provider, input_tokens, cached_input_tokens,
     output_tokens, input_price, cached_input_price, output_price, cost, created_at ON billing_usagerecord
     FOR EACH ROW EXECUTE FUNCTION ledger_refuse_change();
+
+-- Forgotten means NULL: no usage is put in the name of another user.
+CREATE OR REPLACE TRIGGER usage_user_only_forgotten BEFORE UPDATE OF user_id ON billing_usagerecord
+    FOR EACH ROW WHEN (NEW.user_id IS NOT NULL AND NEW.user_id IS DISTINCT FROM OLD.user_id)
+    EXECUTE FUNCTION ledger_refuse_change();
 
 -- A balance moves only together with a new transfer: a stale row written back by mistake is refused.
 CREATE OR REPLACE FUNCTION ledger_guard_wallet() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -105,6 +113,14 @@ END $$;
 
 
 -- What Python calls -----------------------------------------------------------------------------------------------------
+
+-- The empty wallet of a new workspace.
+CREATE OR REPLACE FUNCTION ledger_open_wallet(p_workspace uuid, p_id uuid, p_currency text) RETURNS void
+    LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    INSERT INTO billing_wallet (id, workspace_id, currency, posted, held, last_sequence, created_at)
+    VALUES (p_id, p_workspace, p_currency, 0, 0, 0, clock_timestamp());
+END $$;
 
 -- Set money aside. The same reference and amount again changes nothing.
 CREATE OR REPLACE FUNCTION ledger_reserve(
@@ -256,6 +272,11 @@ BEGIN
     IF p_amount IS NULL OR p_amount <= 0 THEN
         RAISE EXCEPTION 'an amount to transfer must be positive' USING ERRCODE = 'OQ422';
     END IF;
+    -- These follow from usage and from grants. One made by hand, or one that took their key, would let work go unpaid.
+    IF p_kind IN ('usage', 'expiry') OR p_key LIKE 'usage:%' OR p_key LIKE 'expiry:%' THEN
+        RAISE EXCEPTION 'a transfer of kind % with the key % is made by the ledger alone', p_kind, p_key
+            USING ERRCODE = 'OQ423';
+    END IF;
     wallet := ledger_lock_wallet(p_workspace);
     SELECT * INTO earlier FROM billing_transfer WHERE key = p_key;
     IF FOUND THEN
@@ -377,3 +398,21 @@ CREATE OR REPLACE VIEW ledger_discrepancies AS
         LEFT JOIN billing_creditgrant credit
             ON credit.transfer_id = transfer.id AND credit.wallet_id = transfer.wallet_id
         WHERE transfer.kind = 'grant' AND credit.amount IS DISTINCT FROM transfer.amount;
+
+
+-- Who may call what ------------------------------------------------------------------------------------------------------
+
+-- Only these run with the rights of the tables' owner. Their search path is fixed, and temporary objects come last in it,
+-- so that no object of the caller's takes the place of a table, function or operator that they name.
+ALTER FUNCTION ledger_open_wallet SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp;
+ALTER FUNCTION ledger_reserve SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp;
+ALTER FUNCTION ledger_record_usage SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp;
+ALTER FUNCTION ledger_capture SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp;
+ALTER FUNCTION ledger_release SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp;
+ALTER FUNCTION ledger_transfer SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp;
+ALTER FUNCTION ledger_expire_grant SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp;
+
+-- A new function may be called by every role. roles.py grants the seven above to the one that needs them.
+REVOKE ALL ON FUNCTION ledger_open_wallet, ledger_reserve, ledger_record_usage, ledger_capture, ledger_release,
+    ledger_transfer, ledger_expire_grant, ledger_post, ledger_spend_grants, ledger_refuse_insufficient,
+    ledger_lock_wallet, ledger_guard_wallet, ledger_refuse_change FROM PUBLIC;

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from backend.billing import ledger, pricing
-from backend.billing.models import CREDIT_EXPIRED, SIGN_UP_CREDIT, CreditGrant, Hold, Transfer, Wallet
+from backend.billing.models import CREDIT_EXPIRED, SIGN_UP_CREDIT, CreditGrant, Hold, Transfer
 from backend.http.ids import encode
 from backend.http.money import parse_money
 from backend.llm.catalog import Model
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 @transaction.atomic
 def open_wallet(*, workspace_id: UUID) -> None:
     """Give a new workspace its wallet and the sign-up credit."""
-    Wallet.objects.create(workspace_id=workspace_id, currency=settings.CURRENCY)
+    ledger.open_wallet(workspace_id=workspace_id, currency=settings.CURRENCY)
     credit = parse_money(settings.SIGNUP_CREDIT)
     if credit > 0:
         grant(workspace_id=workspace_id, amount=credit, description=SIGN_UP_CREDIT, key=f"sign-up:{workspace_id}")

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 DEFAULT_OPERATOR = "operator@orquestra.local"
 OURS = {  # Not theirs.
     *("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "JWT_PRIVATE_KEY", "DATA_DIR", "DEBUG", "LOG_FORMAT"),
-    *("SERVICES", "HEARTBEAT_FILE"),
+    *("SERVICES", "HEARTBEAT_FILE", "MIGRATION_DATABASE_URL"),
 }
 ORDINARY = (  # What any program may want of its surroundings: names of folders, language, certificates, proxies.
     *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ"),

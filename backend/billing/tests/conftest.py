@@ -9,7 +9,7 @@ from django.apps import apps
 from django.conf import LazySettings
 from django.utils import timezone
 
-from backend.billing import operations
+from backend.billing import ledger, operations
 from backend.billing.models import Wallet
 from backend.billing.queries import discrepancies
 from backend.llm.catalog import catalog
@@ -63,7 +63,7 @@ def models_file(settings: LazySettings, tmp_path: Path) -> Path:
 def open_wallet(micro: int = 1_000_000) -> UUID:
     """A workspace with a wallet and this much paid money; answers the workspace's id."""
     workspace = apps.get_model("accounts", "Workspace")._default_manager.create(name="Books")
-    Wallet.objects.create(workspace=workspace, currency="USD")
+    ledger.open_wallet(workspace_id=workspace.pk, currency="USD")
     if micro:
         operations.adjust(workspace_id=workspace.pk, amount=micro, description="Start", key=f"start:{workspace.pk}")
     return workspace.pk

@@ -17,7 +17,10 @@ from backend.billing.models import CreditGrant, Hold, Transfer, UsageRecord, Wal
 from backend.billing.tests.conftest import assert_books_are_right, hold, open_wallet, use, wallet_of
 from backend.http.ids import encode, new_id
 
-pytestmark = pytest.mark.django_db
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.owner_role,
+]  # It tampers with the books in ways that only the owner can.
 
 MODELS: list[type[Model]] = [Wallet, Transfer, Hold, CreditGrant, UsageRecord]
 

@@ -341,6 +341,7 @@ def test_everything_is_part_of_the_callers_transaction(workspace_id: UUID) -> No
     assert not UsageRecord.objects.exists()
 
 
+@pytest.mark.owner_role
 def test_a_wallet_written_back_with_old_sums_is_refused(workspace_id: UUID) -> None:
     stale = Wallet.objects.get(workspace_id=workspace_id)
     operations.adjust(workspace_id=workspace_id, amount=5, description="", key="a")

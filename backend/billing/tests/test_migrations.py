@@ -7,8 +7,9 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from backend.billing import operations
+from backend.billing import operations, roles
 from backend.billing.tests.conftest import assert_books_are_right, hold, open_wallet, use
+from tests.services import PRODUCT
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("migrated_again")]
 
@@ -20,6 +21,7 @@ def migrated_again() -> Iterator[None]:
     call_command("migrate", verbosity=0)  # All: what depends on billing went with it.
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE billing_transfer DISABLE TRIGGER transfer_never_truncated")
+    roles.grant(PRODUCT)
 
 
 def parts() -> set[str]:

@@ -14,6 +14,7 @@ from backend.billing.tests.conftest import use
 from backend.http.ids import encode
 from backend.llm.catalog import catalog
 from tests.actors import Person
+from tests.services import PRODUCT
 
 pytestmark = pytest.mark.django_db
 
@@ -72,11 +73,13 @@ def usage(owner: Person, member: Person) -> dict[str, UUID]:
 def backdate(step: int) -> None:
     """Into yesterday, as only a superuser can: usage does not change."""
     with connection.cursor() as cursor:
+        cursor.execute("RESET ROLE")  # Only the owner may tamper with rows that never change.
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute(
             "UPDATE billing_usagerecord SET created_at = created_at - interval '1 day' WHERE step = %s", [step]
         )
         cursor.execute("SET LOCAL session_replication_role = origin")
+        cursor.execute(f"SET LOCAL ROLE {PRODUCT}")
 
 
 # Of one request: plain 600 × 1 + 400 × 0.1 + 100 × 2 = 840 micro-units; fine 1000 × 0.0375 + 100 × 0.15 = 52.5.

@@ -1,0 +1,36 @@
+"""What is asked of the database before production: can the product's role rewrite the ledger?"""
+
+import pytest
+from django.core.checks import Tags, run_checks
+from django.core.management import call_command
+
+from backend.billing import roles
+
+pytestmark = pytest.mark.django_db
+
+
+def warned() -> bool:
+    found = run_checks(tags=[Tags.database], include_deployment_checks=True, databases=["default"])
+    return "billing.W003" in {each.id for each in found}
+
+
+def test_the_products_role_is_as_it_should_be() -> None:
+    assert not warned()
+
+
+@pytest.mark.owner_role
+def test_the_owner_is_no_role_for_the_product() -> None:
+    assert warned()
+
+
+@pytest.mark.owner_role
+def test_the_database_is_asked_only_by_its_name() -> None:
+    found = run_checks(include_deployment_checks=True)
+    assert "billing.W003" not in {each.id for each in found}
+
+
+def test_one_role_alone_goes_on_working() -> None:
+    """Of an installation that does not set MIGRATION_DATABASE_URL."""
+    with roles.as_owner() as product:
+        assert product is None
+        call_command("check_ledger")
