@@ -33,8 +33,8 @@ if unknown := sorted(set(SERVICES) - set(EVERY_SERVICE)):
     raise ImproperlyConfigured(f"SERVICES names {', '.join(unknown)}; there are {', '.join(EVERY_SERVICE)}.")
 
 INSTALLED_APPS = [
-    "unfold",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "backend.accounts.operators.apps.OperatorAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -72,7 +72,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "backend.http.limits.AuthLimitsMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "backend.accounts.operators.middleware.OperatorSessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -85,7 +85,7 @@ SILENCED_SYSTEM_CHECKS = ["security.W008"]  # The gateway redirects to https.
 if "accounts" not in SERVICES:  # Log-ins, forms, pages and their files are the business of accounts.
     MIDDLEWARE.remove("whitenoise.middleware.WhiteNoiseMiddleware")
     MIDDLEWARE.remove("backend.http.limits.AuthLimitsMiddleware")
-    MIDDLEWARE.remove("django.contrib.sessions.middleware.SessionMiddleware")
+    MIDDLEWARE.remove("backend.accounts.operators.middleware.OperatorSessionMiddleware")
     MIDDLEWARE.remove("django.middleware.csrf.CsrfViewMiddleware")
     MIDDLEWARE.remove("django.contrib.auth.middleware.AuthenticationMiddleware")
     MIDDLEWARE.remove("django.contrib.messages.middleware.MessageMiddleware")
@@ -253,6 +253,8 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 HTTPS: bool = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_PATH = "/admin/"  # Only operators have this cookie; the API knows none.
+SESSION_ENGINE = "backend.accounts.states"
 SECURE_HSTS_SECONDS: int = env.int("SECURE_HSTS_SECONDS", default=0)
 
 # Logging --------------------------------------------------------------------------------------------------------------
@@ -373,6 +375,7 @@ RUN_DRAIN_SECONDS: float = env.float("RUN_DRAIN_SECONDS", default=5.0)  # What a
 RUN_STREAM_SECONDS: int = env.int("RUN_STREAM_SECONDS", default=3600)  # How long events outlive their run.
 
 # The admin ------------------------------------------------------------------------------------------------------------
+OPERATOR_SECOND_FACTOR: str = env.str("OPERATOR_SECOND_FACTOR", default="optional")  # Or "required".
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Orquestra",
     "SITE_HEADER": "Orquestra",

@@ -11,14 +11,13 @@ from django.utils import timezone
 from backend.accounts.models import User
 from backend.agents.models import Run
 from tests.actors import Person
+from tests.operators import admin_browser
 
 
 @pytest.fixture
 def operator(db: None) -> Client:
     """May do everything in the admin."""
-    client = Client()
-    client.force_login(User.objects.create_superuser("operator@example.com", "a long enough pass phrase"))
-    return client
+    return admin_browser(User.objects.create_superuser("operator@example.com", "a long enough pass phrase"))
 
 
 @pytest.fixture
@@ -69,10 +68,8 @@ def test_the_sidebar_groups_by_service(operator: Client) -> None:
 def test_an_operator_sees_only_what_they_may(owner: Person) -> None:
     clerk = User.objects.create_user("clerk@example.com", "a long enough pass phrase", is_staff=True)
     clerk.user_permissions.add(Permission.objects.get(codename="view_wallet"))
-    client = Client()
-    client.force_login(clerk)
 
-    context = client.get("/admin/").context
+    context = admin_browser(clerk).get("/admin/").context
 
     assert "money" in context
     assert not [name for name in ("people", "runs", "failures", "documents") if name in context]
@@ -81,10 +78,7 @@ def test_an_operator_sees_only_what_they_may(owner: Person) -> None:
 
 
 def test_a_member_has_no_business_here(member: Person) -> None:
-    client = Client()
-    client.force_login(member.user)
-
-    assert client.get("/admin/").status_code == 302
+    assert admin_browser(member.user).get("/admin/").status_code == 302
 
 
 def test_the_first_page_speaks_portuguese(operator: Client, failed_run: Run) -> None:

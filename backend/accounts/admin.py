@@ -15,36 +15,17 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
-from unfold.forms import AdminPasswordChangeForm, AuthenticationForm, UserChangeForm, UserCreationForm
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from backend.accounts import operations
 from backend.accounts.models import Membership, Session, User, Workspace
-from backend.http import limits
 
-LOGIN_RATE = limits.Rate(limit=10, seconds=60)
 RIGHTS = ["is_staff", "is_superuser", "groups", "user_permissions"]
 
 # allauth's own pages would change its rows behind the back of ours; Django's groups return in our look.
 for model in (EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken, Group):
     if admin.site.is_registered(model):
         admin.site.unregister(model)
-
-
-class LimitedAuthenticationForm(AuthenticationForm):  # type: ignore[misc]  # unfold ships no types that mypy reads.
-    """The admin's log-in, as hard to guess at as the API's."""
-
-    def clean(self) -> dict[str, Any]:
-        account = str(self.cleaned_data.get("username", "")).casefold()
-        address = limits.address_of(self.request)
-        try:
-            limits.check("admin", LOGIN_RATE, f"address:{address}", f"account:{account}")
-        except limits.RateLimited as error:
-            raise forms.ValidationError(_("Too many attempts. Try again in a minute.")) from error
-        cleaned: dict[str, Any] = super().clean()
-        return cleaned
-
-
-admin.site.login_form = LimitedAuthenticationForm
 
 
 class PasswordForm(AdminPasswordChangeForm):  # type: ignore[misc]  # unfold ships no types that mypy reads.

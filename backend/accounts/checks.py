@@ -10,6 +10,7 @@ from backend.accounts.hashers import Argon2id
 from backend.accounts.keys import key_ring
 
 VERIFICATIONS = ("none", "optional", "mandatory")
+SECOND_FACTORS = ("optional", "required")
 
 
 @register(Tags.security)
@@ -28,6 +29,13 @@ def check_keys(**kwargs: Any) -> list[CheckMessage]:
 def check_verification(**kwargs: Any) -> list[CheckMessage]:
     if settings.EMAIL_VERIFICATION not in VERIFICATIONS:
         return [Error(f"EMAIL_VERIFICATION must be one of {', '.join(VERIFICATIONS)}.", id="accounts.E002")]
+    return []
+
+
+@register(Tags.security)
+def check_second_factor(**kwargs: Any) -> list[CheckMessage]:
+    if settings.OPERATOR_SECOND_FACTOR not in SECOND_FACTORS:
+        return [Error(f"OPERATOR_SECOND_FACTOR must be one of {', '.join(SECOND_FACTORS)}.", id="accounts.E005")]
     return []
 
 

@@ -56,7 +56,10 @@ def give_personal_workspace(*, user: User) -> Workspace:
 def start_session(
     *, user: User, amr: list[str], state_key: str = "", user_agent: str = "", ip_address: str | None = None
 ) -> tuple[Session, TokenPair]:
-    """Log the user in on one device."""
+    """Log the user in on one device.
+
+    :param state_key: the reference of the log-in's state, which opens nothing from outside.
+    """
     session = Session.objects.create(
         user=user,
         amr=amr,
@@ -66,6 +69,19 @@ def start_session(
         expires_at=timezone.now() + settings.REFRESH_TOKEN_LIFETIME,
     )
     return session, tokens.issue(session)
+
+
+def start_operator_session(
+    *, user: User, amr: list[str], user_agent: str, ip_address: str | None, seconds: int
+) -> Session:
+    """Log an operator in to the admin. It has no tokens; its cookie ends with it, or after ``seconds``."""
+    return Session.objects.create(
+        user=user,
+        amr=amr,
+        user_agent=user_agent[:256],
+        ip_address=ip_address,
+        expires_at=timezone.now() + timedelta(seconds=seconds),
+    )
 
 
 def refresh_session(*, refresh_token: str) -> TokenPair:

@@ -66,6 +66,11 @@ def session_is_live(session_id: UUID) -> bool:
     return Session.objects.live().filter(pk=session_id, user__is_active=True).exists()
 
 
+def has_logged_in_from(*, email: str, ip_address: str | None) -> bool:
+    """Whether this account has a log-in from this address among those that are still kept."""
+    return Session.objects.filter(user__email=email, ip_address=ip_address).exists()
+
+
 def user_with_workspaces(user_id: UUID) -> User:
     """The user with ``memberships`` and their workspaces loaded: two queries.
 

@@ -1,6 +1,5 @@
 """allauth's log-ins become our sessions: tokens when one succeeds, and our tokens accepted on allauth's own routes."""
 
-from importlib import import_module
 from typing import Any, cast
 
 from allauth.account.internal.flows.login import get_authentication_records
@@ -16,6 +15,7 @@ from backend.accounts.adapter import SESSION_ID
 from backend.accounts.authentication import JWTAuthentication
 from backend.accounts.errors import SessionRevoked
 from backend.accounts.models import Session, User
+from backend.accounts.states import Reference, SessionStore
 
 OPEN = frozenset({"login", "signup"})  # Routes that begin a log-in whatever token comes along.
 
@@ -43,16 +43,18 @@ class SessionStrategy(AbstractTokenStrategy):  # type: ignore[misc]  # allauth s
         session = Session.objects.live().select_related("user").filter(pk=result[0].session_id).first()
         if session is None or not session.user.is_active:
             raise SessionRevoked
-        return session.state_key if _store().exists(session.state_key) else _new_state(session)
+        reference = Reference(session.state_key)
+        is_its_own = bool(reference) and SessionStore(reference).get(SESSION_ID) == str(session.pk)
+        return reference if is_its_own else _new_state(session)
 
     def lookup_session(self, session_token: str) -> SessionBase | None:
         """allauth's state, unless the log-in it led to has ended."""
-        if not session_token.isalnum() or not _store().exists(session_token):
+        if not session_token.isalnum() or not SessionStore().exists(session_token):
             return None
-        state = _store(session_token)
+        state = SessionStore(session_token)
         session_id = state.get(SESSION_ID)
         if session_id is None:
-            return None if SESSION_KEY in state else state  # The admin's log-ins are none of ours.
+            return None if SESSION_KEY in state else state  # A log-in without its session is none.
         return state if queries.session_is_live(session_id) else None
 
     def create_session_token(self, request: HttpRequest) -> str:
@@ -70,7 +72,7 @@ class SessionStrategy(AbstractTokenStrategy):  # type: ignore[misc]  # allauth s
         session, pair = operations.start_session(
             user=cast(User, request.user),
             amr=_amr(request),
-            state_key=self.create_session_token(request),
+            state_key=_reference(request),
             user_agent=request.headers.get("User-Agent", ""),
             ip_address=get_client_ip(request),
         )
@@ -85,6 +87,13 @@ class SessionStrategy(AbstractTokenStrategy):  # type: ignore[misc]  # allauth s
         return tokens
 
 
+def _reference(request: HttpRequest) -> str:
+    """What the session's row may hold of its state: who reads it cannot use it."""
+    if not request.session.session_key:
+        request.session.save()
+    return str(cast(SessionStore, request.session).reference or "")
+
+
 def _amr(request: HttpRequest) -> list[str]:
     records = get_authentication_records(request, request.user)
     methods = [METHODS.get(record["method"], record["method"]) for record in records]
@@ -93,20 +102,16 @@ def _amr(request: HttpRequest) -> list[str]:
     return list(dict.fromkeys(methods)) or ["pwd"]
 
 
-def _store(key: str | None = None) -> SessionBase:
-    store: SessionBase = import_module(settings.SESSION_ENGINE).SessionStore(key)
-    return store
-
-
-def _new_state(session: Session) -> str:
+def _new_state(session: Session) -> Reference:
     """State for a log-in whose own has expired or was cleared away."""
-    state = _store()
+    state = SessionStore()
     state[SESSION_KEY] = str(session.user_id)
     state[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
     state[HASH_SESSION_KEY] = session.user.get_session_auth_hash()
     state[SESSION_ID] = str(session.pk)
     state.set_expiry(settings.REFRESH_TOKEN_LIFETIME)
     state.create()
-    session.state_key = str(state.session_key)
+    reference = Reference(state.reference or "")
+    session.state_key = str(reference)
     session.save(update_fields=["state_key"])
-    return session.state_key
+    return reference

@@ -9,6 +9,7 @@ from django.test import Client
 from backend.accounts.models import Membership, Session, User, Workspace
 from backend.accounts.operations import ensure_operator
 from tests.actors import PASSWORD, Person
+from tests.operators import admin_browser
 
 SECRET = "operators know this"
 
@@ -28,9 +29,7 @@ def clerk(db: None) -> Client:
     """An operator who may change users and memberships, and is no superuser."""
     user = User.objects.create_user("clerk@example.com", SECRET, is_staff=True)
     user.user_permissions.set(Permission.objects.filter(content_type__app_label="accounts"))
-    browser = Client(raise_request_exception=False)
-    browser.force_login(user)
-    return browser
+    return admin_browser(user)
 
 
 @pytest.mark.parametrize("model", ["user", "workspace", "membership", "session"])
@@ -72,8 +71,7 @@ def test_every_object_opens(operator: Client, owner: Person, member: Person) -> 
 
 
 def test_nobody_else_comes_in(owner: Person) -> None:
-    browser = Client()
-    browser.force_login(owner.user)
+    browser = admin_browser(owner.user)
     for path in ("/admin/", "/admin/accounts/user/"):
         assert Client().get(path).status_code == 302
         assert browser.get(path).status_code == 302
@@ -212,7 +210,7 @@ def test_nobody_is_deleted_here(operator: Client, owner: Person) -> None:
 
 
 def test_log_ins_are_only_ended(operator: Client, owner: Person, django_capture_on_commit_callbacks: Any) -> None:
-    session = Session.objects.get()
+    session = Session.objects.get(user=owner.user)
     assert operator.get("/admin/accounts/session/add/").status_code == 403
     assert operator.post(f"/admin/accounts/session/{session.pk}/change/", {"generation": 7}).status_code == 403
     assert session.state_key.encode() not in operator.get(f"/admin/accounts/session/{session.pk}/change/").content

@@ -6,6 +6,7 @@ from django.test import Client
 
 from backend.accounts.models import Session, User
 from tests.actors import PASSWORD, Person
+from tests.operators import SECRET, admin_browser, superuser
 
 LOGIN = "/api/v1/auth/login"
 CURRENT = "/api/v1/auth/session"
@@ -171,14 +172,25 @@ def test_a_session_token_that_names_nothing_is_refused(owner: Person, token: str
 
 
 def test_an_operators_cookie_is_no_session_token(db: None) -> None:
-    operator = User.objects.create_superuser("operator@example.com", PASSWORD)
-    browser = Client()
-    browser.force_login(operator)
-    assert browser.session.session_key
+    browser = admin_browser(superuser())
+    assert browser.get("/admin/").status_code == 200
 
-    response = Client().get(CURRENT, headers={"X-Session-Token": browser.session.session_key})
+    response = Client().get(CURRENT, headers={"X-Session-Token": browser.cookies["sessionid"].value})
 
     assert response.status_code == 401
+
+
+def test_a_session_token_is_no_operators_cookie(db: None) -> None:
+    """Not of an operator's log-in to the API either, and not what the database holds of it."""
+    superuser("owner@example.com")
+    meta = log_in(password=SECRET).json()["meta"]
+    held = [Session.objects.get().state_key, State.objects.get().session_key]
+    browser = Client()
+
+    for key in (meta["session_token"], *held):
+        browser.cookies["sessionid"] = key
+        assert browser.get("/admin/").status_code == 302
+        assert Client().get(CURRENT, headers={"X-Session-Token": key}).status_code == (200 if key not in held else 401)
 
 
 def test_allauths_routes_take_the_access_token_after_their_state_was_cleared(owner: Person) -> None:

@@ -13,6 +13,7 @@ from backend.agents.tests.test_runs import start
 from backend.documents import queries as documents
 from backend.http.ids import decode
 from tests.actors import Person, sign_up
+from tests.operators import admin_browser
 from tests.providers import FakeProvider
 
 pytestmark = pytest.mark.django_db
@@ -139,9 +140,7 @@ def test_nobody_is_refused_because_the_guide_cannot_be_made(settings: Settings, 
 def operator(owner: Person) -> Client:
     owner.user.is_staff = owner.user.is_superuser = True
     owner.user.save()
-    client = Client()
-    client.force_login(owner.user)
-    return client
+    return admin_browser(owner.user)
 
 
 @pytest.mark.parametrize("page", ["agent", "conversation", "run"])

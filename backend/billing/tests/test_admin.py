@@ -10,11 +10,11 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from backend.accounts.operations import register_user
 from backend.billing import operations
 from backend.billing.models import CreditGrant, Transfer, Wallet
 from backend.billing.tests.conftest import assert_books_are_right, hold, use
 from tests.actors import Person
+from tests.operators import admin_browser, clerk, superuser
 
 pytestmark = pytest.mark.django_db
 
@@ -23,9 +23,7 @@ NAMES = ["wallet", "transfer", "hold", "creditgrant", "usagerecord"]
 
 @pytest.fixture
 def operator(db: None) -> Client:
-    client = Client()
-    client.force_login(register_user(email="operator@example.com", password="x" * 20, is_staff=True, is_superuser=True))
-    return client
+    return admin_browser(superuser())
 
 
 @pytest.fixture
@@ -149,8 +147,7 @@ def test_a_form_with_a_mistake_moves_nothing(operator: Client, path: str, mistak
 
 
 def test_staff_without_the_permission_moves_nothing(wallet: Wallet, path: str) -> None:
-    client = Client()
-    client.force_login(register_user(email="clerk@example.com", password="x" * 20, is_staff=True))
+    client = admin_browser(clerk())
 
     assert client.get(path).status_code == 403
     assert client.post(path, form(confirmed="1")).status_code == 403

@@ -3,19 +3,17 @@
 import pytest
 from django.test import Client
 
-from backend.accounts.operations import register_user
 from backend.documents.models import Document
 from backend.documents.tests.cast import make_document
 from tests.actors import Person
+from tests.operators import admin_browser, superuser
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def operator(db: None) -> Client:
-    client = Client()
-    client.force_login(register_user(email="operator@example.com", password="x" * 20, is_staff=True, is_superuser=True))
-    return client
+    return admin_browser(superuser())
 
 
 @pytest.mark.parametrize("page", ["document", "ingestion", "collection"])

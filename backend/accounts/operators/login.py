@@ -1,0 +1,186 @@
+"""The log-in of operators: a password, and the second factor of those who have one."""
+
+import time
+from typing import Any
+from uuid import UUID
+
+from allauth.core.internal.httpkit import get_client_ip
+from allauth.mfa.base.forms import AuthenticateForm
+from allauth.mfa.models import Authenticator
+from django import forms
+from django.conf import settings
+from django.contrib.auth import login
+from django.contrib.auth.views import LoginView
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext_lazy as _
+from unfold.forms import AuthenticationForm
+from unfold.widgets import BASE_INPUT_CLASSES
+
+from backend.accounts import operations, queries
+from backend.accounts.adapter import LONGEST_PASSWORD, SESSION_ID
+from backend.accounts.models import User
+from backend.http import limits
+
+RATE = limits.Rate(limit=10, seconds=60)
+PENDING, PENDING_SECONDS = "operator_pending", 300  # A right password, waiting for its second factor.
+WRONG_CODES = 5  # After so many the password is asked for again.
+AMR = "amr"  # In the state of an operator's log-in: what was proved.
+
+
+def has_second_factor(user: User) -> bool:
+    """Recovery codes alone are none."""
+    return bool(Authenticator.objects.filter(user=user).exclude(type=Authenticator.Type.RECOVERY_CODES).exists())
+
+
+def proved_second_factor(request: HttpRequest) -> bool:
+    return "otp" in request.session.get(AMR, ())
+
+
+class PasswordForm(AuthenticationForm):  # type: ignore[misc]  # unfold ships no types that mypy reads.
+    """The first step. An unknown address costs a hash as a known one does, by allauth's back end."""
+
+    def clean(self) -> dict[str, Any]:
+        account = str(self.cleaned_data.get("username", "")).casefold()
+        _limit(self.request, "admin", account)
+        if len(self.cleaned_data.get("password", "")) > LONGEST_PASSWORD:
+            raise self.get_invalid_login_error()
+        cleaned: dict[str, Any] = super().clean()
+        return cleaned
+
+    def confirm_login_allowed(self, user: User) -> None:
+        super().confirm_login_allowed(user)
+        if settings.OPERATOR_SECOND_FACTOR == "required" and not has_second_factor(user):
+            raise forms.ValidationError(
+                _(
+                    "Operators need a second factor here, and this account has none. Turn one on through the API "
+                    "(/api/v1/account/authenticators/totp), then log in again."
+                )
+            )
+
+
+class CodeForm(AuthenticateForm):  # type: ignore[misc]  # allauth ships no types that mypy reads.
+    """The second step: a code of the app, each once, or a recovery code."""
+
+    def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.request = request
+        self.fields["code"].max_length = 64
+        self.fields["code"].label = _("Code of your app, or a recovery code")
+        self.fields["code"].widget = forms.TextInput(
+            {
+                "autocomplete": "one-time-code",
+                "autofocus": "",
+                "class": " ".join(BASE_INPUT_CLASSES),
+                "maxlength": 64,
+                "spellcheck": "false",
+            }
+        )
+
+    def clean_code(self) -> str:
+        _limit(self.request, "admin-code", self.user.email)
+        with transaction.atomic():
+            # Two requests with one recovery code: the second waits here, and finds it used.
+            list(Authenticator.objects.select_for_update().filter(user=self.user).order_by("pk"))
+            code: str = super().clean_code()
+        return code
+
+
+class LogInView(LoginView):
+    """Both steps at one address. Between them the state knows whose password was right, and nobody is logged in."""
+
+    second_template = "accounts/admin/second_factor.html"
+
+    def get_form_class(self) -> Any:
+        return PasswordForm if self.waiting is None else CodeForm
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        kwargs = super().get_form_kwargs()
+        return kwargs if self.waiting is None else {**kwargs, "user": self.waiting}
+
+    def get_template_names(self) -> list[str]:
+        return [str(self.template_name if self.waiting is None else self.second_template)]
+
+    def get_default_redirect_url(self) -> str:
+        return reverse("admin:index")
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().setup(request, *args, **kwargs)
+        if request.method == "POST" and ("username" in request.POST or "restart" in request.POST):
+            request.session.pop(PENDING, None)
+        self.waiting = _waiting(request)
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if "restart" in request.POST or (self.waiting is None and "code" in request.POST):
+            return HttpResponseRedirect(request.get_full_path())
+        return super().post(request, *args, **kwargs)
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        if self.waiting is not None:
+            form.save()
+            return self._enter(self.waiting, ["pwd", "mfa", "otp"])
+        user: User = form.get_user()
+        if not has_second_factor(user):
+            return self._enter(user, ["pwd"])
+        self.request.session.flush()
+        self.request.session[PENDING] = {
+            "user": str(user.pk),
+            "hash": user.get_session_auth_hash(),
+            "until": time.time() + PENDING_SECONDS,
+            "wrong": 0,
+        }
+        self.request.session.set_expiry(PENDING_SECONDS)
+        return HttpResponseRedirect(self.request.get_full_path())
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        if self.waiting is not None:
+            pending = self.request.session[PENDING]
+            pending["wrong"] += 1
+            self.request.session[PENDING] = pending
+            if pending["wrong"] >= WRONG_CODES:
+                self.request.session.flush()
+        return super().form_invalid(form)
+
+    def _enter(self, user: User, amr: list[str]) -> HttpResponse:
+        state = self.request.session
+        state.pop(PENDING, None)
+        state.set_expiry(None)
+        login(self.request, user)
+        session = operations.start_operator_session(
+            user=user,
+            amr=amr,
+            user_agent=self.request.headers.get("User-Agent", ""),
+            ip_address=get_client_ip(self.request),
+            seconds=state.get_expiry_age(),
+        )
+        state[SESSION_ID], state[AMR] = str(session.pk), amr
+        return HttpResponseRedirect(self.get_success_url())
+
+
+def _waiting(request: HttpRequest) -> User | None:
+    """Whose second factor is waited for; none once their password is another or they are no operator any more."""
+    pending = request.session.get(PENDING)
+    if pending is None or pending["until"] < time.time():
+        return None
+    user = User.objects.filter(pk=UUID(pending["user"]), is_active=True, is_staff=True).first()
+    if user is None or not constant_time_compare(user.get_session_auth_hash(), pending["hash"]):
+        return None
+    return user
+
+
+def _limit(request: HttpRequest, policy: str, account: str) -> None:
+    """Per address; per account too, but where this account has logged in from before: guesses made elsewhere must not
+    lock its owner out.
+
+    :raises ValidationError: too many attempts.
+    """
+    address = get_client_ip(request)
+    subjects = [f"address:{limits.address_of(request)}"]
+    if not queries.has_logged_in_from(email=account, ip_address=address):
+        subjects.append(f"account:{account}")
+    try:
+        limits.check(policy, RATE, *subjects)
+    except limits.RateLimited as error:
+        raise forms.ValidationError(_("Too many attempts. Try again in a minute.")) from error
