@@ -20,6 +20,7 @@ from backend.agents.stream.writer import StreamWriter
 
 logger = logging.getLogger(__name__)
 
+CLOSE_SECONDS = 10.0
 TICK_SECONDS = 1.0  # How often the books are brought up to date while text streams.
 
 
@@ -52,9 +53,12 @@ class Session:
         loop.worker_loop().call_soon_threadsafe(self._writer.put, name, data)
 
     def close(self) -> None:
-        """See that the readers get what was told."""
+        """Have the readers get what was published; never fails, since the run has ended whatever they get."""
         give_back()
-        loop.submit(self._writer.close()).result(10)
+        try:
+            loop.submit(self._writer.close()).result(CLOSE_SECONDS)
+        except Exception as error:
+            logger.warning("run_stream_not_closed run=%s error=%r", self.run.public_id, error)
 
     def wait_for(self, future: "Future[Reply]") -> Reply:
         """Wait for the loop's half, with the books brought up to date every second."""

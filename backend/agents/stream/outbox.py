@@ -23,9 +23,12 @@ _outboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, "Outbox"] = WeakKeyDicti
 
 
 class Sender(Protocol):
-    """:ivar due: the time of the event loop from which on it wants to be sent."""
+    """:ivar due: the time of the event loop from which on it wants to be sent.
+    :ivar closed: it wants nothing to be sent any more.
+    """
 
     due: float
+    closed: bool
 
     def compose(self, pipeline: Pipeline) -> int:
         """Add its commands; answers how many."""
@@ -96,7 +99,7 @@ class Outbox:
         for sender, count in zip(senders, counts, strict=True):
             try:
                 if await sender.settle(replies[start : start + count]):
-                    self._waiting.add(sender)
+                    self._wait(sender)
             except Exception as error:
                 self._again(sender, error)
             start += count
@@ -112,10 +115,15 @@ class Outbox:
             return 0
 
     def _again(self, sender: Sender, error: Exception) -> None:
-        known = isinstance(error, RedisError | OSError)
-        logger.warning("run_events_delayed error=%r", error, exc_info=None if known else error)
+        if not isinstance(error, RedisError | OSError):
+            logger.error("run_events_not_sent", exc_info=error)
         sender.defer(error)
-        self._waiting.add(sender)
+        self._wait(sender)
+
+    def _wait(self, sender: Sender) -> None:
+        """Unless it was closed while it was being sent: it would be sent again for ever."""
+        if not sender.closed:
+            self._waiting.add(sender)
 
 
 def outbox() -> Outbox:

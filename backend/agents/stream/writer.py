@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 from redis.asyncio.client import Pipeline
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from backend.agents.stream.events import event_of, fields_of, json_of, key_of
 from backend.agents.stream.outbox import outbox
@@ -23,7 +23,9 @@ LINGER_SECONDS = 0.02  # What only says that work goes on waits so long for what
 PATIENT = frozenset({"run.started", "message.started", "step.started", "step.finished"})
 LASTING = ("run.", "message.completed")  # Not part of a snapshot, so written again behind it.
 DRAIN_SECONDS = 3.0
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0  # Before what Redis did not take is sent again.
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # Before what Redis did not take is sent again.
+MAX_BACKLOG = 256  # Events that wait; beyond them one snapshot says it all.
+OUT_OF_ORDER = "equal or smaller"  # Redis's refusal of an id that is not above the stream's last.
 
 
 @dataclass(slots=True)
@@ -36,20 +38,22 @@ class _Entry:
 class StreamWriter:
     """Events in the order they were put; text that waits is joined. Lives in one event loop.
 
-    The loop's outbox sends them. While Redis is away the entries wait. When it is back without the stream (it was
-    restarted empty), the first thing written is a ``snapshot`` of the answer as it is at that moment, so that readers
-    miss no word.
+    The loop's outbox sends them. What Redis does not take waits, and is sent again after pauses that grow: Redis may be
+    away, or refuse every write because it is full, cannot save, or is a replica. What waits is bounded: beyond
+    ``MAX_BACKLOG`` events, and when Redis has lost the stream, the first thing written is a ``snapshot`` of the answer
+    as it is at that moment, so that readers miss no word.
 
     :ivar due: when the outbox is to send what waits.
-
-    :ivar fenced: somebody claimed the run after us; nothing more is written.
+    :ivar fenced: another worker claimed the run after us; nothing more is written.
+    :ivar closed: nothing more is sent, whatever waits.
     """
 
     def __init__(self, *, run_id: UUID, epoch: int, snapshot: Callable[[], Mapping[str, Any]]) -> None:
-        self.fenced = False
+        self.fenced = self.closed = False
         self._key, self._epoch, self._snapshot = key_of(run_id), epoch, snapshot
         self._seq = 0
         self._begun = False  # Something of ours is in the stream, or may be.
+        self._stale = False  # The stream lacks events that do not wait any more: a snapshot comes next.
         self._waiting: list[_Entry] = []
         self._sending: list[_Entry] = []
         self._joining = 0.0  # Until then text waits for more text.
@@ -60,12 +64,17 @@ class StreamWriter:
 
     def put(self, name: str, data: Mapping[str, Any], *, wait: float | None = None) -> None:
         """Write an event: at once, or after ``wait`` seconds together with what came meanwhile."""
+        if self.closed:
+            return
         if wait is None:
             wait = LINGER_SECONDS if name in PATIENT else 0.0
-        self._seq += 1
         due = max(asyncio.get_running_loop().time() + wait, self._paused)
         self.due = due if self._idle.is_set() else min(self.due, due)
-        self._waiting.append(_Entry(self._seq, name, dict(data)))
+        if not self._stale or name.startswith(LASTING):  # A snapshot that is yet to be taken holds the others.
+            self._seq += 1
+            self._waiting.append(_Entry(self._seq, name, dict(data)))
+        if len(self._waiting) + len(self._sending) > MAX_BACKLOG:
+            self._forget_all_but_lasting()
         self._idle.clear()
         outbox().post(self)
 
@@ -74,12 +83,15 @@ class StreamWriter:
         last = self._waiting[-1] if self._waiting else None
         if last is not None and last.name == name and last.data["part"] == part:
             last.data["delta"] += text
-        else:  # The first text behind anything else goes out at once.
+        else:  # The first text after anything else goes out at once.
             wait = max(0.0, self._joining - asyncio.get_running_loop().time())
             self.put(name, {"message": message, "part": part, "delta": text}, wait=wait)
 
     async def close(self) -> None:
-        """Write what waits, for a few seconds at most; let the stream expire some time after."""
+        """Write what waits, for ``DRAIN_SECONDS`` at most; let the stream expire some time after.
+
+        What Redis does not take by then is given up: readers look at the row when a stream stays silent.
+        """
         if not self.fenced:
             try:
                 async with asyncio.timeout(DRAIN_SECONDS):
@@ -87,12 +99,16 @@ class StreamWriter:
                     await async_client().expire(self._key, settings.RUN_STREAM_SECONDS)
             except (TimeoutError, RedisError, OSError):
                 logger.warning("run_stream_not_drained run=%s", self._key)
+        self.closed = True
+        self._waiting, self._sending = [], []
         outbox().forget(self)
 
     def compose(self, pipeline: Pipeline) -> int:
         """Add what waits to the pipeline; it is forgotten only when Redis has said that it has it."""
-        if self.fenced:
-            self._waiting = []
+        if self.fenced or self.closed:
+            self._waiting, self._sending = [], []
+        if self._stale:
+            self._begin_anew()
         self._sending += self._waiting
         self._waiting = []
         for position, entry in enumerate(self._sending):
@@ -108,59 +124,69 @@ class StreamWriter:
         return len(self._sending) + 1
 
     async def settle(self, replies: Sequence[Any]) -> bool:
-        """See whether Redis took it; answers whether there is more to send.
+        """See whether Redis took it; returns whether there is more to send.
 
         :raises RedisError: it did not.
         """
-        replies = replies[: len(self._sending)]
-        failures = [reply for reply in replies if reply is None or isinstance(reply, Exception)]
-        for failure in failures:
-            if failure is not None and not isinstance(failure, ResponseError):
-                raise failure
-        self._begun = self._begun or bool(replies)
+        sent, replies = self._sending, replies[: len(self._sending)]
+        self._sending = [entry for entry, reply in zip(sent, replies, strict=False) if not _taken(reply)]
+        self._begun = self._begun or any(_taken(reply) for reply in replies)
+        if refusal := next((reply for reply in replies if _refuses(reply)), None):
+            raise refusal
         now = asyncio.get_running_loop().time()
-        if failures:
+        if self._sending:
             await self._recover()
-            self.due = now
+            self._pause_for(now)  # Longer each time, in case what is written never stays.
         else:
-            if any(entry.name.endswith(".delta") for entry in self._sending):
+            if any(entry.name.endswith(".delta") for entry in sent):
                 self._joining = now + JOIN_SECONDS
-            self._sending = []
-        self._pause, self._paused = FIRST_PAUSE, 0.0
-        if self._sending or self._waiting:
+            self._pause, self._paused = FIRST_PAUSE, 0.0
+        if self._sending or self._waiting or self._stale:
             return True
         self._idle.set()
         return False
 
     def defer(self, error: Exception) -> None:
         """Try again after a pause that grows."""
-        self.due = self._paused = asyncio.get_running_loop().time() + self._pause
+        if self._pause < LONGEST_PAUSE:  # Else it was said often enough.
+            logger.warning("run_events_delayed run=%s pause=%s error=%r", self._key, self._pause, error)
+        self._pause_for(asyncio.get_running_loop().time())
+
+    def _pause_for(self, now: float) -> None:
+        self.due = self._paused = now + self._pause
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     async def _recover(self) -> None:
-        """Some entries were refused: they are there already, somebody else owns the run, or the stream is gone."""
-        redis = async_client()
-        newest: Any = await redis.xrevrange(self._key, count=1)
-        if newest:
-            epoch, seq = event_of(newest[0]).position
-            if epoch > self._epoch:
-                logger.warning("run_stream_fenced run=%s epoch=%s", self._key, self._epoch)
-                self.fenced = True
-                self._sending.clear()
-            elif epoch == self._epoch:
-                unsent = [entry for entry in self._sending if entry.seq > seq]
-                if len(unsent) == len(self._sending):  # Refused for another reason, such as a Redis that is full.
-                    raise RedisError("the stream takes no events")
-                self._sending = unsent
-                return
-            if self.fenced or epoch == self._epoch:
-                return
-        logger.warning("run_stream_lost run=%s", self._key)
-        behind = [entry for entry in [*self._sending, *self._waiting] if entry.name.startswith(LASTING)]
-        self._waiting = []
-        self._seq += 1
-        self._sending = [_Entry(self._seq, "snapshot", dict(self._snapshot()))]
-        for entry in behind:
+        """Some entries were refused: they are there already, another worker owns the run, or the stream is gone."""
+        newest: Any = await async_client().xrevrange(self._key, count=1)
+        epoch, seq = event_of(newest[0]).position if newest else (0, 0)
+        if epoch > self._epoch:
+            logger.warning("run_stream_fenced run=%s epoch=%s", self._key, self._epoch)
+            self.fenced = True
+            self._sending.clear()
+        elif epoch == self._epoch:
+            self._sending = [entry for entry in self._sending if entry.seq > seq]
+        else:
+            logger.warning("run_stream_lost run=%s", self._key)
+            self._begun = False
+            self._forget_all_but_lasting()
+
+    def _forget_all_but_lasting(self) -> None:
+        kept = [entry for entry in [*self._sending, *self._waiting] if entry.name.startswith(LASTING)]
+        self._sending, self._waiting, self._stale = [], kept[-MAX_BACKLOG // 2 :], True
+
+    def _begin_anew(self) -> None:
+        """A snapshot of now, and after it what is no part of one."""
+        lasting, self._waiting, self._stale = self._waiting, [], False
+        for name, data in [("snapshot", dict(self._snapshot())), *((entry.name, entry.data) for entry in lasting)]:
             self._seq += 1
-            self._sending.append(_Entry(self._seq, entry.name, entry.data))
-        self._begun = False
+            self._sending.append(_Entry(self._seq, name, data))
+
+
+def _taken(reply: Any) -> bool:
+    return reply is not None and not isinstance(reply, Exception)
+
+
+def _refuses(reply: Any) -> bool:
+    """Whether Redis takes no write of this kind now; else the entry was out of order, or its stream is not there."""
+    return isinstance(reply, Exception) and OUT_OF_ORDER not in str(reply)

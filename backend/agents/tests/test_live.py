@@ -13,8 +13,10 @@ from typing import Any
 
 import httpx2
 import pytest
+from redis import Redis
 
 from backend.agents.tests.conftest import models_toml
+from backend.http.ids import decode
 from tests.http_client import ApiClient, Event, deltas, text_of
 from tests.live import Stack, stack
 from tests.providers import FakeProvider
@@ -281,3 +283,23 @@ def test_many_starts_at_once_share_one_wallet_and_one_conversation(person: ApiCl
     assert Decimal(balance["held"]) == 0
     assert Decimal(balance["posted"]) == Decimal("5.00") - sum(costs)
     assert live.rows("SELECT * FROM ledger_discrepancies") == []
+
+
+def test_a_full_redis_holds_up_no_run(person: ApiClient, live: Stack) -> None:
+    """It refuses every write while the answer streams: the run ends, is paid, and its readers see it whole."""
+    run = slow_run(person)
+    watcher = Watcher(person, run["id"])
+    watcher.wait_for_words(5)
+    with Redis.from_url(live.environment["REDIS_URL"]) as redis:
+        redis.config_set("maxmemory", "1")
+        try:
+            ended = "SELECT status FROM agents_run WHERE status = 'completed' AND id = %s"
+            wait_until(lambda: bool(live.rows(ended, decode("run", run["id"]))), 30)
+        finally:
+            redis.config_set("maxmemory", "0")
+
+    assert_truth(person, live, run["id"])
+    watcher.wait()
+    assert watcher.text.split() == answer_text(person, run).split() == WORDS
+    again = Watcher(person, slow_run(person)["id"])  # The worker still answers.
+    assert again.wait()[-1].event == "run.completed"
