@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from backend.accounts.models import User
 from backend.embedded.prepare import make_operator
 from tests.actors import PASSWORD, Person
 
@@ -9,6 +10,8 @@ from tests.actors import PASSWORD, Person
 def test_only_another_password_of_the_start_ends_log_ins(
     owner: Person, django_capture_on_commit_callbacks: Any
 ) -> None:
+    User.objects.update(is_staff=True, is_superuser=True)
+
     def start(password: str) -> Any:
         with django_capture_on_commit_callbacks(execute=True):
             make_operator(email=owner.user.email, password=password, change=True)

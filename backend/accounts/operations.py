@@ -6,7 +6,6 @@ from datetime import timedelta
 from importlib import import_module
 from uuid import UUID
 
-from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
@@ -178,23 +177,6 @@ def activate_user(*, user_id: UUID) -> None:
 def add_member(*, workspace_id: UUID, user_id: UUID, role: str = Membership.Role.MEMBER) -> None:
     """Let the user act in the workspace; a member already there keeps their place and gets this role."""
     Membership.objects.update_or_create(workspace_id=workspace_id, user_id=user_id, defaults={"role": role})
-
-
-def ensure_operator(*, email: str, password: str) -> bool:
-    """Make sure that somebody can open the admin: whether the account was made now.
-
-    An existing account is made an operator and keeps its password.
-    """
-    existing = User.objects.filter(email=email.lower()).first()
-    if existing is None:
-        try:
-            user = register_user(email=email, password=password, is_staff=True, is_superuser=True)
-        except EmailTaken:
-            return ensure_operator(email=email, password=password)  # Another process was faster.
-        EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
-        return True
-    User.objects.filter(pk=existing.pk).update(is_staff=True, is_superuser=True)
-    return False
 
 
 def change_user(*, user_id: UUID, **fields: str) -> None:

@@ -15,6 +15,7 @@ from django.contrib.auth import get_user_model  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 
 from backend.accounts import operations  # noqa: E402
+from backend.accounts.operators.operations import ensure_operator  # noqa: E402
 from backend.embedded import postgres  # noqa: E402
 
 
@@ -30,11 +31,11 @@ def main() -> None:
 
 
 def make_operator(*, email: str, password: str, change: bool) -> None:
-    """Somebody who may do everything in the admin.
+    """An account that may do everything in the admin.
 
-    :param change: give an account that is already there this password. Where that is news, its log-ins end.
+    :param change: give an operator who is already there this password. Where that is news, their log-ins end.
     """
-    made = operations.ensure_operator(email=email, password=password)
+    made = ensure_operator(email=email, password=password)
     user = get_user_model().objects.get(email__iexact=email)
     if change and not made and not user.check_password(password):
         operations.set_password(user_id=user.pk, password=password)

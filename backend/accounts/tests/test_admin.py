@@ -7,7 +7,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from backend.accounts.models import Membership, Session, User, Workspace
-from backend.accounts.operations import ensure_operator
+from backend.accounts.operators.operations import ensure_operator
 from tests.actors import PASSWORD, Person
 from tests.operators import admin_browser
 

@@ -5,11 +5,14 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.validators import validate_email
 
-from backend.accounts import operations
+from backend.accounts.operators.operations import ensure_operator
 
 
 class Command(BaseCommand):
-    help = "Makes somebody an operator, who may open the admin. An existing account keeps its password."
+    help = (
+        "Makes an operator, who may do everything in the admin. An account that is one already stays as it is; any "
+        "other with this address gets this password and loses its log-ins, second factors and other addresses."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--email", default=os.environ.get("OPERATOR_EMAIL"), help="default: OPERATOR_EMAIL")
@@ -24,5 +27,6 @@ class Command(BaseCommand):
             validate_email(email)
         except ValidationError as error:
             raise CommandError(f"{email!r} is not an e-mail address.") from error
-        made = operations.ensure_operator(email=email, password=password)
-        self.stdout.write(f"{email.lower()} {'is now' if made else 'was already there and is'} an operator.")
+        made = ensure_operator(email=email, password=password)
+        state = "is now an operator, with the password given" if made else "was an operator already; nothing changed"
+        self.stdout.write(f"{email.lower()} {state}.")
