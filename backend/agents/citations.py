@@ -13,6 +13,7 @@ from backend.llm.offline.sentences import abbreviated
 MARKER = re.compile(r"\[(\d{1,3}(?:\s?[,;]\s?\d{1,3})*)\]", re.ASCII)
 OPEN_MARKER = re.compile(r"\[[\d,;\s]*\Z", re.ASCII)  # What may still become one.
 LONGEST_MARKER = 40
+LONGEST_CLAIM = 1000  # Characters before a marker in which its sentence is looked for.
 LONGEST_HEADING = 60  # Characters.
 
 _END = re.compile(r"[.!?…][\"”’»)\]]*(?=\s)|\n\s*\n|\n(?=[ \t]*[^\W\d_a-zà-öø-ÿ]|[ \t]*[§•*#–-])|\Z")
@@ -57,7 +58,7 @@ class CitationTracker:
         self._sources: dict[int, Source] = {}
         self._by_chunk: dict[UUID, Source] = {}
         self._cited: set[int] = set()
-        self._text = ""
+        self._text = ""  # The end of the answer: what a claim may reach back to, and what has not been read.
         self._read = 0  # Up to here every marker has been seen.
 
     def number(self, chunk_id: UUID) -> int:
@@ -79,7 +80,15 @@ class CitationTracker:
             self._read = marker.end()
         rest = OPEN_MARKER.search(self._text, max(self._read, len(self._text) - LONGEST_MARKER))
         self._read = rest.start() if rest else len(self._text)
+        self._forget()
         return found
+
+    def _forget(self) -> None:
+        """Drop what no claim reaches back to, so that a piece of a long answer costs no more than one of a short."""
+        unused = self._read - LONGEST_CLAIM
+        if unused > LONGEST_CLAIM:
+            self._text = self._text[unused:]
+            self._read = LONGEST_CLAIM
 
     def _cite(self, number: int, *, claim: str) -> list[dict[str, Any]]:
         source = self._sources.get(number)
@@ -91,7 +100,7 @@ class CitationTracker:
 
 def claim_before(text: str, end: int) -> str:
     """The sentence that a marker at ``end`` stands behind, without other markers."""
-    before = MARKER.sub("", text[max(0, end - 1000) : end]).rstrip()
+    before = MARKER.sub("", text[max(0, end - LONGEST_CLAIM) : end]).rstrip()
     body = before.rstrip('.!?…"”’»)] ')
     if quotation := _QUOTATION.search(before):
         body = before[: quotation.start()]  # What is quoted may be several sentences; they belong together.

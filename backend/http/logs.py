@@ -28,7 +28,7 @@ SECRET_NAME = re.compile(
     r"passw|secret|token$|api_?key|authorization|cookie|private|credential|prompt|instructions", re.IGNORECASE
 )
 SECRET_TEXT = re.compile(
-    r"(?i:bearer )\S+|\borq_[A-Za-z0-9_-]+|\bsk-[A-Za-z0-9_-]{8,}|\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+"
+    r"(?i:bearer )\S+|\borq_[A-Za-z0-9_-]+|\bsk-[A-Za-z0-9_-]{8,}|\beyJ[A-Za-z0-9_.-]{8,}"
     r"|(?<=://)[^\s/:@]*:[^\s/@]+(?=@)"
 )
 MASK = "***"

@@ -20,7 +20,11 @@ CONTEXT = re.compile(
 FILTER = re.compile(r"content.?(filter|policy|management)|safety system|responsibleai|flagged", re.IGNORECASE)
 QUOTA = re.compile(r"insufficient.?quota|exceeded your current quota|billing", re.IGNORECASE)
 KEY = re.compile(r"\b(?:(?:sk|rk|pk|key)[-_]|Bearer )[\w*.\-]{4,}", re.IGNORECASE)
+MARKUP = re.compile(r"<[^<>]*>")
 LONGEST_DETAIL = 300
+LONGEST_READ = 10_000  # Characters of a message that are looked at.
+LONGEST_BODY = 100_000  # Where the words that tell one failure from another are looked for.
+LONGEST_KIND = 200
 LONGEST_WAIT = 3600.0
 
 # Words that providers use for a failure in their error bodies and error events.
@@ -46,7 +50,7 @@ def clean(text: str, *, key: str | None) -> str:
     """A provider's message for people: one line, short, no key, no mark-up."""
     if key and len(key) >= 4:
         text = text.replace(key, "[key]")
-    text = KEY.sub("[key]", re.sub(r"<[^>]*>", " ", text))
+    text = KEY.sub("[key]", MARKUP.sub(" ", text[:LONGEST_READ]))
     text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return text if len(text) <= LONGEST_DETAIL else text[: LONGEST_DETAIL - 1] + "…"
 
@@ -154,17 +158,20 @@ def filtered(provider: str) -> ProviderError:
 
 
 def _message(body: Any) -> tuple[str, str]:
-    """The message of an error body, and the words that name its kind. Bodies that are not JSON say nothing useful."""
+    """The message of an error body, and the words that name its kind, neither longer than is of use.
+
+    Bodies that are not JSON say nothing useful.
+    """
     if not isinstance(body, Mapping):
         return "", ""
     inner = body.get("error", body)
     if isinstance(inner, str):
-        return inner, ""
+        return inner[:LONGEST_BODY], ""
     if not isinstance(inner, Mapping):
         return "", ""
     kinds = (inner.get("code"), inner.get("type"), inner.get("param"))
     message = inner.get("message") or inner.get("detail") or ""
-    return str(message), " ".join(str(kind) for kind in kinds if kind)
+    return str(message)[:LONGEST_BODY], " ".join(str(kind)[:LONGEST_KIND] for kind in kinds if kind)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -177,8 +184,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         if seconds >= 0:  # Not NaN either.
             return min(seconds, LONGEST_WAIT)
     try:
-        at = parsedate_to_datetime(headers.get("retry-after", ""))
-    except ValueError:
+        at = parsedate_to_datetime(headers.get("retry-after", "")[:LONGEST_KIND])
+    except (ValueError, OverflowError):
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return min(max((at - datetime.now(UTC)).total_seconds(), 0.0), LONGEST_WAIT)

@@ -231,5 +231,5 @@ def without(body: dict[str, Any], refused: set[str], substitutes: Substitutes) -
 
 def named(error: Any, parameters: list[str]) -> str | None:
     """The parameter that a refusal complains of, if it is one of these."""
-    message = str(getattr(error, "param", None) or "") + " " + str(error)
+    message = str(getattr(error, "param", None) or "") + " " + str(error)[: refusals.LONGEST_READ]
     return next((name for name in parameters if re.search(rf"(?<![\w-]){name}(?![\w-])", message)), None)

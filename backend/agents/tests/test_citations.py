@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from backend.agents.citations import CitationTracker, Source, claim_before, quote_for, sentences_of
 from backend.http.ids import new_id
+from tests.work import at_most
 
 LICENCE = "Capítulo 4. Das licenças\nA licença de pesca custa 318\ncruzados por temporada. Vale por casco."
 
@@ -121,3 +122,60 @@ def test_the_same_passage_keeps_its_number() -> None:
 
     assert reader.number(one.chunk_id) == 1
     assert reader.number(UUID(int=0)) == 2
+
+
+SHAPES = [
+    *(
+        "[1",
+        "[1, ",
+        "[1][",
+        "[ ",
+        "[1 ; ",
+        "“",
+        "“a",
+        '"ab',
+        "«»",
+        "a ",
+        "a  ",
+        ". ",
+        '."',
+        "...",
+        ".”) ",
+        "\n",
+        "\n \n",
+    ),
+    *("\n\t", "e.g. ", "á", "\u0301\u0327", "[1] “aaaaaaaaa” ", "1,1;"),
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_answer_of_any_shape_is_read_in_proportion(shape: str) -> None:
+    answer = (shape * 300_000)[:300_000]
+    reader = tracker(source(1), source(12))
+
+    with at_most(5):
+        for start in range(0, len(answer), 30):
+            reader.feed(answer[start : start + 30])
+        reader.feed(" [12] [1]")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("quoted", ["“{}”", "{}"])
+def test_the_longest_claim_and_passage_take_little(shape: str, quoted: str) -> None:
+    passage = (shape * 2_600)[:2_600]  # Twice a passage's usual length.
+    claim = quoted.format((shape * 980)[:980])
+
+    with at_most(2):
+        for _ in range(3):
+            assert quote_for(claim, passage + "!") in passage + "!"
+            claim_before(passage, len(passage))
+
+
+def test_a_claim_is_found_after_a_long_answer() -> None:
+    """What the tracker forgets is what no claim reaches back to."""
+    reader = tracker(source(1))
+    for _ in range(500):
+        reader.feed("Something that cites nothing at all. ")
+
+    (cited,) = reader.feed("A licença de pesca custa 318 cruzados [1].")
+    assert cited["quote"] == quote_for("A licença de pesca custa 318 cruzados", LICENCE)

@@ -13,8 +13,9 @@ from celery.contrib.testing.worker import start_worker
 from structlog.contextvars import bound_contextvars, clear_contextvars
 
 from backend.celery import app
-from backend.http.logs import bind_actor, dict_config
+from backend.http.logs import bind_actor, dict_config, mask_secrets
 from backend.http.request_id import current_request_id
+from tests.work import at_most
 
 Emit = Callable[..., list[str]]
 
@@ -91,6 +92,14 @@ def test_secrets_in_texts_are_masked(format: str, secret: str) -> None:
     line = written(format, lambda logger: logger.info("it was %s there", secret))
     assert "abcdefghijklmnop" not in line
     assert "***" in line
+
+
+@pytest.mark.parametrize("text", ["eyJ-", "eyJa.", "://", "://a:", "Bearer ", "sk-", "orq_", "x@://:"])
+def test_masking_a_long_text_takes_time_in_proportion(text: str) -> None:
+    event = {"event": text * 50_000, "reason": "sk-abcdefghijklmnop"}
+
+    with at_most(2):
+        assert mask_secrets(None, "", event)["reason"] == "***"
 
 
 @pytest.mark.parametrize("name", ["password", "new_password", "access_token", "api_key", "Authorization", "prompt"])

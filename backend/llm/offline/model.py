@@ -26,6 +26,7 @@ from backend.llm.offline.replies import compose, search_failed, without_document
 from backend.llm.offline.words import language_of
 
 SEARCH = "search_knowledge"
+BEFORE_SPACE = re.compile(r"(?<=\S)(?=\s)")
 LONGEST_ANSWER = 3.0  # Seconds that the slowed-down writing of an answer takes at most.
 
 
@@ -45,7 +46,7 @@ class Chat:
             usage = Usage(input_tokens=given, cached_input_tokens=0, output_tokens=count_calls([answer]))
             yield Finished(reason="tool_calls", usage=usage)
             return
-        pieces = re.findall(r"\s*\S+", answer)
+        pieces = [piece for piece in BEFORE_SPACE.split(answer) if piece]
         pause = min(self.pause, LONGEST_ANSWER / max(len(pieces), 1))
         limit = output_limit(request)
         written = ""

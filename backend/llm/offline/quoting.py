@@ -17,6 +17,7 @@ MOST_QUOTES = 3
 LONGEST_PASSAGE = 8000
 MOST_PASSAGES = 20
 LONGEST_QUOTE = 700
+LONGEST_NAME = 255  # Of a document.
 
 
 class Passage(msgspec.Struct, frozen=True):
@@ -53,8 +54,9 @@ def quotes_for(question: Question, passages: Sequence[Passage]) -> list[Quote]:
     weights = weights_of(question, candidates)
     needed = (question.subject, {term.stem for term in question.terms if not is_number(term.word)})
     rank = {passage.n: place for place, passage in enumerate(passages)}
+    generic = GENERIC.intersection(words(question.text))
     for candidate in candidates:
-        candidate.score = score(question, candidate, rarity, rank[candidate.passage.n])
+        candidate.score = score(question, candidate, rarity, rank[candidate.passage.n], generic)
     able = [
         candidate
         for candidate in candidates
@@ -89,7 +91,7 @@ def candidates_of(question: Question, passage: Passage) -> list[Candidate]:
     found: list[Candidate] = []
     heading: dict[str, float] = {}
     since = 0
-    title = {term: 0.5 * met for term, met in hits_in(question, passage.document, foreign=False).items()}
+    title = {term: 0.5 * met for term, met in hits_in(question, passage.document[:LONGEST_NAME], foreign=False).items()}
     header: Candidate | None = None
     for place, sentence in enumerate(sentences(text)):
         hits = hits_in(question, sentence.text, foreign=foreign)
@@ -163,7 +165,10 @@ def rarities(candidates: Sequence[Candidate]) -> dict[str, float]:
     return {term: math.log(1 + (size - n + 0.5) / (n + 0.5)) + 0.2 for term, n in count.items()}
 
 
-def score(question: Question, candidate: Candidate, rarity: dict[str, float], rank: int) -> float:
+def score(
+    question: Question, candidate: Candidate, rarity: dict[str, float], rank: int, generic: frozenset[str]
+) -> float:
+    """:param generic: the words of the question that are too common to be searched for."""
     text = candidate.sentence.text
     total = 0.0
     for term in question.terms:
@@ -174,8 +179,8 @@ def score(question: Question, candidate: Candidate, rarity: dict[str, float], ra
     if question.wants_name and any(word[:1].isupper() for word in text.split()[1:]):
         total *= 1.2
     there = words(text)
-    shared = len(GENERIC.intersection(there).intersection(words(question.text)))
-    total *= 1 + 0.05 * min(shared, 2)  # Too common to be searched for, enough to tell two sentences apart.
+    shared = len(generic.intersection(there))
+    total *= 1 + 0.05 * min(shared, 2)  # Enough to tell two sentences apart.
     if any(term.word in there[:6] for term in question.terms):
         total *= 1.05
     if candidate.sentence.kind == "line" and not candidate.row:

@@ -13,7 +13,7 @@ ABBREVIATIONS = listed(
 )
 BULLET = re.compile(r"^\s*(?:[-*•–·▪◦●■]|\d{1,3}[.)]|[a-zA-Z][.)])\s+")
 MARKUP = re.compile(r"^\s*(?:#{1,6}\s+|>\s+|[-*•–·▪◦●■]\s+)+")
-END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)")
+END = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’)\]]*(?=\s)")
 LONGEST_HEADING = 90
 
 

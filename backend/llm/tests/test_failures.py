@@ -12,9 +12,10 @@ import pytest
 from pytest_django import Settings
 
 from backend.llm.chat import ProviderError, TextDelta, chat_model
-from backend.llm.refusals import retry_after
+from backend.llm.refusals import LONGEST_READ, clean, retry_after
 from backend.llm.tests.asking import ask, end_of, events, request, run, text_of
 from tests.providers import FakeProvider, Reply
+from tests.work import at_most
 
 MODELS = ["chat", "responses", "claude"]
 PROMPT = "prompt is too long: 250000 tokens > 200000 maximum"
@@ -163,6 +164,9 @@ def test_how_long_to_wait_is_passed_on(
         ("in 100 s", 60, 100),
         ("Mon, 01 Jan 2001 00:00:00 GMT", 0, 0),
         ("soon", None, None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None, None),
+        ("Mon, 01 Jan 2020 00:00:00 +99999999999999999999", None, None),
+        ("9" * 50_000, 3600, 3600),
         ("nan", None, None),
         ("-3", None, None),
     ],
@@ -291,6 +295,20 @@ def test_too_long_a_prompt_is_not_taken_for_a_refused_parameter(provider: FakePr
 
     assert failure("chat").code == "context_too_long"
     assert len(provider.requests) == 1
+
+
+@pytest.mark.parametrize("text", ["<", "<a", "< >", "sk-", "Bearer ", "sk-*", "[key]", " ", "context ", "\x00", "ä"])
+def test_a_long_message_of_a_provider_is_read_in_proportion(provider: FakeProvider, text: str) -> None:
+    provider.script(Reply(status=500, message=text * (500_000 // len(text))))
+
+    with at_most(5):
+        assert len(failure("chat").detail) < 400
+
+
+def test_a_key_at_the_end_of_what_is_read_is_not_shown() -> None:
+    shown = clean("<" + "x" * (LONGEST_READ - 12) + ">" + "secret-key-of-ours", key="secret-key-of-ours")
+
+    assert "secret" not in shown
 
 
 def test_failures_leave_the_loop_clean(provider: FakeProvider) -> None:

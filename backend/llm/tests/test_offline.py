@@ -13,6 +13,7 @@ from backend.llm.offline.model import Chat, reply_to
 from backend.llm.offline.sentences import sentences
 from backend.llm.offline.words import language_of
 from backend.llm.tests.asking import ask, end_of, run, text_of
+from tests.work import at_most
 
 SEARCH = ToolDefinition(
     name="search_knowledge",
@@ -428,3 +429,34 @@ def test_a_huge_question_and_huge_passages_are_bounded() -> None:
 def test_it_needs_no_network() -> None:
     assert isinstance(chat_model(catalog().get("offline")), Chat)
     assert text_of(ask("offline"))
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        ".",
+        ".”",
+        ". ",
+        "!?",
+        "- ",
+        "# ",
+        "> ",
+        "1) ",
+        " | ",
+        "a,",
+        "\n",
+        "a\n",
+        "A\n\n",
+        "?",
+        "1.1,",
+        "\u0301\u0327",
+        "boat ",
+        "ﷺ ",
+    ],
+)
+def test_a_passage_and_a_question_of_any_shape_take_little(shape: str) -> None:
+    long = (shape * 100_000)[:100_000]
+    passages = [{"n": n, "document": long, "page": n, "text": long} for n in range(1, 30)]
+
+    with at_most(20):
+        answer_to(f"What does a boat cost? {long}", passages)

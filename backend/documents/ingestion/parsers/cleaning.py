@@ -25,6 +25,23 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _MANY_SPACES = re.compile(" {2,}")
 _MANY_BREAKS = re.compile(r"\n{3,}")
 
+# Marks on one letter are put in order when text is composed, in a time that grows with the square of their number. No
+# script puts more than a few on a letter; thirty are what Unicode's stream-safe format allows (UAX #15, section 13).
+_MOST_MARKS = 30
+_FEW = 300  # Characters that may all be marks: most texts are single lines, and looking for marks is not free.
+_LATE_MARKS = (0x0F73, 0x0F75, 0x0F81)  # Their parts are marks, though they count as none themselves.
+_LAST_MARK = 0x1FFFF
+
+
+def _run_of_marks(end: int) -> str:
+    codes = (code for code in range(0x300, end) if unicodedata.combining(chr(code)) or code in _LATE_MARKS)
+    marks = "".join(map(chr, codes))
+    return f"([{marks}]{{{_MOST_MARKS}}})[{marks}]+"
+
+
+_MANY_MARKS = re.compile(_run_of_marks(0x10000))  # Without the others it is faster.
+_MANY_MARKS_OF_ALL = re.compile(_run_of_marks(_LAST_MARK + 1))
+
 _BOMS = [
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -35,11 +52,16 @@ _BOMS = [
 
 
 def clean(text: str) -> str:
-    """Without what nobody can see or PostgreSQL cannot store; line breaks stay, composed characters (NFC)."""
+    """Without what no reader can see or PostgreSQL cannot store; line breaks stay, composed characters (NFC)."""
     if _SURROGATE.search(text):
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
     text = text.translate(_TABLE)
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
+    if text.isascii():
+        return text
+    if len(text) > _FEW:
+        many = _MANY_MARKS if max(text) < "\U00010000" else _MANY_MARKS_OF_ALL
+        text = many.sub(r"\1", text)
+    return unicodedata.normalize("NFC", text)
 
 
 def clean_line(text: str) -> str:

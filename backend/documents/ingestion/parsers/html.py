@@ -45,6 +45,7 @@ class _Walk:
 
     def __init__(self) -> None:
         self.parts: list[str] = []
+        self.blank = True  # Nothing in them but white space.
         self.preformatted = 0
         self.hidden = 0
 
@@ -66,12 +67,13 @@ class _Walk:
         elif tag == "br":
             self.parts.append("\n")
         elif tag in ("td", "th"):
-            if "".join(self.parts).strip():
+            if not self.blank:
                 self.parts.append(" | ")
         elif tag not in _INLINE:
             yield from self._flush()
             if tag == "li":
                 self.parts.append("- ")
+                self.blank = False
             if tag == "pre":
                 self.preformatted += 1
         self._add(element.text)
@@ -87,10 +89,12 @@ class _Walk:
     def _add(self, text: str | None) -> None:
         if text and not self.hidden:
             self.parts.append(text if self.preformatted else re.sub(r"\s+", " ", text))
+            self.blank = self.blank and text.isspace()
 
     def _flush(self) -> Iterator[str]:
         text = "".join(self.parts)
         self.parts = []
+        self.blank = True
         if self.preformatted:
             text = clean_lines(text)
         else:
