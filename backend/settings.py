@@ -150,12 +150,12 @@ DATABASES["default"]["OPTIONS"] = {
     if DATABASE_POOL_SIZE
     else False,
 }
-# The role that owns tables and functions: for `migrate` alone. Without it, that of DATABASE_URL does everything.
-MIGRATION_DATABASE: dict[str, Any] | None = None
-if env.str("MIGRATION_DATABASE_URL", default=""):
-    _owner = env.db_url("MIGRATION_DATABASE_URL")
-    MIGRATION_DATABASE = {name: _owner[name] for name in ("NAME", "USER", "PASSWORD", "HOST", "PORT")}
-    MIGRATION_DATABASE["OPTIONS"] = {**_owner.get("OPTIONS", {}), "connect_timeout": 5}
+# How `migrate` connects: without limits and pool, and as the role that owns the tables, if that is another one.
+_owner = env.db_url("MIGRATION_DATABASE_URL") if env.str("MIGRATION_DATABASE_URL", default="") else {}
+MIGRATION_DATABASE: dict[str, Any] = {
+    **{name: value for name, value in _owner.items() if name in ("NAME", "USER", "PASSWORD", "HOST", "PORT")},
+    "OPTIONS": {**(_owner.get("OPTIONS", {}) if _owner else _options), "connect_timeout": 5},
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Redis ----------------------------------------------------------------------------------------------------------------

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
+import psycopg
 import pytest
 
 from backend.embedded import folders, identity
+from backend.embedded.commands import Commands
 from backend.embedded.options import LauncherError, from_environment
 from tests.launched import CHILDREN, ORDINARY, Launcher, copy_of_the_project
 
@@ -67,9 +69,58 @@ def test_it_becomes_ready_and_tells_the_operators_password_once(running: Launche
 def test_secrets_and_sockets_are_for_their_owner_alone(running: Launcher) -> None:
     secrets = list((running.data / "secrets").iterdir())
 
-    assert {path.name for path in secrets} == {"instance", "jwt-private-key.pem", "operator-password", "secret-key"}
+    assert {path.name for path in secrets} == {
+        "database-password",
+        "instance",
+        "jwt-private-key.pem",
+        "operator-password",
+        "secret-key",
+    }
     assert {path.stat().st_mode & 0o777 for path in secrets} == {0o600}
     assert (running.data / "sockets").stat().st_mode & 0o777 == 0o700
+
+
+def connect(launcher: Launcher, role: str, password: str = "") -> psycopg.Connection:
+    place = launcher.data / "sockets"
+    return psycopg.connect(host=str(place), user=role, password=password, dbname="orquestra", connect_timeout=10)
+
+
+def assert_roles_are_apart(launcher: Launcher) -> None:
+    for role in ("orquestra", "orquestra_app", "postgres"):
+        for password in ("", "orquestra", (launcher.data / "secrets" / "secret-key").read_text()):
+            with pytest.raises(psycopg.OperationalError, match=r"no password supplied|password authentication failed"):
+                connect(launcher, role, password)
+    password = (launcher.data / "secrets" / "database-password").read_text()
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        connect(launcher, "orquestra", password)
+    with connect(launcher, "orquestra_app", password) as connection:
+        for statement in (b"UPDATE billing_wallet SET held = 0", b"SET session_replication_role = replica"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
+                connection.execute(statement)
+
+
+def test_who_reaches_the_socket_of_postgresql_needs_a_password_and_the_products_is_no_superuser(
+    running: Launcher,
+) -> None:
+    assert_roles_are_apart(running)
+
+
+def test_the_product_does_not_know_how_to_connect_as_the_superuser(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    folders.open_data(data)
+    laid_out = folders.lay_out(data)
+    programs = Commands(from_environment({"DATA_DIR": str(data)}), laid_out, descriptors={"web": []})
+    try:
+        preparation, product = programs.preparation(), programs.product()
+    finally:
+        shutil.rmtree(laid_out.place if laid_out.place != data else laid_out.sockets)
+
+    assert programs.superuser_password in preparation.environment["MIGRATION_DATABASE_URL"]
+    assert len(product) == 4
+    for child in (*product, programs.postgres(), programs.redis()):
+        assert programs.superuser_password not in json.dumps([child.environment, list(child.command)]), child.name
+    kept = [path.read_text() for path in (data / "secrets").iterdir()]
+    assert programs.superuser_password not in kept
 
 
 def test_every_process_keeps_json_lines(running: Launcher) -> None:
@@ -172,6 +223,22 @@ def test_after_kill_9_the_next_start_ends_what_is_left_and_nobody_else(running: 
     assert "The database is up to date" in running.output
     assert "password: as set before" in running.output
     assert running.status() == 200
+
+
+def test_the_data_of_a_version_that_trusted_every_connection_is_kept_and_closed(running: Launcher) -> None:
+    running.stop()
+    (running.data / "postgres" / "pg_hba.conf").write_text("local all all trust\n")
+    (running.data / "secrets" / "database-password").unlink()
+    operator = {"email": "operator@orquestra.local"}
+    operator["password"] = (running.data / "secrets" / "operator-password").read_text()
+
+    running.start()
+    running.wait_until_ready()
+
+    assert "The database is migrated" in running.output
+    assert_roles_are_apart(running)
+    login = httpx2.post(f"http://127.0.0.1:{running.port}/api/v1/auth/login", json=operator, timeout=30)
+    assert login.status_code == 200
 
 
 def test_another_operator_password_ends_the_operators_log_ins(place: Path) -> None:

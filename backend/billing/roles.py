@@ -44,18 +44,16 @@ class Product:
 
 @contextmanager
 def as_owner() -> Iterator[Product | None]:
-    """Within, Django's connection is that of MIGRATION_DATABASE_URL, and the role of DATABASE_URL is yielded.
+    """Within, Django's connection is that of MIGRATION_DATABASE_URL, without time-outs.
 
-    Nothing changes where the setting is missing or names the same role; then there is no product's role to yield.
+    Yields the role of DATABASE_URL if that is another one.
     """
-    owner: dict[str, Any] | None = settings.MIGRATION_DATABASE
-    if owner is None or owner["USER"] == connection.settings_dict["USER"]:
-        yield None
-        return
+    owner: dict[str, Any] = settings.MIGRATION_DATABASE
     kept = {name: connection.settings_dict[name] for name in owner}
+    product = Product(connection.settings_dict["USER"], connection.settings_dict["PASSWORD"])
     _connect_with(owner)
     try:
-        yield Product(kept["USER"], kept["PASSWORD"])
+        yield product if owner.get("USER", product.role) != product.role else None
     finally:
         _connect_with(kept)
 
@@ -115,10 +113,10 @@ def _grants(role: str, *, existing: set[str]) -> Iterator[sql.Composed]:
         "REVOKE CREATE ON SCHEMA public FROM PUBLIC, {to}",
         "GRANT USAGE ON SCHEMA public TO {to}",
         "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {to}",
-        "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {to}",
+        "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {to}",
         # Tables that a later migration makes work at once. Of a table of the ledger, the next call takes the rest back.
         "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {to}",
-        "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO {to}",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {to}",
     ):
         yield sql.SQL(statement).format(database=database, to=to)
     if written := tables - read:

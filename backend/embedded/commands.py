@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import secrets
 import signal
 import socket
 import sys
@@ -62,7 +63,23 @@ class Commands:
         """Of all that the preparation reads. A password that the person set counts, and cannot be read from it."""
         key = keys.text(self._secrets, "secret-key").encode()
         password = hmac.new(key, (self._options.operator_password or "").encode(), hashlib.sha256).hexdigest()
-        return fingerprint(ROOT, self._options.operator_email, password)
+        database = hmac.new(key, self._database_password.encode(), hashlib.sha256).hexdigest()
+        return fingerprint(ROOT, self._options.operator_email, password, database)
+
+    # The database -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def superuser_password(self) -> str:
+        """Another one at each start, and kept nowhere: the preparation alone connects as the superuser."""
+        return secrets.token_urlsafe(30)
+
+    @cached_property
+    def _database_password(self) -> str:
+        return keys.text(self._secrets, "database-password")
+
+    def _database_url(self, role: str, password: str) -> str:
+        place = quote(f"{self._folders.sockets}/{postgres.DATABASE}", safe="")
+        return f"postgres://{role}:{password}@/{place}"
 
     # The environment --------------------------------------------------------------------------------------------------
 
@@ -75,9 +92,8 @@ class Commands:
 
     @cached_property
     def _environment(self) -> dict[str, str]:
-        options, secrets = self._options, self._secrets
+        options, kept = self._options, self._secrets
         hosts = ["localhost", "127.0.0.1", "[::1]", *([options.host] if options.host else [])]
-        database = quote(f"{self._folders.sockets}/{postgres.DATABASE}", safe="")
         if options.host in ports.EVERYWHERE:
             hosts += [socket.gethostname(), socket.getfqdn()]
         return {
@@ -92,10 +108,10 @@ class Commands:
             "DEBUG": "false",
             "LOG_FORMAT": "json",
             "DATA_DIR": str(options.data_dir),
-            "DATABASE_URL": f"postgres://{postgres.USER}@/{database}",
+            "DATABASE_URL": self._database_url(postgres.PRODUCT, self._database_password),
             "REDIS_URL": f"unix://{quote(str(self.redis_socket))}?db=0",
-            "SECRET_KEY": keys.text(secrets, "secret-key"),
-            "JWT_PRIVATE_KEY_FILE": str(keys.rsa(secrets, "jwt-private-key.pem")),
+            "SECRET_KEY": keys.text(kept, "secret-key"),
+            "JWT_PRIVATE_KEY_FILE": str(keys.rsa(kept, "jwt-private-key.pem")),
             "PYTHONUNBUFFERED": "1",
             "PYTHONUTF8": "1",
             "MALLOC_ARENA_MAX": "2",  # Threads share heaps: less memory, hardly any speed.
@@ -124,13 +140,15 @@ class Commands:
 
     def preparation(self) -> Child:
         """What must be done before the product starts. It waits for the cluster by itself."""
-        operator = {"CLUSTER": str(self._folders.cluster)} | {
+        needed = {
+            "CLUSTER": str(self._folders.cluster),
+            "MIGRATION_DATABASE_URL": self._database_url(postgres.USER, self.superuser_password),
             "OPERATOR_EMAIL": self._options.operator_email,
             "OPERATOR_PASSWORD": self._operator_password,
         }
         if self._options.operator_password:
-            operator["OPERATOR_PASSWORD_CHANGES"] = "true"
-        return self._python("prepare", "-m", "backend.embedded.prepare", once=True, more=operator)
+            needed["OPERATOR_PASSWORD_CHANGES"] = "true"
+        return self._python("prepare", "-m", "backend.embedded.prepare", once=True, more=needed)
 
     def product(self) -> list[Child]:
         beat = str(self._folders.root / "run" / "beat")

@@ -149,7 +149,7 @@ def fingerprint(source: Path, *also: str) -> str:
         source / "backend" / "settings.py",
         source / "backend" / "embedded" / "prepare.py",
     ]
-    for pattern in ("*/migrations/*", "*/demo/**/*", "*/*.sql"):
+    for pattern in ("*/migrations/*", "*/demo/**/*", "*/*.sql", "*/roles.py"):
         files += (source / "backend").glob(pattern)
     for file in sorted(file for file in files if file.is_file() and file.suffix != ".pyc"):
         seen.update(f"{file.relative_to(source)} ".encode() + hashlib.sha256(file.read_bytes()).digest())

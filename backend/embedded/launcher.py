@@ -70,7 +70,7 @@ def _start(options: Options, output: Output, supervisor: Supervisor, held: ExitS
     descriptors = {name: [each.fileno() for each in some] for name, some in sockets.items()}
     programs = commands.Commands(options, laid_out, descriptors=descriptors)
     preparation = _begin_preparation(programs, laid_out, output, supervisor)
-    _start_servers(programs, laid_out, output, supervisor)
+    _start_servers(programs, laid_out, output, supervisor, prepared=preparation is None)
     if preparation is not None:
         supervisor.finish(preparation, seconds=600)
         _preparation_stamp(laid_out).write_text(programs.fingerprint)
@@ -106,14 +106,19 @@ def _end_left_over(laid_out: Folders, output: Output, supervisor: Supervisor) ->
         )
 
 
-def _start_servers(programs: "commands.Commands", laid_out: Folders, output: Output, supervisor: Supervisor) -> None:
+def _start_servers(
+    programs: "commands.Commands", laid_out: Folders, output: Output, supervisor: Supervisor, *, prepared: bool
+) -> None:
     began = time.monotonic()
     cache = programs.redis()
     supervisor.start(cache)
     first = not (laid_out.cluster / "orquestra-initialized").exists()
     if first:
         output.say("Making the PostgreSQL cluster")
-    postgres.initialize(laid_out.cluster, laid_out.account, programs.binaries)
+    cluster = (laid_out.cluster, laid_out.account, programs.binaries)
+    postgres.initialize(*cluster)
+    if not prepared:
+        postgres.require_passwords(*cluster, superuser=programs.superuser_password)
     database = programs.postgres()
     supervisor.start(database)
     supervisor.wait_for(

@@ -11,13 +11,19 @@ from pathlib import Path
 from backend.embedded import identity
 from backend.embedded.privileges import Account, own, reaches, run_as
 
-USER = DATABASE = "orquestra"
+USER = DATABASE = "orquestra"  # The superuser, who owns everything.
+PRODUCT = "orquestra_app"  # The role that the product connects as.
 STOP = signal.SIGINT  # "Fast": clients are disconnected, the cluster is left clean.
 LOCALE = (
     "--encoding=UTF8",
     "--locale-provider=builtin",
     "--builtin-locale=C.UTF-8",
 )  # Lower-cases Ç; plain C does not.
+LOG_INS = """\
+# Written by the launcher. No role logs in without its password, and no one knows that of the superuser but the
+# preparation, which gets a new one each time.
+local all all scram-sha-256
+"""
 
 
 def installation() -> Path:
@@ -54,8 +60,8 @@ def reachable_binaries(place: Path, account: Account | None) -> Path:
 
 
 def initialize(data: Path, account: Account | None, binaries: Path, *, durable: bool = True) -> None:
-    """Make a cluster in the folder ``data``, with superuser and database ``orquestra``; whoever reaches its socket is
-    trusted, so the folder of the socket is what protects it.
+    """Make a cluster in the folder ``data``, with superuser and database ``orquestra``. Whoever reaches its socket is
+    trusted until ``require_passwords`` has been called.
 
     A half-made cluster (killed in the middle) is made anew: `PG_VERSION` alone does not prove that initdb ended.
     """
@@ -68,10 +74,29 @@ def initialize(data: Path, account: Account | None, binaries: Path, *, durable: 
     own(data, account)
     options = ["-U", USER, "--auth=trust", "--no-instructions", *LOCALE, *([] if durable else ["--no-sync"])]
     run_as(account, [str(binaries / "initdb"), "-D", str(data), *options], timeout=120)
-    single = [str(binaries / "postgres"), "--single", "-D", str(data), *([] if durable else ["-F"]), "postgres"]
-    run_as(account, single, timeout=120, stdin=f"CREATE DATABASE {DATABASE};\n")
+    _alone(data, account, binaries, f"CREATE DATABASE {DATABASE};", durable=durable)
     done.touch()
     own(done, account)
+
+
+def require_passwords(data: Path, account: Account | None, binaries: Path, *, superuser: str) -> None:
+    """Give the superuser this password, and let no role log in without one. The server must not be running."""
+    _alone(data, account, binaries, f"ALTER ROLE {USER} PASSWORD '{superuser}';")
+    written = data / "pg_hba.conf.new"
+    written.write_text(LOG_INS)
+    written.chmod(0o600)
+    own(written, account)
+    written.replace(data / "pg_hba.conf")
+
+
+def _alone(data: Path, account: Account | None, binaries: Path, statement: str, *, durable: bool = True) -> None:
+    """Have PostgreSQL execute a statement as the superuser, without a server.
+
+    :raises RuntimeError: it failed.
+    """
+    options = ["-c", "exit_on_error=on", *([] if durable else ["-F"])]
+    single = [str(binaries / "postgres"), "--single", "-D", str(data), *options, "postgres"]
+    run_as(account, single, timeout=120, stdin=f"{statement}\n")
 
 
 def server_command(

@@ -8,7 +8,6 @@ from pathlib import Path
 import django
 
 gc.disable()  # This process soon ends; what migrations leave behind is not worth looking for.
-os.environ |= {"DATABASE_STATEMENT_SECONDS": "0", "DATABASE_LOCK_SECONDS": "0"}  # A migration may take long.
 django.setup()  # Models can be imported only from here on.
 
 from django.contrib.auth import get_user_model  # noqa: E402

@@ -2,9 +2,6 @@
 
 import pytest
 from django.core.checks import Tags, run_checks
-from django.core.management import call_command
-
-from backend.billing import roles
 
 pytestmark = pytest.mark.django_db
 
@@ -27,10 +24,3 @@ def test_the_owner_is_no_role_for_the_product() -> None:
 def test_the_database_is_asked_only_by_its_name() -> None:
     found = run_checks(include_deployment_checks=True)
     assert "billing.W003" not in {each.id for each in found}
-
-
-def test_one_role_alone_goes_on_working() -> None:
-    """Of an installation that does not set MIGRATION_DATABASE_URL."""
-    with roles.as_owner() as product:
-        assert product is None
-        call_command("check_ledger")
