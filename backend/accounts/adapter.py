@@ -5,13 +5,15 @@ from typing import Any
 from uuid import UUID
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
 from allauth.headless.adapter import DefaultHeadlessAdapter
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from backend.accounts import operations
+from backend.accounts import addresses, operations
+from backend.accounts.inputs import proved_by_account
 from backend.accounts.models import User
 
 SESSION_ID = "session_id"  # In allauth's state of a log-in: the id of our session, once there is one.
@@ -44,6 +46,20 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         name, address = parseaddr(settings.DEFAULT_FROM_EMAIL)
         site = {"name": name or address, "domain": settings.FRONTEND_URL}
         super().send_mail(template_prefix, email, {**context, "current_site": site})
+
+    def send_confirmation_mail(self, request: HttpRequest, emailconfirmation: Any, signup: bool) -> None:
+        """The link that verifies an address; the address's owner is only informed that someone else tried to add it."""
+        address = emailconfirmation.email_address
+        if EmailAddress.objects.filter(email=address.email, verified=True).exclude(pk=address.pk).exists():
+            self.send_account_already_exists_mail(address.email)
+        else:
+            super().send_confirmation_mail(request, emailconfirmation, signup)
+
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        """:raises EmailTaken: another account was faster."""
+        by_account = proved_by_account(request, email_address)
+        addresses.prove(user_id=email_address.user_id, email=email_address.email, by_account=by_account)
+        return True
 
     def logout(self, request: HttpRequest) -> None:
         session_id = request.session.get(SESSION_ID)

@@ -11,14 +11,19 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from backend.http.ids import PublicId, new_id
+from backend.http.mailboxes import InvalidEmail, canonical
 
 
 class UserManager(BaseUserManager["User"]):
     def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(email=(username or "").lower())
+        try:
+            return self.get(email=canonical(username or ""))
+        except InvalidEmail as error:
+            raise self.model.DoesNotExist from error
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        user = self.model(email=email.lower(), **fields)
+        """:raises InvalidEmail: this is no address with one spelling."""
+        user = self.model(email=canonical(email), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -33,7 +38,7 @@ class User(PublicId, AbstractBaseUser, PermissionsMixin):
     id_prefix = "usr"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    email = models.EmailField(max_length=254, unique=True)
+    email = models.EmailField(max_length=254, unique=True)  # As ``mailboxes.canonical`` spells it: one per mailbox.
     name = models.CharField(max_length=150, blank=True)
     language = models.CharField(
         max_length=8, blank=True, choices=settings.LANGUAGES
@@ -49,7 +54,13 @@ class User(PublicId, AbstractBaseUser, PermissionsMixin):
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     class Meta:
-        constraints = [models.UniqueConstraint(Lower("email"), name="user_email_unique")]
+        constraints = [
+            models.UniqueConstraint(Lower("email"), name="user_email_unique"),
+            # As much of ``mailboxes.canonical`` as SQL can check; with it, unique means one account per mailbox.
+            models.CheckConstraint(
+                condition=Q(email__regex=r"^[!-~]+$") & Q(email=Lower("email")), name="user_email_canonical"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.email

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, Prefetch, Q
+from allauth.account.models import EmailAddress
+from django.db.models import Count, Exists, OuterRef, Prefetch, Q
 
 from backend.accounts.actors import Actor
 from backend.accounts.errors import SessionRevoked
@@ -26,6 +27,35 @@ def personal_workspace_id(user_id: UUID) -> UUID:
         return Workspace.objects.values_list("pk", flat=True).get(personal_owner_id=user_id)
     except Workspace.DoesNotExist as error:
         raise NotFound from error
+
+
+def owner_of_email(email: str) -> User | None:
+    """The account that a canonical address logs in to and whose password it may reset, active or not.
+
+    An address counts for the account that has verified it. The address of a sign-up counts for its account until that
+    one has verified any. An address that was added to an account and not verified counts for none.
+    """
+    proven = EmailAddress.objects.filter(email=email, verified=True).select_related("user").first()
+    verified = EmailAddress.objects.filter(user=OuterRef("pk"), verified=True)
+    named = User.objects.filter(email=email).annotate(has_verified=Exists(verified)).first()  # Both, for equal times.
+    if proven is not None:
+        owner: User = proven.user
+        return owner
+    return named if named is not None and not named.has_verified else None
+
+
+def lock_mailbox(email: str) -> None:
+    """Until the end of the transaction no other one decides whose address this is."""
+    sql.row("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"mailbox:{email}"])
+
+
+def placeholder_email(user_id: UUID) -> str:
+    """An address that no mailbox has (RFC 2606), for an account that is left without one."""
+    return f"{user_id.hex}@lost.invalid"
+
+
+def has_verified_primary(user_id: UUID) -> bool:
+    return bool(EmailAddress.objects.filter(user_id=user_id, primary=True, verified=True).exists())
 
 
 def workspace_exists(workspace_id: UUID) -> bool:

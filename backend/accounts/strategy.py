@@ -44,8 +44,7 @@ class SessionStrategy(AbstractTokenStrategy):  # type: ignore[misc]  # allauth s
         if session is None or not session.user.is_active:
             raise SessionRevoked
         reference = Reference(session.state_key)
-        is_its_own = bool(reference) and SessionStore(reference).get(SESSION_ID) == str(session.pk)
-        return reference if is_its_own else _new_state(session)
+        return reference if reference and _is_usable(reference, session) else _new_state(session)
 
     def lookup_session(self, session_token: str) -> SessionBase | None:
         """allauth's state, unless the log-in it led to has ended."""
@@ -100,6 +99,14 @@ def _amr(request: HttpRequest) -> list[str]:
     if any(record.get("type") in ("totp", "recovery_codes") for record in records):
         methods.append("otp")
     return list(dict.fromkeys(methods)) or ["pwd"]
+
+
+def _is_usable(reference: Reference, session: Session) -> bool:
+    """Whether the state is this session's, and names no way to authenticate that only an earlier version had."""
+    state = SessionStore(reference)
+    return (
+        state.get(SESSION_ID) == str(session.pk) and state.get(BACKEND_SESSION_KEY) in settings.AUTHENTICATION_BACKENDS
+    )
 
 
 def _new_state(session: Session) -> Reference:

@@ -35,7 +35,7 @@ def make_operator(*, email: str, password: str, change: bool) -> None:
     :param change: give an operator who is already there this password. Where that is news, their log-ins end.
     """
     made = ensure_operator(email=email, password=password)
-    user = get_user_model().objects.get(email__iexact=email)
+    user = get_user_model().objects.get_by_natural_key(email)
     if change and not made and not user.check_password(password):
         operations.set_password(user_id=user.pk, password=password)
 

@@ -6,6 +6,7 @@ request is refused with 503: what is limited here is what an attacker would floo
 
 import hashlib
 import ipaddress
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from uuid import uuid4
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.translation import gettext
 
-from backend.errors import DomainError
+from backend.errors import DomainError, FieldError
+from backend.http.mailboxes import MAX_EMAIL_LENGTH, InvalidEmail, canonical
 from backend.http.parsers import read_json
 from backend.http.problems import problem_of
 from backend.http.redis import client
@@ -136,7 +139,11 @@ def address_of(request: HttpRequest) -> str:
 
 
 class AuthLimitsMiddleware:
-    """Guards the public routes of allauth, by path: strict JSON, and AUTH_RATE_LIMIT per address and per account."""
+    """Guards allauth's routes, by path: strict JSON, AUTH_RATE_LIMIT per client address, one spelling per mailbox.
+
+    A limit per account from every address together would let anyone lock its owner out; what bounds guesses at one
+    account is in ``backend.accounts.brakes``, which can tell its owner's addresses.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -147,7 +154,8 @@ class AuthLimitsMiddleware:
         try:
             body = read_json(request) if request.body else None
             rate = Rate.parse(settings.AUTH_RATE_LIMIT) if _is_guarded(request) else None
-            verdict = check("auth", rate, *_subjects(request, body))
+            verdict = check("auth", rate, f"address:{address_of(request)}")
+            _spell_email(request, body)
         except Exception as error:  # The guard itself refused, or Redis did not answer.
             if (problem := problem_of(error)) is None:
                 raise
@@ -162,7 +170,25 @@ def _is_guarded(request: HttpRequest) -> bool:
     return request.method != "DELETE" and GUARDED.fullmatch(request.path_info) is not None
 
 
-def _subjects(request: HttpRequest, body: object) -> list[str]:
+def _spell_email(request: HttpRequest, body: object) -> None:
+    """Replace the address in the body by the canonical spelling of its mailbox. allauth reports an empty one itself.
+
+    :raises FieldError: there is no such spelling.
+    """
     email = body.get("email") if isinstance(body, dict) else None
-    account = [f"account:{email.strip().casefold()}"] if isinstance(email, str) and email else []
-    return [f"address:{address_of(request)}", *account]
+    if not isinstance(email, str) or not email.strip():
+        return
+    try:
+        spelled = canonical(email)
+    except InvalidEmail as error:
+        raise FieldError("/email", _refusal_of(email)) from error
+    if spelled != email:
+        request._body = json.dumps({**body, "email": spelled}).encode()  # type: ignore[dict-item]
+
+
+def _refusal_of(email: str) -> str:
+    if len(email.strip()) > MAX_EMAIL_LENGTH:
+        return gettext("An email address has at most 254 characters.")
+    if not email.isascii():
+        return gettext("Enter the email address in plain letters (a to z); its domain may have accents, but no ß or ς.")
+    return gettext("Enter a valid email address.")

@@ -1,0 +1,75 @@
+"""Whose account an e-mail address belongs to: decided by who shows that the mailbox is theirs."""
+
+import logging
+from uuid import UUID
+
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from django.contrib.auth.hashers import make_password
+from django.db import transaction
+from django.db.models import Q
+
+from backend.accounts import operations, queries
+from backend.accounts.errors import EmailTaken
+from backend.accounts.models import User
+from backend.accounts.signals import primary_verified
+
+logger = logging.getLogger(__name__)
+
+
+@transaction.atomic
+def prove(*, user_id: UUID, email: str, by_account: bool) -> None:
+    """Verify an address of the account, because a mailed secret came back.
+
+    1. Lock the mailbox, then every account that is concerned, in one order.
+    2. If this is the account's first verified address and the secret came from someone who is not logged in to the
+       account, drop its credentials. Anyone can sign up with an address of another person; when that person takes the
+       account over, what was set up before must not open it any longer.
+    3. Take the address from accounts that have not verified it.
+    4. Verify it. A verified address replaces an unverified primary one.
+
+    :param email: canonical; one of the account's addresses.
+    :param by_account: whether the caller is logged in to this account, or goes on with the sign-up that made it.
+    :raises EmailTaken: another account has verified the address, or this account does not have it any longer.
+    """
+    queries.lock_mailbox(email)
+    concerned = User.objects.select_for_update().filter(Q(pk=user_id) | Q(email=email)).order_by("pk")
+    user = next((user for user in concerned if user.pk == user_id), None)
+    own = EmailAddress.objects.filter(user_id=user_id)
+    address = own.filter(email=email).first()
+    if address is None and user is not None and user.email == email:
+        address = EmailAddress(user=user, email=email)  # Made by an operator, who left no row.
+    if user is None or address is None or EmailAddress.objects.filter(email=email, verified=True).exclude(user=user):
+        raise EmailTaken
+    if address.verified:
+        return
+    first = not own.filter(verified=True).exists()
+    if first and not by_account:
+        _drop_credentials(user=user, keep=email)
+    _take_from_others(user=user, email=email)
+    address.verified = True
+    if not own.filter(primary=True, verified=True).exists():
+        own.filter(primary=True).update(primary=False)
+        address.primary = True
+        User.objects.filter(pk=user_id).update(email=email)
+    address.save()
+    if first:
+        primary_verified.send(sender=User, user_id=user_id, email=email)
+
+
+def _drop_credentials(*, user: User, keep: str) -> None:
+    """Leave no way into the account but its address: no password, log-in, second factor or other address."""
+    operations.revoke_sessions(user_id=user.pk, reason="address_proven")
+    User.objects.filter(pk=user.pk).update(password=make_password(None))
+    Authenticator.objects.filter(user=user).delete()
+    SocialAccount.objects.filter(user=user).delete()
+    EmailAddress.objects.filter(user=user).exclude(email=keep).delete()
+
+
+def _take_from_others(*, user: User, email: str) -> None:
+    """Remove the address, which they have not verified, from all other accounts; one may be left without any."""
+    EmailAddress.objects.filter(email=email).exclude(user=user).delete()
+    for other in User.objects.filter(email=email).exclude(pk=user.pk):
+        User.objects.filter(pk=other.pk).update(email=queries.placeholder_email(other.pk))
+        logger.warning("email_lost", extra={"user": other.public_id})

@@ -1,0 +1,67 @@
+"""allauth's views of the flows in which an address decides about an account, with our inputs and limits."""
+
+from typing import Any
+
+from allauth.headless.account import views
+from allauth.headless.base.response import ConflictResponse
+from django.db import IntegrityError
+from django.http import HttpRequest, HttpResponse
+
+from backend.accounts import addresses, inputs, queries
+from backend.accounts.errors import EmailTaken
+
+
+class SignupView(views.SignupView):  # type: ignore[misc]  # allauth ships no types that mypy reads.
+    input_class = {"POST": inputs.SignupInput}
+
+
+class VerifyEmailView(views.VerifyEmailView):  # type: ignore[misc]  # As above.
+    input_class = inputs.VerifyEmailInput
+
+
+class RequestPasswordResetView(views.RequestPasswordResetView):  # type: ignore[misc]  # As above.
+    input_class = inputs.RequestPasswordResetInput
+
+
+class ResetPasswordView(views.ResetPasswordView):  # type: ignore[misc]  # As above.
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Set the password. The key was mailed to the account's address: that one is verified, if none was yet."""
+        user = self.input.user
+        if queries.owner_of_email(user.email) == user:
+            addresses.prove(user_id=user.pk, email=user.email, by_account=False)
+            user.refresh_from_db()
+        response: HttpResponse = super().post(request, *args, **kwargs)
+        return response
+
+
+class RequestLoginCodeView(views.RequestLoginCodeView):  # type: ignore[misc]  # As above.
+    input_class = inputs.RequestLoginCodeInput
+
+
+class ConfirmLoginCodeView(views.ConfirmLoginCodeView):  # type: ignore[misc]  # As above.
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Log in, if the address still is the account's; it is verified by this."""
+        user, email = self.process.user, self.process.state.get("email")
+        if user is None or queries.owner_of_email(email) != user:
+            self.process.abort()
+            conflict: HttpResponse = ConflictResponse(request)
+            return conflict
+        addresses.prove(user_id=user.pk, email=email, by_account=False)
+        user.refresh_from_db()
+        response: HttpResponse = super().post(request, *args, **kwargs)
+        return response
+
+
+class ManageEmailView(views.ManageEmailView):  # type: ignore[misc]  # As above.
+    input_class = {
+        **views.ManageEmailView.input_class,
+        "POST": inputs.AddEmailInput,
+        "PATCH": inputs.MarkAsPrimaryEmailInput,
+    }
+
+    def patch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            response: HttpResponse = super().patch(request, *args, **kwargs)
+        except IntegrityError as error:
+            raise EmailTaken from error
+        return response
