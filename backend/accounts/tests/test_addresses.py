@@ -310,6 +310,7 @@ def test_of_two_that_prove_one_address_one_gets_it(mailoutbox: Outbox, settings:
     assert Session.objects.live().count() == 3
 
 
+@pytest.mark.owner_role
 def test_rows_of_before_get_the_one_spelling(owner: Person, stranger: Person, member: Person, viewer: Person) -> None:
     """As the migration finds them: two accounts of one mailbox, an address that is none, an unverified primary."""
     with connection.cursor() as cursor:
