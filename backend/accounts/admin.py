@@ -17,8 +17,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from backend.accounts import operations
+from backend.accounts import operations, queries
 from backend.accounts.models import Membership, Session, User, Workspace
+from backend.http.mailboxes import InvalidEmail, canonical
 
 RIGHTS = ["is_staff", "is_superuser", "groups", "user_permissions"]
 
@@ -43,8 +44,11 @@ class NewUserForm(UserCreationForm):  # type: ignore[misc]  # unfold ships no ty
         fields = ["email", "name", "is_staff"]
 
     def clean_email(self) -> str:
-        email = str(self.cleaned_data["email"]).lower()
-        if User.objects.filter(email=email).exists():
+        try:
+            email = canonical(str(self.cleaned_data["email"]))
+        except InvalidEmail as error:
+            raise forms.ValidationError(_("Enter a valid email address.")) from error
+        if User.objects.filter(email=email).exists() or queries.owner_of_email(email) is not None:
             raise forms.ValidationError(_("A user is already registered with this email address."))
         return email
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from importlib import import_module
 from uuid import UUID
 
+from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction

@@ -15,6 +15,7 @@ from backend.accounts import operations
 from backend.accounts.errors import EmailTaken
 from backend.accounts.models import User
 from backend.accounts.states import OperatorStore, SessionStore
+from backend.http.mailboxes import canonical
 
 
 def ensure_operator(*, email: str, password: str) -> bool:
@@ -25,11 +26,13 @@ def ensure_operator(*, email: str, password: str) -> bool:
     An account that is a superuser already stays as it is. Any client may have registered any other account with this
     address: see ``_take_over``.
     """
+    email = canonical(email)
     hashed = make_password(password)  # Slow by design, so before the transaction.
     with transaction.atomic():
-        found = User.objects.select_for_update().filter(email=email.lower()).first()
+        found = User.objects.select_for_update().filter(email=email).first()
         if found is not None:
             return False if found.is_staff and found.is_superuser else _take_over(found, hashed)
+    EmailAddress.objects.filter(email=email).exclude(user__email=email).delete()  # Wherever it was added.
     try:
         user = operations.register_user(email=email, password=password, is_staff=True, is_superuser=True)
     except EmailTaken:

@@ -14,6 +14,7 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
 from backend.accounts.models import Session, User
+from backend.accounts.operators.operations import ensure_operator
 from backend.accounts.tests.threads import at_once
 from tests.actors import PASSWORD, Person, sign_up
 
@@ -339,3 +340,13 @@ def test_rows_of_before_get_the_one_spelling(owner: Person, stranger: Person, me
         (viewer.user.pk, "viewer@example.com", False, False),
         (viewer.user.pk, "viewer2@example.com", True, True),
     }
+
+
+def test_an_operators_address_is_taken_from_the_account_that_added_it(owner: Person) -> None:
+    EmailAddress.objects.create(user=owner.user, email="op@xn--bcher-kva.example", verified=True)
+
+    assert ensure_operator(email="Op@bücher.example", password=PASSWORD) is True
+    assert ensure_operator(email="op@BÜCHER.example", password=PASSWORD) is False
+
+    assert EmailAddress.objects.get(email="op@xn--bcher-kva.example").user.is_superuser
+    assert user_of(log_in("op@bücher.example")) == User.objects.get(is_superuser=True).public_id

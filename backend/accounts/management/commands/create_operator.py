@@ -1,11 +1,10 @@
 import os
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.core.validators import validate_email
 
 from backend.accounts.operators.operations import ensure_operator
+from backend.http.mailboxes import InvalidEmail, canonical
 
 
 class Command(BaseCommand):
@@ -24,9 +23,9 @@ class Command(BaseCommand):
         if not email or not password:
             raise CommandError("Give --email and --password, or set OPERATOR_EMAIL and OPERATOR_PASSWORD.")
         try:
-            validate_email(email)
-        except ValidationError as error:
+            email = canonical(email)
+        except InvalidEmail as error:
             raise CommandError(f"{email!r} is not an e-mail address.") from error
         made = ensure_operator(email=email, password=password)
         state = "is now an operator, with the password given" if made else "was an operator already; nothing changed"
-        self.stdout.write(f"{email.lower()} {state}.")
+        self.stdout.write(f"{email} {state}.")
