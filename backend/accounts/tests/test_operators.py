@@ -43,7 +43,7 @@ def test_who_registered_the_address_first_loses_the_account(
     """Password, tokens, second factor, another address, a code on its way: nothing of the first owner's works."""
     TOTP.activate(owner.user, generate_totp_secret())
     EmailAddress.objects.create(user=owner.user, email="eva@example.net", verified=True)
-    EmailAddress.objects.create(user=stranger.user, email="Owner@example.com", verified=False)
+    EmailAddress.objects.create(user=stranger.user, email="owner@example.com", verified=False)
     code = Client().post("/api/v1/auth/code/request", {"email": "eva@example.net"}, content_type="application/json")
     on_its_way = {"X-Session-Token": code.json()["meta"]["session_token"]}
     number = re.search(r'"code": "([^"]+)"', json.dumps(SessionStore(on_its_way["X-Session-Token"]).load()))
