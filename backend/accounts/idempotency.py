@@ -6,6 +6,7 @@ no moment at which one exists without the other. What is refused leaves nothing 
 
 import hashlib
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any, cast
 
@@ -36,21 +37,33 @@ Handler = Callable[..., HttpResponseBase]
 class IdempotentCreate(APIView):
     """Mixed into a view before its other bases: POSTs with an ``Idempotency-Key`` run once, in one transaction.
 
-    What the handler enqueues with ``delay_on_commit`` is enqueued when that transaction commits.
+    What the handler enqueues with ``delay_on_commit`` is enqueued when that transaction commits. What must not happen
+    within a transaction, such as sending bytes to a storage, a view does in ``prepared``.
     """
+
+    def prepared(self, request: Request) -> AbstractContextManager[None]:
+        """Entered around the handler of each POST, before the transaction begins; left when it has ended."""
+        return nullcontext()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        if request.method == "POST" and HEADER in request.headers:
+        if request.method == "POST":
             handler = cast(Handler, getattr(self, "post", self.http_method_not_allowed))
+            run = self._once if HEADER in request.headers else self._run
             # The instance serves this one request; its dispatch looks the handler up after this.
-            self.post = lambda *args, **kwargs: self._once(handler, *args, **kwargs)
+            self.post = lambda *args, **kwargs: run(handler, *args, **kwargs)
+
+    def _run(self, handler: Handler, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        with self.prepared(request):
+            return handler(request, *args, **kwargs)
 
     def _once(self, handler: Handler, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
         actor = actor_of(request)
         key = _valid(request.headers[HEADER])
         fingerprint = _fingerprint(request)
-        with transaction.atomic():
+        if (stored := _stored(actor, key)) is not None:  # A replay needs no preparation.
+            return _replay(stored, fingerprint)
+        with self.prepared(request), transaction.atomic():
             _lock(actor, key)
             stored = _stored(actor, key)
             if stored is not None:

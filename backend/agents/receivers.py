@@ -18,11 +18,14 @@ logger = logging.getLogger(__name__)
 
 @receiver(workspace_created)
 def welcome(sender: object, *, workspace_id: UUID, owner_id: UUID, **_: Any) -> None:
-    """Give a new workspace something to ask, where that is wanted. Nobody is refused because it cannot be made."""
-    if not settings.DEMO_CONTENT:
-        return
+    """Give a new workspace something to ask, where that is wanted: once it is committed, because files are stored."""
+    if settings.DEMO_CONTENT:
+        transaction.on_commit(lambda: _make_demo(workspace_id=workspace_id, owner_id=owner_id), robust=True)
+
+
+def _make_demo(*, workspace_id: UUID, owner_id: UUID) -> None:
+    """No registration is refused because the demo cannot be made."""
     try:
-        with transaction.atomic():
-            demo.make(workspace_id=workspace_id, owner_id=owner_id)
+        demo.make(workspace_id=workspace_id, owner_id=owner_id)
     except (DomainError, CatalogError, OSError) as error:
         logger.warning("demo_not_made workspace=%s error=%s", workspace_id, error)

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 
 from backend.documents import operations
-from backend.documents.models import Collection, Document, Ingestion
+from backend.documents.models import Collection, Document, Ingestion, Usage
 from backend.errors import DomainError
 
 
@@ -90,3 +90,11 @@ class CollectionAdmin(WindowAdmin):
     list_display = ["name", "workspace", "language", "created_at"]
     list_select_related = ["workspace"]
     search_fields = ["name"]
+
+
+@admin.register(Usage)
+class UsageAdmin(WindowAdmin):
+    list_display = ["workspace", "documents", "bytes", "served_at"]
+    list_select_related = ["workspace"]
+    search_fields = ["=workspace__name"]
+    ordering = ["-bytes"]

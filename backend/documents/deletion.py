@@ -51,10 +51,13 @@ def _replaced() -> "QuerySet[Ingestion]":
 
 
 def _doom(document: Document) -> bool:
-    """Claim the bytes for removal unless a living document has them; from then on nobody takes them up again."""
+    """Claim the bytes for removal unless a living document has them; from then on no upload takes them up again.
+
+    Another deleted document that has them does not keep them: it may be waiting for this one.
+    """
     with transaction.atomic():
-        blob = Blob.objects.select_for_update().get(pk=document.blob_id)
-        if blob.documents.exclude(pk=document.pk).exists():
+        blob = Blob.objects.select_for_update(no_key=True).get(pk=document.blob_id)
+        if Document.objects.alive().filter(blob=blob).exists():
             return False
         if blob.doomed_at is None:
             Blob.objects.filter(pk=blob.pk).update(doomed_at=timezone.now())

@@ -12,6 +12,13 @@ class FileTooLarge(DomainError):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
+class StorageQuotaExceeded(DomainError):
+    """The workspace has as many documents, or as many bytes, as it may have. Delete some of them first."""
+
+    code = "storage_quota_exceeded"
+    status = HTTPStatus.CONFLICT
+
+
 class UnsupportedFile(DomainError):
     """Files of this kind cannot be read."""
 

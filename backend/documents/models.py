@@ -322,7 +322,7 @@ class Corpus(models.Model):
     workspace = models.OneToOneField("accounts.Workspace", primary_key=True, on_delete=models.CASCADE, related_name="+")
     chunks = models.PositiveIntegerField(default=0)
     words = models.PositiveBigIntegerField(default=0)  # The sum of the chunks' lengths.
-    counted_at = models.DateTimeField(null=True)
+    counted_at = models.DateTimeField(null=True)  # The ``changed_at`` that the counts include.
     changed_at = models.DateTimeField(default=timezone.now)  # Chunks came or went since.
 
     def __str__(self) -> str:

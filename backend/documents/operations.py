@@ -2,19 +2,20 @@
 
 import hashlib
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.core.files import File
 from django.core.files.base import ContentFile
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from backend.accounts.actors import Actor
-from backend.documents import filetypes, names, progress, statistics, storage, tasks
+from backend.documents import filetypes, names, progress, quota, statistics, storage, tasks
 from backend.documents.ingestion import lease
 from backend.documents.models import Blob, Collection, CollectionDocument, Document, Ingestion, Language
 from backend.errors import Conflict, FieldError, NotFound
@@ -26,49 +27,66 @@ READ_AGAIN = (Ingestion.Status.FAILED, Ingestion.Status.CANCELLED)  # When the s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Upload:
-    """A file that was checked.
+class Received:
+    """A file that was checked and whose bytes are in storage.
 
     :ivar sha256: of its bytes, in hex.
+    :ivar stored: the row to be, if the bytes were stored for it; none if a document of the workspace has them.
     """
 
-    file: "File[Any]"
     sha256: str
     content_type: str
+    size: int
+    name: str
+    stored: Blob | None
+
+
+@contextmanager
+def received(*, actor: Actor, file: "File[Any]") -> Iterator[Received]:
+    """Check a file and store its bytes for a document that the block makes of it; without one, they are removed.
+
+    Storing may take as long as a network does, so this begins before the transaction that makes the document.
+
+    :raises UnsupportedFile: it cannot be read, or is not what its name says.
+    :raises FieldError: it is empty.
+    :raises StorageQuotaExceeded: the workspace has no room for it.
+    :raises ServiceUnavailable: the storage does not take it.
+    """
+    actor.require("documents:write")
+    if not file.size:
+        raise FieldError("/file", _("The file is empty."), code="empty")
+    claimed = getattr(file, "content_type", None) or ""
+    content_type = filetypes.detect(file, name=file.name or "", claimed=claimed)
+    sha256 = getattr(file, "sha256", "") or _sha256(file)
+    with _stored(actor.workspace_id, file, sha256=sha256, content_type=content_type) as upload:
+        yield upload
 
 
 def create_document(
     *,
     actor: Actor,
-    file: "File[Any]",
+    upload: Received,
     name: str | None = None,
     collection_id: UUID | None = None,
     metadata: dict[str, Any] | None = None,
     language: str | None = None,
 ) -> tuple[Document, bool]:
-    """Store a file and queue its reading; whether the document is new.
+    """Make a document of a received file and queue its reading; whether the document is new.
 
     The same bytes in the same workspace are the same document: it is returned as it is, put into the collection, and
     read again only if that failed or was cancelled before.
 
-    :raises UnsupportedFile: it cannot be read, or is not what its name says.
-    :raises FieldError: it is empty.
     :raises NotFound: there is no such collection.
-    :raises ServiceUnavailable: the storage does not take it.
+    :raises StorageQuotaExceeded: the workspace has no room for it.
+    :raises Conflict: the document of the same bytes was deleted since they were received.
     """
     actor.require("documents:write")
-    collection = _collection(actor.workspace_id, collection_id)
-    if not file.size:
-        raise FieldError("/file", _("The file is empty."), code="empty")
-    claimed = getattr(file, "content_type", None) or ""
-    content_type = filetypes.detect(file, name=file.name or "", claimed=claimed)
-    upload = _Upload(file=file, sha256=getattr(file, "sha256", "") or _sha256(file), content_type=content_type)
-    return _create_or_find(
+    return _create(
         workspace_id=actor.workspace_id,
         created_by_id=actor.user_id,
         upload=upload,
-        name=names.display_name(name or file.name),
-        collection=collection,
+        name=names.display_name(name or upload.name),
+        collection=_collection(actor.workspace_id, collection_id),
         metadata=metadata or {},
         language=language,
     )
@@ -83,17 +101,19 @@ def import_text(
     content_type: str = filetypes.MARKDOWN,
     collection_id: UUID | None = None,
 ) -> Document:
-    """Make a document of a text, as if it had been uploaded."""
+    """Make a document of a text, as if it had been uploaded. Not within a transaction: it stores bytes."""
     data = text.encode()
-    document, _created = _create_or_find(
-        workspace_id=workspace_id,
-        created_by_id=created_by_id,
-        upload=_Upload(file=ContentFile(data), sha256=hashlib.sha256(data).hexdigest(), content_type=content_type),
-        name=names.display_name(name),
-        collection=_collection(workspace_id, collection_id),
-        metadata={},
-        language=None,
-    )
+    digest = hashlib.sha256(data).hexdigest()
+    with _stored(workspace_id, ContentFile(data), sha256=digest, content_type=content_type) as upload:
+        document, _created = _create(
+            workspace_id=workspace_id,
+            created_by_id=created_by_id,
+            upload=upload,
+            name=names.display_name(name),
+            collection=_collection(workspace_id, collection_id),
+            metadata={},
+            language=None,
+        )
     return document
 
 
@@ -123,8 +143,9 @@ def discard_document(*, document: Document) -> None:
     lease.cancel(document)
     CollectionDocument.objects.filter(document=document).delete()
     statistics.note_change(workspace_id=document.workspace_id)
-    transaction.on_commit(partial(tasks.purge_document.delay, document_id=str(document.pk)))
-    transaction.on_commit(partial(progress.announce, document.pk))
+    quota.give_back(workspace_id=document.workspace_id, size=document.blob.size)
+    _after_commit(tasks.purge_document.delay, document_id=str(document.pk))
+    _after_commit(progress.announce, document.pk)
 
 
 @transaction.atomic
@@ -140,9 +161,7 @@ def reprocess_document(*, actor: Actor, document: Document) -> Document:
 @transaction.atomic
 def read_again(*, document: Document) -> Document:
     """As ``reprocess_document``, for those who may do everything."""
-    locked = Document.objects.alive().select_for_update().filter(pk=document.pk).first()
-    if locked is None:
-        raise NotFound
+    locked = _locked(document)
     if Ingestion.objects.unfinished().filter(document=locked).exists():
         raise Conflict(_("The document is being processed; cancel that first."))
     _queue(locked)
@@ -156,12 +175,12 @@ def cancel_processing(*, actor: Actor, document: Document) -> Document:
     :raises Conflict: it is not being read.
     """
     actor.require("documents:write")
-    if not lease.cancel(document):
+    locked = _locked(document)
+    if not lease.cancel(locked):
         raise Conflict(_("The document is not being processed."))
-    transaction.on_commit(partial(progress.announce, document.pk))
-    transaction.on_commit(partial(tasks.purge_replaced.delay, document_id=str(document.pk)))
-    document.refresh_from_db()
-    return document
+    _after_commit(progress.announce, locked.pk)
+    _after_commit(tasks.purge_replaced.delay, document_id=str(locked.pk))
+    return locked
 
 
 def create_collection(*, actor: Actor, name: str, language: str | None = None) -> Collection:
@@ -214,94 +233,111 @@ def remove_from_collection(*, actor: Actor, collection: Collection, document_id:
         raise NotFound
 
 
-class _TwinPurged(Conflict):
-    """The same file is being deleted at this moment; upload it again."""
-
-
-def _create_or_find(**given: Any) -> tuple[Document, bool]:
-    """The document of these bytes and whether it is new. ``given`` is that of ``_create``."""
+@contextmanager
+def _stored(workspace_id: UUID, file: "File[Any]", *, sha256: str, content_type: str) -> Iterator[Received]:
+    """Put the bytes into storage under a name of their own, unless a document has them already."""
+    size, stored = file.size, None
+    if not Document.objects.alive().filter(blob__workspace_id=workspace_id, blob__sha256=sha256).exists():
+        quota.check(workspace_id=workspace_id, size=size)
+        stored = Blob(pk=new_id(), workspace_id=workspace_id, sha256=sha256, size=size, content_type=content_type)
+        file.seek(0)
+        storage.save(stored.key, file)
     try:
-        return _create(**given)
-    except _TwinPurged:
-        return _create(**given)  # Now they are known to be gone, so these are stored.
+        yield Received(
+            sha256=sha256, content_type=content_type, size=size, name=getattr(file, "name", None) or "", stored=stored
+        )
+    finally:
+        if stored is not None:
+            _remove_unused(stored)
 
 
+def _remove_unused(stored: Blob) -> None:
+    """Remove stored bytes that no row names. Where that cannot be known now, the daily search for orphans does it."""
+    try:
+        if not Blob.objects.filter(pk=stored.pk).exists():
+            storage.delete(stored.key)
+    except (DatabaseError, *storage.OUTAGES) as error:
+        logger.warning("bytes of an upload may be left over: key=%s error=%s", stored.key, error)
+
+
+@transaction.atomic
 def _create(
     *,
     workspace_id: UUID,
     created_by_id: UUID,
-    upload: _Upload,
+    upload: Received,
     name: str,
     collection: Collection | None,
     metadata: dict[str, Any],
     language: str | None,
 ) -> tuple[Document, bool]:
-    stored = _store(workspace_id, upload)
-    try:
-        with transaction.atomic():
-            blob = _blob(workspace_id, upload, stored)
-            document = Document.objects.alive().filter(blob=blob).select_related("latest_ingestion").first()
-            created = document is None
-            if document is None:
-                claimed = language or (collection.language if collection else None)
-                document = Document.objects.create(
-                    workspace_id=workspace_id,
-                    blob=blob,
-                    name=name,
-                    metadata=metadata,
-                    claimed_language=Language(claimed) if claimed else None,
-                    created_by_id=created_by_id,
-                )
-            if document.latest_ingestion is None or document.latest_ingestion.status in READ_AGAIN:
-                _queue(document)
-            if collection is not None:
-                _add(collection, document)
-    except BaseException:
-        if stored is not None:
-            storage.delete(stored.key)
-        raise
-    if stored is not None and blob.pk != stored.pk:
-        storage.delete(stored.key)
+    blob = _blob(workspace_id, upload)
+    # Its ingestion is fetched after the lock: joined, it would be as it was before the wait for the lock.
+    document = Document.objects.alive().select_for_update(no_key=True).filter(blob=blob).first()
+    created = document is None
+    if document is None:
+        claimed = language or (collection.language if collection else None)
+        document = Document.objects.create(
+            workspace_id=workspace_id,
+            blob=blob,
+            name=name,
+            metadata=metadata,
+            claimed_language=Language(claimed) if claimed else None,
+            created_by_id=created_by_id,
+        )
+    if document.latest_ingestion is None or document.latest_ingestion.status in READ_AGAIN:
+        _queue(document)
+    if collection is not None:
+        _add(collection, document)
+    if created:
+        quota.reserve(workspace_id=workspace_id, size=blob.size)
     return document, created
 
 
-def _store(workspace_id: UUID, upload: _Upload) -> Blob | None:
-    """Put the bytes into storage under a name of their own; none if the workspace has them already."""
-    if Blob.objects.filter(workspace_id=workspace_id, sha256=upload.sha256, doomed_at=None).exists():
-        return None
-    blob = Blob(
-        pk=new_id(),
-        workspace_id=workspace_id,
-        sha256=upload.sha256,
-        size=upload.file.size,
-        content_type=upload.content_type,
-    )
-    upload.file.seek(0)
-    storage.save(blob.key, upload.file)
-    return blob
+def _blob(workspace_id: UUID, upload: Received) -> Blob:
+    """The workspace's row for these bytes, locked: the one to be, unless another upload or document was earlier.
 
-
-def _blob(workspace_id: UUID, upload: _Upload, stored: Blob | None) -> Blob:
-    """The workspace's row for these bytes, locked; ``stored`` unless somebody else was faster."""
-    if stored is not None:
+    :raises Conflict: there is none any more, and no bytes were stored for a new one.
+    """
+    if upload.stored is not None:
         try:
             with transaction.atomic():
-                stored.save(force_insert=True)
+                upload.stored.save(force_insert=True)
         except IntegrityError:
             logger.info("the same bytes were uploaded twice at once")
-    mine = Blob.objects.select_for_update().filter(workspace_id=workspace_id, sha256=upload.sha256, doomed_at=None)
-    blob = mine.first()
+    known = Blob.objects.select_for_update(no_key=True)
+    blob = known.filter(workspace_id=workspace_id, sha256=upload.sha256, doomed_at=None).first()
     if blob is None:
-        raise _TwinPurged
+        raise Conflict(_("The same file is being deleted at this moment; upload it again."))
     return blob
+
+
+def _locked(document: Document) -> Document:
+    """The document, locked: before its ingestions, as everywhere, so that no two transactions wait for each other.
+
+    :raises NotFound: it was deleted.
+    """
+    locked = Document.objects.alive().select_for_update(no_key=True).filter(pk=document.pk).first()
+    if locked is None:
+        raise NotFound
+    return locked
 
 
 def _queue(document: Document) -> None:
     ingestion = Ingestion.objects.create(document=document)
     document.latest_ingestion = ingestion
     document.save(update_fields=["latest_ingestion", "updated_at"])
-    transaction.on_commit(partial(tasks.ingest_document.delay, ingestion_id=str(ingestion.pk)))
-    transaction.on_commit(partial(progress.announce, document.pk))
+    _after_commit(tasks.ingest_document.delay, ingestion_id=str(ingestion.pk))
+    _after_commit(progress.announce, document.pk)
+
+
+def _after_commit(notify: Callable[..., object], *args: object, **kwargs: object) -> None:
+    """Notify once the transaction has committed. A broker that does not answer undoes nothing: the sweep repeats it."""
+
+    def call() -> None:  # Django logs a failure by its name, which a partial does not have.
+        notify(*args, **kwargs)
+
+    transaction.on_commit(call, robust=True)
 
 
 def _collection(workspace_id: UUID, collection_id: UUID | None) -> Collection | None:

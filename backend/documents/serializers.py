@@ -144,6 +144,15 @@ def _shown(document: Document) -> Ingestion | None:
     return document.active_ingestion or document.latest_ingestion
 
 
+class StorageUsageSerializer(serializers.Serializer[Any]):
+    """Of the documents that are not deleted."""
+
+    bytes = serializers.IntegerField()
+    bytes_limit = serializers.IntegerField()
+    documents = serializers.IntegerField()
+    documents_limit = serializers.IntegerField()
+
+
 class UploadSerializer(serializers.Serializer[Any]):
     """The multipart body of an upload."""
 

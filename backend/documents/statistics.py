@@ -14,6 +14,7 @@ SELECT count(*), coalesce(sum(c.length), 0) FROM documents_chunk c
 JOIN documents_document d ON d.active_ingestion_id = c.ingestion_id AND d.deleted_at IS NULL
 WHERE c.workspace_id = %s
 """
+_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
 _FORGET = "DELETE FROM documents_wordfrequency WHERE workspace_id = %s"
 _COUNT = """
 INSERT INTO documents_wordfrequency (workspace_id, language, lexeme, chunks)
@@ -36,22 +37,25 @@ def note_change(*, workspace_id: UUID) -> None:
 
 
 def changed() -> list[UUID]:
-    """The workspaces whose counts are older than their chunks."""
-    stale = Corpus.objects.filter(Q(counted_at=None) | Q(counted_at__lt=F("changed_at")))
+    """The workspaces whose counts are not those of their last change."""
+    stale = Corpus.objects.filter(Q(counted_at=None) | ~Q(counted_at=F("changed_at")))
     return list(stale.order_by("changed_at").values_list("workspace_id", flat=True)[:100])
 
 
 @transaction.atomic
 def refresh(*, workspace_id: UUID) -> None:
-    """Count anew. A workspace small enough to be counted within each search keeps no words."""
-    corpus = Corpus.objects.select_for_update().filter(workspace_id=workspace_id).first()
-    if corpus is None:
-        return
+    """Count anew. A workspace small enough to be counted within each search keeps no words.
+
+    The workspace's row is locked only at the end: uploads and deletions write it, and counting may take long.
+    """
     with connection.cursor() as cursor:
-        counted_at = timezone.now()
+        cursor.execute(_LOCK, [f"documents.statistics:{workspace_id}"])
+        if not cursor.fetchone()[0]:
+            return  # Another worker counts.
+        seen = Corpus.objects.filter(pk=workspace_id).values_list("changed_at", flat=True).first()
         cursor.execute(_TOTALS, [workspace_id])
         chunks, words = cursor.fetchone()
         cursor.execute(_FORGET, [workspace_id])
         if chunks > settings.SEARCH_EXACT_CHUNKS:
             cursor.execute(_COUNT, [workspace_id, workspace_id])
-    Corpus.objects.filter(pk=corpus.pk).update(chunks=chunks, words=words, counted_at=counted_at)
+    Corpus.objects.filter(pk=workspace_id).update(chunks=chunks, words=words, counted_at=seen)

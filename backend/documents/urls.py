@@ -9,6 +9,7 @@ COLLECTION = "api/v1/collections/<str:pk>"
 
 urlpatterns = [
     path("api/v1/documents", documents.DocumentViewSet.as_view({"get": "list", "post": "create"})),
+    path("api/v1/documents/usage", documents.UsageView.as_view()),
     path(
         DOCUMENT,
         documents.DocumentViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),

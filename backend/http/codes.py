@@ -27,6 +27,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "idempotency_in_progress": (_("Conflict"), _("A request with this idempotency key is still running.")),
     "body_too_large": (_("Body too large"), _("The body is larger than this path takes.")),
     "file_too_large": (_("File too large"), _("The file is larger than allowed.")),
+    "storage_quota_exceeded": (_("Storage full"), _("The workspace has as many documents as it may have.")),
     "uri_too_long": (_("Address too long"), _("The address is longer than this server takes.")),
     "headers_too_large": (_("Headers too large"), _("The headers are larger than this server takes.")),
     "unsupported_media_type": (_("Unsupported media type"), _("This path does not take that content type.")),

@@ -111,9 +111,12 @@ def test_answers_are_judged_and_judged_anew(ask: Any, owner: Person) -> None:
     assert (question.status_code, question.json()["code"]) == (422, "validation_error")
 
 
-def test_a_new_workspace_gets_the_guide(settings: Settings, provider: FakeProvider) -> None:
+def test_a_new_workspace_gets_the_guide(
+    settings: Settings, provider: FakeProvider, django_capture_on_commit_callbacks: Any
+) -> None:
     settings.DEMO_CONTENT = True
-    person = sign_up("new@example.com")
+    with django_capture_on_commit_callbacks(execute=True):
+        person = sign_up("new@example.com")
 
     [agent] = person.get("/api/v1/agents").json()["results"]
 
@@ -125,12 +128,15 @@ def test_a_new_workspace_gets_the_guide(settings: Settings, provider: FakeProvid
     assert names == {"Guide to Orquestra.md", "Guia do Orquestra.md"}
 
 
-def test_nobody_is_refused_because_the_guide_cannot_be_made(settings: Settings, tmp_path: Any) -> None:
+def test_nobody_is_refused_because_the_guide_cannot_be_made(
+    settings: Settings, tmp_path: Any, django_capture_on_commit_callbacks: Any
+) -> None:
     settings.DEMO_CONTENT = True
     settings.MODELS_FILE = tmp_path / "models.toml"
     settings.MODELS_FILE.write_text("")
 
-    person = sign_up("new@example.com")
+    with django_capture_on_commit_callbacks(execute=True):
+        person = sign_up("new@example.com")
 
     assert not Agent.objects.exists()
     assert person.get("/api/v1/agents").json()["results"] == []

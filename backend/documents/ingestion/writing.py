@@ -85,6 +85,8 @@ class Writer:
             warnings=warnings,
         )
         with transaction.atomic():
+            # Before the ingestion, as everywhere: a deletion at this moment locks them in the same order.
+            Document.objects.select_for_update(no_key=True).filter(pk=ingestion.document_id).first()
             commit(ingestion, cursor, pages=(), chunks=chunks)
             lease.write(
                 ingestion,

@@ -16,7 +16,7 @@ def operator(db: None) -> Client:
     return admin_browser(superuser())
 
 
-@pytest.mark.parametrize("page", ["document", "ingestion", "collection"])
+@pytest.mark.parametrize("page", ["document", "ingestion", "collection", "usage"])
 def test_lists_open(operator: Client, owner: Person, page: str) -> None:
     owner.post("/api/v1/collections", {"name": "Papers"})
     document = make_document(owner, "Something to see.")

@@ -244,6 +244,20 @@ def test_bytes_stay_while_another_document_has_them(owner: Person) -> None:
     assert b"".join(owner.get(f"/api/v1/documents/{second.public_id}/content")) == b"Shared bytes."
 
 
+def test_bytes_of_two_deleted_documents_go_whichever_is_purged_first(owner: Person) -> None:
+    first = make_document(owner, "Shared bytes.")
+    owner.delete(f"/api/v1/documents/{first.public_id}")
+    second = make_document(owner, "Shared bytes.")
+    assert second.blob_id == first.blob_id
+    owner.delete(f"/api/v1/documents/{second.public_id}")
+
+    deletion.purge_document(first.pk)
+    assert not storage.exists(first.blob.key)
+    deletion.purge_document(second.pk)
+
+    assert (Document.objects.count(), Blob.objects.count()) == (0, 0)
+
+
 def test_a_purge_that_was_interrupted_is_finished_by_the_sweeper(
     owner: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:

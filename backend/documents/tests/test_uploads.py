@@ -58,21 +58,23 @@ def test_the_same_bytes_again_are_the_same_document(owner: Person, member: Perso
     assert (Document.objects.count(), Blob.objects.count(), Ingestion.objects.count()) == (1, 1, 1)
 
 
-def test_bytes_that_are_purged_at_this_moment_are_stored_anew(owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_that_are_purged_at_this_moment_are_a_conflict_and_stored_the_next_time(
+    owner: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     document = make_document(owner, TEXT)
-    store = operations._store
+    create = operations._create
 
-    def store_and_purge(*given: Any) -> Any:
-        stored = store(*given)
-        if stored is None:  # Found; and gone before it can be locked.
-            Document.objects.filter(pk=document.pk).update(deleted_at=timezone.now())
-            deletion.purge_document(document.pk)
-        return stored
+    def purge_and_create(**given: Any) -> Any:  # Found before; and gone before it can be locked.
+        Document.objects.filter(pk=document.pk).update(deleted_at=timezone.now())
+        deletion.purge_document(document.pk)
+        return create(**given)
 
-    monkeypatch.setattr(operations, "_store", store_and_purge)
-
+    with monkeypatch.context() as patch:
+        patch.setattr(operations, "_create", purge_and_create)
+        refused = upload(owner, TEXT, "weather.txt")
     again = upload(owner, TEXT, "weather.txt")
 
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
     assert (again.status_code, again.json()["status"]) == (201, "queued")
     assert again.json()["id"] != document.public_id
     [left] = Document.objects.select_related("blob")

@@ -1,5 +1,7 @@
 """Documents: upload, lists, changes, processing."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -13,12 +15,13 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from backend.accounts.idempotency import IdempotentCreate
-from backend.documents import operations
+from backend.documents import operations, quota
 from backend.documents.models import Collection, Document, DocumentQuerySet, Ingestion
 from backend.documents.serializers import (
     STATUSES,
     DocumentChangeSerializer,
     DocumentSerializer,
+    StorageUsageSerializer,
     UploadSerializer,
 )
 from backend.documents.uploads import UploadParser, refuse_too_long
@@ -57,6 +60,13 @@ class DocumentFilter(django_filters.FilterSet):  # type: ignore[misc]  # Its bas
             return documents.none()
 
 
+class UsageView(DocumentsView):
+    @extend_schema(responses=StorageUsageSerializer, operation_id="documents_usage")
+    def get(self, request: Request) -> Response:
+        """What the workspace keeps, and what it may keep."""
+        return Response(StorageUsageSerializer(quota.usage(workspace_id=self.actor.workspace_id)).data)
+
+
 class DocumentViewSet(
     IdempotentCreate,
     DocumentsView,
@@ -69,6 +79,8 @@ class DocumentViewSet(
     id_prefix = Document.id_prefix
     filterset_class = DocumentFilter
     parser_classes = [JSONParser]
+    fields: dict[str, Any]  # Of an upload, with the file.
+    upload: operations.Received
 
     def get_queryset(self) -> QuerySet[Document]:
         if getattr(self, "swagger_fake_view", False):
@@ -86,6 +98,20 @@ class DocumentViewSet(
         refuse_too_long(request)
         super().initial(request, *args, **kwargs)
 
+    @contextmanager
+    def prepared(self, request: Request) -> Iterator[None]:
+        """The bytes of an upload are stored before any transaction begins."""
+        if self.action != "create":
+            yield
+            return
+        if "file" not in request.data:
+            raise FieldError("/file", "Send the file as multipart/form-data, in the field file.", code="required")
+        given = UploadSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        self.fields = given.validated_data
+        with self.fields["file"] as file, operations.received(actor=self.actor, file=file) as self.upload:
+            yield
+
     def get_parsers(self) -> list[Any]:
         uploads = self.request is not None and self.request.method == "POST" and "pk" not in self.kwargs
         return [UploadParser()] if uploads else super().get_parsers()
@@ -99,20 +125,14 @@ class DocumentViewSet(
     )
     def create(self, request: Request) -> Response:
         """Upload a file; it is read in the background."""
-        if "file" not in request.data:
-            raise FieldError("/file", "Send the file as multipart/form-data, in the field file.", code="required")
-        upload = UploadSerializer(data=request.data)
-        upload.is_valid(raise_exception=True)
-        fields = upload.validated_data
-        with fields["file"] as file:
-            document, created = operations.create_document(
-                actor=self.actor,
-                file=file,
-                name=fields.get("name"),
-                collection_id=fields.get("collection"),
-                metadata=fields.get("metadata"),
-                language=fields.get("language"),
-            )
+        document, created = operations.create_document(
+            actor=self.actor,
+            upload=self.upload,
+            name=self.fields.get("name"),
+            collection_id=self.fields.get("collection"),
+            metadata=self.fields.get("metadata"),
+            language=self.fields.get("language"),
+        )
         status = HTTPStatus.CREATED if created else HTTPStatus.OK
         return Response(
             self._shown(document), status=status, headers={"Location": f"/api/v1/documents/{document.public_id}"}

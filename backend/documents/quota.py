@@ -1,0 +1,63 @@
+"""How much a workspace may keep: the bytes and the number of its documents, counted in its row of ``Usage``.
+
+The row is changed in the transaction that makes or hides a document, so uploads at the same time cannot pass the limit
+together, and what is deleted is given back with the tombstone.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import F, Value
+from django.db.models.functions import Greatest
+
+from backend.documents.errors import StorageQuotaExceeded
+from backend.documents.models import Usage
+
+
+def usage(*, workspace_id: UUID) -> dict[str, int]:
+    """What the workspace has, and what it may have."""
+    row = Usage.objects.filter(workspace_id=workspace_id).first() or Usage()
+    return {
+        "bytes": row.bytes,
+        "bytes_limit": settings.WORKSPACE_STORAGE_BYTES,
+        "documents": row.documents,
+        "documents_limit": settings.WORKSPACE_DOCUMENTS,
+    }
+
+
+def check(*, workspace_id: UUID, size: int) -> None:
+    """Refuse early what ``reserve`` would refuse now.
+
+    :raises StorageQuotaExceeded: a document of ``size`` bytes does not fit.
+    """
+    now = usage(workspace_id=workspace_id)
+    if now["bytes"] + size > now["bytes_limit"] or now["documents"] >= now["documents_limit"]:
+        raise _refusal(now)
+
+
+def reserve(*, workspace_id: UUID, size: int) -> None:
+    """Count a new document, in the transaction that makes it and as the last row that it locks.
+
+    :raises StorageQuotaExceeded: it does not fit; the transaction must end without it.
+    """
+    Usage.objects.bulk_create([Usage(workspace_id=workspace_id)], ignore_conflicts=True)
+    fits = Usage.objects.filter(
+        workspace_id=workspace_id,
+        bytes__lte=settings.WORKSPACE_STORAGE_BYTES - size,
+        documents__lt=settings.WORKSPACE_DOCUMENTS,
+    )
+    if not fits.update(bytes=F("bytes") + size, documents=F("documents") + 1):
+        raise _refusal(usage(workspace_id=workspace_id))
+
+
+def give_back(*, workspace_id: UUID, size: int) -> None:
+    """Count a document no more, in the transaction that hides it and as the last row that it locks."""
+    Usage.objects.filter(workspace_id=workspace_id).update(
+        bytes=Greatest(F("bytes") - size, Value(0)), documents=Greatest(F("documents") - 1, Value(0))
+    )
+
+
+def _refusal(now: dict[str, int]) -> StorageQuotaExceeded:
+    extra: dict[str, Any] = {"usage": now}
+    return StorageQuotaExceeded(**extra)

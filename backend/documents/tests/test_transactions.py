@@ -1,0 +1,156 @@
+"""No transaction waits for a network, and no two wait for each other."""
+
+import random
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.files.storage import FileSystemStorage
+from django.db import OperationalError, connection, connections
+from django.utils import timezone
+from redis.connection import AbstractConnection
+
+from backend.accounts.tests.threads import at_once
+from backend.documents import deletion, tasks
+from backend.documents.ingestion import lease, queue
+from backend.documents.models import Document, Ingestion
+from backend.documents.tests.cast import pdf, upload, uuid_of
+from tests.actors import Person, sign_up
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Any) -> Iterator[list[str]]:
+    """Calls of the storage and of Redis; one within a transaction fails its test."""
+    settings.MEDIA_ROOT = tmp_path
+    seen: list[str] = []
+    within: list[str] = []
+
+    def watched(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def watching(*args: Any, **kwargs: Any) -> Any:
+            seen.append(name)
+            if connection.in_atomic_block:
+                within.append(name)
+            return call(*args, **kwargs)
+
+        return watching
+
+    for name in ("_save", "_open", "delete", "exists", "listdir"):
+        monkeypatch.setattr(FileSystemStorage, name, watched(f"storage.{name}", getattr(FileSystemStorage, name)))
+    redis = AbstractConnection.send_packed_command
+    monkeypatch.setattr(AbstractConnection, "send_packed_command", watched("redis", redis))
+    yield seen
+    assert within == []
+    assert {"storage._save", "storage.delete", "redis"} <= set(seen)
+
+
+def test_no_call_of_storage_or_redis_is_made_within_a_transaction(
+    calls: list[str], settings: Any, member: Person, owner: Person
+) -> None:
+    settings.DEMO_CONTENT = True
+    sign_up("new@example.com")
+
+    collection = owner.post("/api/v1/collections", {"name": "Papers"}, Idempotency_Key="collection").json()["id"]
+    first = upload(owner, pdf("The zebra."), "zebra.pdf", collection=collection).json()["id"]
+    for _once_and_again in range(2):
+        sent = upload(member, "With a key.", collection=collection, headers={"Idempotency_Key": "upload"})
+        assert sent.status_code == 201, sent.content
+    keyed = sent.json()["id"]
+    assert upload(owner, "With a key.").status_code == 200
+    refused = upload(owner, b"\0\1\2", "x.bin", headers={"Idempotency_Key": "refused"})
+    assert refused.status_code == 415
+    settings.WORKSPACE_DOCUMENTS = 1
+    assert upload(owner, "Too many.", headers={"Idempotency_Key": "full"}).status_code == 409
+    settings.WORKSPACE_DOCUMENTS = 100
+    lost = upload(owner, "Refused late.", collection="col_01h455vb4pex5vsknk084sn02q")
+    assert lost.status_code == 404
+
+    while queue.is_waiting():
+        tasks.ingest_document(ingestion_id="any")
+    assert owner.get(f"/api/v1/documents/{first}").json()["status"] == "ready"
+    for path in ("content", "text", "chunks", "pages/1.png", "thumbnail.png"):
+        response = owner.get(f"/api/v1/documents/{first}/{path}")
+        assert response.status_code == 200, path
+        b"".join(response)
+    assert owner.post("/api/v1/search", {"query": "zebra"}).json()["results"]
+    assert owner.patch(f"/api/v1/documents/{first}", {"name": "New"}).status_code == 200
+    assert owner.post(f"/api/v1/documents/{first}/reprocess", Idempotency_Key="again").status_code == 202
+    assert owner.post(f"/api/v1/documents/{first}/cancel").status_code == 202
+    assert owner.post(f"/api/v1/documents/{first}/reprocess").status_code == 202
+    tasks.ingest_document(ingestion_id="any")
+    tasks.purge_replaced(document_id=str(uuid_of(first)))
+    for document in (first, keyed):
+        assert owner.delete(f"/api/v1/documents/{document}").status_code == 204
+        tasks.purge_document(document_id=str(uuid_of(document)))
+    tasks.sweep()
+    tasks.refresh_statistics()
+    assert owner.delete(f"/api/v1/collections/{collection}").status_code == 204
+
+
+def test_a_broker_that_does_not_answer_undoes_no_upload(owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: Any) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(tasks.ingest_document, "delay", refuse)
+
+    response = upload(owner, "Kept.")
+
+    assert response.status_code == 201
+    content = owner.get(f"/api/v1/documents/{response.json()['id']}/content")
+    assert b"".join(content) == b"Kept."
+
+
+def test_operations_on_one_document_never_wait_for_each_other(owner: Person, settings: Any) -> None:
+    """Cancel, process again, upload again, delete, claim, finish, purge and sweep, all at once, many times."""
+    settings.INGESTIONS_PER_WORKSPACE = 100
+    text = "Always the same bytes."
+    upload(owner, text)
+    failures: list[object] = []
+
+    def request(kind: str) -> None:
+        ids = [document.public_id for document in Document.objects.alive()]
+        path = f"/api/v1/documents/{ids[0]}" if ids else "/api/v1/documents/none"
+        response = {
+            "cancel": lambda: owner.post(f"{path}/cancel"),
+            "reprocess": lambda: owner.post(f"{path}/reprocess"),
+            "delete": lambda: owner.delete(path),
+            "upload": lambda: upload(owner, text),
+        }[kind]()
+        if response.status_code >= 500:
+            failures.append((kind, response.content))
+
+    def work() -> None:
+        from backend.documents.ingestion.writing import Writer  # A worker without its parser.
+
+        ingestion = queue.claim_next()
+        if ingestion is not None:
+            lease.write(ingestion, status=Ingestion.Status.PARSING, pages_total=1, paged=False)
+            Writer(ingestion).finish()
+
+    def purge() -> None:
+        for document in Document.objects.exclude(deleted_at=None):
+            deletion.purge_document(document.pk)
+        Ingestion.objects.filter(lease_until__lt=timezone.now() + timedelta(hours=1)).update(lease_until=None)
+        for document in Document.objects.all():
+            deletion.purge_replaced(document.pk)
+        tasks.refresh_statistics()
+
+    def actor(seed: int) -> None:
+        chosen = random.Random(seed)
+        kinds = ["cancel", "reprocess", "delete", "upload", "upload", "work", "work", "work", "purge"]
+        for _ in range(50):
+            kind = chosen.choice(kinds)
+            try:
+                {"work": work, "purge": purge}.get(kind, lambda kind=kind: request(kind))()
+            except OperationalError as error:  # A deadlock, or a wait that ended.
+                failures.append((kind, str(error)))
+            except Exception as error:
+                if type(error).__name__ not in ("LeaseLost", "DoesNotExist"):
+                    failures.append((kind, repr(error)))
+        connections.close_all()
+
+    at_once(*(lambda seed=seed: actor(seed) for seed in range(6)))
+
+    assert failures == []
