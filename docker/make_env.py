@@ -1,6 +1,6 @@
 """Write the environment file from `.env.example`, with secrets made here and nowhere else. Needs only Python's library.
 
-    python3 docker/make_env.py [FILE]        FILE is .env by default; one that exists is left alone
+    python3 docker/make_env.py [FILE]        FILE is .env by default; to one that exists only new secrets are added
 
 The RSA key is made by openssl, by the package cryptography of .venv, or in a container: by whichever is there.
 """
@@ -13,7 +13,15 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-MADE_UP = {"SECRET_KEY": 38, "POSTGRES_PASSWORD": 24, "REDIS_PASSWORD": 24, "S3_ACCESS_KEY": 12, "S3_SECRET_KEY": 30}
+MADE_UP = {
+    "SECRET_KEY": 38,
+    "POSTGRES_PASSWORD": 24,
+    "POSTGRES_APP_PASSWORD": 24,
+    "REDIS_PASSWORD": 24,
+    "S3_ACCESS_KEY": 12,
+    "S3_SECRET_KEY": 30,
+}
+ADDED = {"POSTGRES_APP_PASSWORD"}  # Secrets that files of earlier versions lack.
 WITH_CRYPTOGRAPHY = """
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -65,9 +73,20 @@ def write(target: Path) -> bool:
     return True
 
 
+def complete(target: Path) -> list[str]:
+    """Add what an earlier version did not write to a file of it; what stands there stays. Returns what was added."""
+    there = {line.partition("=")[0] for line in target.read_text().splitlines()}
+    missing = sorted(ADDED - there) if "POSTGRES_PASSWORD" in there else []
+    with target.open("a") as file:
+        file.writelines(f"\n{name}={secrets.token_urlsafe(MADE_UP[name])}\n" for name in missing)
+    return missing
+
+
 def main(target: Path) -> None:
     if write(target):
         print(f"{target} is written, with new secrets. Keep it: without it the data cannot be opened again.")
+    elif added := complete(target):
+        print(f"{target} is there already; this version needs {', '.join(added)} too, which is added at its end.")
     else:
         print(f"{target} is there already and stays as it is.")
 

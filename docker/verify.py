@@ -77,6 +77,7 @@ class Verification:
         self.step("the image is small", self.image_is_small)
         self.step("only the gateway and, to this machine alone, the services are published", self.ports)
         self.step("no container is root, writes to its image or keeps a capability", self.sealed)
+        self.step("no service can alter the ledger or knows the database's owner", self.roles)
         self.step("the operator opens the admin", self.operator)
         self.step("a person signs up through the gateway", lambda: person.enter("signup"))
         self.step("the main job through the gateway", self.job)
@@ -131,6 +132,22 @@ class Verification:
             if _exec_status(running[name]["Id"], "touch /app/x") == 0:
                 raise Failed(f"{name} can write to its image")
         return f"{len(running)} containers"
+
+    def roles(self) -> None:
+        lines = [line.partition("=") for line in self.environment.read_text().splitlines()]
+        [password] = [value for name, _, value in lines if name == "POSTGRES_PASSWORD"]
+        running = self.stack.running()
+        for name in OURS:
+            if password in json.dumps(running[name]["Config"]):
+                raise Failed(f"{name} knows the owner's password")
+        asked = (
+            "from backend.billing import checks as c; print(c.the_products_role_cannot_alter_the_ledger(['default']))"
+        )
+        said = run(
+            "docker", "exec", running["billing"]["Id"], "python", "manage.py", "shell", "-v0", "-c", asked
+        ).strip()
+        if said != "[]":
+            raise Failed(said)
 
     def operator(self) -> None:
         if not opens_admin(self.gateway["accounts"], *OPERATOR):

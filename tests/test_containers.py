@@ -25,7 +25,10 @@ SERVICES: dict[str, Any] = COMPOSE["services"]
 ONCE = {"migrate", "minio-volume"}
 OPTIONAL = {"clamav", "mail", "flower"}
 PORTS = {"accounts": 8001, "agents": 8002, "documents": 8003, "billing": 8004}
-SECRETS = ("SECRET_KEY", "JWT_PRIVATE_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY")
+SECRETS = (
+    *("SECRET_KEY", "JWT_PRIVATE_KEY", "S3_ACCESS_KEY", "S3_SECRET_KEY"),
+    *("POSTGRES_PASSWORD", "POSTGRES_APP_PASSWORD", "REDIS_PASSWORD"),
+)
 
 
 def values_of(file: Path) -> dict[str, str]:
@@ -72,8 +75,23 @@ def test_no_secret_stands_in_it() -> None:
         assert f"${{{name}:?is missing; make env writes it}}" in SOURCE
     for service, each in SERVICES.items():
         for name, value in each.get("environment", {}).items():
-            if re.search("PASSWORD|SECRET|_KEY|AUTH", name):
+            if value and re.search("PASSWORD|SECRET|_KEY|AUTH", name):
                 assert re.fullmatch(r"\$\{[A-Z0-9_]+:[?-][^}]*\}", value), f"{service}: {name}"
+
+
+def test_only_migrate_and_postgresql_itself_know_the_password_of_the_databases_owner() -> None:
+    """The file that all containers read has it, so it is emptied there."""
+    for name, each in SERVICES.items():
+        environment = each.get("environment", {})
+        if name in ("migrate", "postgres"):
+            continue
+        assert "POSTGRES_PASSWORD" not in json.dumps([value for value in environment.values() if value]), name
+        if "env_file" in each:
+            assert environment["POSTGRES_PASSWORD"] == environment["MIGRATION_DATABASE_URL"] == "", name
+            assert "${POSTGRES_APP_USER:-orquestra_app}:${POSTGRES_APP_PASSWORD:?" in environment["DATABASE_URL"], name
+    migrate = SERVICES["migrate"]["environment"]
+    assert "${POSTGRES_USER:-orquestra}:${POSTGRES_PASSWORD:?" in migrate["MIGRATION_DATABASE_URL"]
+    assert "POSTGRES_APP_PASSWORD" in migrate["DATABASE_URL"]
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -200,6 +218,20 @@ def test_make_env_leaves_one_that_exists_alone(tmp_path: Path) -> None:
 
     assert "stays as it is" in said
     assert (tmp_path / "env").read_text() == "SECRET_KEY=mine\n"
+
+
+def test_make_env_adds_what_an_earlier_version_did_not_write(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("SECRET_KEY=mine\nPOSTGRES_PASSWORD=mine too")
+
+    first, second = make_env(tmp_path / "env"), make_env(tmp_path / "env")
+
+    assert "needs POSTGRES_APP_PASSWORD too" in first
+    assert "stays as it is" in second
+    values = values_of(tmp_path / "env")
+    assert values == {"SECRET_KEY": "mine", "POSTGRES_PASSWORD": "mine too"} | {
+        "POSTGRES_APP_PASSWORD": values["POSTGRES_APP_PASSWORD"]
+    }
+    assert len(values["POSTGRES_APP_PASSWORD"]) >= 16
 
 
 def test_two_have_no_secret_in_common(tmp_path: Path) -> None:

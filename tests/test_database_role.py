@@ -4,13 +4,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from decimal import Decimal
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 
 from backend.billing.roles import FUNCTIONS
 from tests.http_client import ApiClient
-from tests.live import ROOT, Stack, stack
+from tests.live import ROOT, Stack, migrate, stack
 from tests.servers import own_servers
 
 DENIED = "42501"  # insufficient_privilege
@@ -259,3 +260,24 @@ def test_migrating_again_takes_back_what_was_granted_by_hand(live: Stack, produc
 
     assert migrated.returncode == 0, migrated.stderr
     assert state_of(product, "UPDATE billing_wallet SET held = held") == DENIED
+
+
+def test_an_owner_who_is_no_superuser_is_enough(live: Stack) -> None:
+    """As on a managed server: it owns the database and may make roles."""
+    with psycopg.connect(live.owner_url, autocommit=True) as server:
+        server.execute("CREATE ROLE managed_owner LOGIN CREATEROLE")
+        server.execute("CREATE DATABASE managed OWNER managed_owner")
+    urls = {
+        name: urlunsplit(urlsplit(live.owner_url)._replace(netloc=f"{role}@{place}", path="/managed"))
+        for name, role in (("MIGRATION_DATABASE_URL", "managed_owner"), ("DATABASE_URL", "managed_app:its-own"))
+        for place in [urlsplit(live.owner_url).netloc.rpartition("@")[2]]
+    }
+
+    migrate({**live.environment, **urls})
+
+    with psycopg.connect(urls["DATABASE_URL"]) as product:
+        assert product.execute("SELECT count(*) FROM billing_wallet").fetchone() == (0,)
+        assert state_of(product, "SELECT ledger_release('none')") is None
+        assert state_of(product, "INSERT INTO accounts_workspace (id) VALUES (gen_random_uuid())") == "23502"
+        for statement in ("UPDATE billing_wallet SET held = 0", "CREATE TEMPORARY TABLE x (y int)"):
+            assert state_of(product, statement) == DENIED

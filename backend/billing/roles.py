@@ -73,7 +73,9 @@ def make(product: Product) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [product.role])
         exists = cursor.fetchone() is not None
-        change = sql.SQL("ALTER ROLE {} LOGIN" if exists else "CREATE ROLE {} LOGIN").format(_name(product.role))
+        change = sql.SQL("ALTER ROLE {} LOGIN" if exists else "CREATE ROLE {} LOGIN").format(
+            sql.Identifier(product.role)
+        )
         if product.password:  # Hashed here, since a statement may be logged.
             client = connection.connection.pgconn
             hashed = client.encrypt_password(product.password.encode(), product.role.encode(), b"scram-sha-256")
@@ -91,48 +93,62 @@ def make(product: Product) -> None:
 def grant(role: str) -> None:
     """Give the role what the product needs of this database, and take everything else. Connected as the owner."""
     with connection.cursor() as cursor:
-        for statement in _grants(role, existing=_existing(cursor)):
+        for statement in _grants(role, _owned(cursor)):
             cursor.execute(statement)
 
 
-def _existing(cursor: CursorWrapper) -> set[str]:
-    """Names of tables, views and functions: after a migration backwards, some are missing."""
-    cursor.execute("SELECT proname FROM pg_proc WHERE proname = ANY(%s)", [list(FUNCTIONS)])
-    functions = {name for (name,) in cursor.fetchall()}
-    return functions | set(connection.introspection.table_names(cursor, include_views=True))
+def _owned(cursor: CursorWrapper) -> dict[str, set[str]]:
+    """Names of what the owner has in the schema, by kind: r(elation), v(iew), S(equence), f(unction)."""
+    cursor.execute(
+        "SELECT relkind::text, relname FROM pg_class"
+        " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'S') AND pg_has_role(relowner, 'USAGE')"
+        " UNION SELECT 'f', proname FROM pg_proc"
+        " WHERE pronamespace = 'public'::regnamespace AND pg_has_role(proowner, 'USAGE')"
+    )
+    owned: dict[str, set[str]] = {kind: set() for kind in "rvSf"}
+    for kind, name in cursor.fetchall():
+        owned[kind].add(name)
+    return owned
 
 
-def _grants(role: str, *, existing: set[str]) -> Iterator[sql.Composed]:
-    to, database = _name(role), _name(connection.settings_dict["NAME"])
-    tables = existing & {"django_migrations", *connection.introspection.django_table_names()}
-    read = existing & {model._meta.db_table for model in apps.get_app_config("billing").get_models()}
-    read |= existing & {*VIEWS, "django_migrations"}
-    for statement in (
-        "REVOKE CREATE, TEMPORARY ON DATABASE {database} FROM PUBLIC, {to}",
-        "GRANT CONNECT ON DATABASE {database} TO {to}",
-        "REVOKE CREATE ON SCHEMA public FROM PUBLIC, {to}",
-        "GRANT USAGE ON SCHEMA public TO {to}",
-        "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {to}",
-        "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {to}",
-        # Tables that a later migration makes work at once. Of a table of the ledger, the next call takes the rest back.
-        "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {to}",
-        "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {to}",
+def _grants(role: str, owned: dict[str, set[str]]) -> Iterator[sql.Composed]:
+    """Names of tables that are not there are left out: after a migration backwards, some are missing."""
+    database = connection.settings_dict["NAME"]
+    tables = owned["r"] & {"django_migrations", *connection.introspection.django_table_names()}
+    read = tables & {
+        "django_migrations",
+        *(model._meta.db_table for model in apps.get_app_config("billing").get_models()),
+    }
+    views = owned["v"] & set(VIEWS)
+    functions = {name for name in owned["f"] if name.startswith("ledger_")}
+    yield from (
+        _statement("REVOKE CREATE, TEMPORARY ON DATABASE {on} FROM PUBLIC, {role}", [database], role),
+        _statement("GRANT CONNECT ON DATABASE {on} TO {role}", [database], role),
+        _statement("REVOKE CREATE ON SCHEMA {on} FROM PUBLIC, {role}", ["public"], role),
+        _statement("GRANT USAGE ON SCHEMA {on} TO {role}", ["public"], role),
+        # Tables that a later migration makes work at once. Of one of billing, the grants after it take the rest back.
+        _statement(
+            "ALTER DEFAULT PRIVILEGES IN SCHEMA {on} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role}",
+            ["public"],
+            role,
+        ),
+    )
+    for statement, names in (
+        ("REVOKE ALL ON {on} FROM PUBLIC, {role}", tables | views),
+        ("REVOKE ALL ON FUNCTION {on} FROM PUBLIC, {role}", functions),
+        ("GRANT SELECT, INSERT, UPDATE, DELETE ON {on} TO {role}", tables - read),
+        ("GRANT SELECT ON {on} TO {role}", read | views),
+        ("GRANT USAGE, SELECT ON SEQUENCE {on} TO {role}", owned["S"]),
+        ("GRANT EXECUTE ON FUNCTION {on} TO {role}", functions & set(FUNCTIONS)),
     ):
-        yield sql.SQL(statement).format(database=database, to=to)
-    if written := tables - read:
-        yield sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {}").format(_names(written), to)
-    if read:
-        yield sql.SQL("GRANT SELECT ON {} TO {}").format(_names(read), to)
+        if names:
+            yield _statement(statement, names, role)
     for table, columns in WRITTEN_COLUMNS.items():
-        if table in existing:
-            yield sql.SQL("GRANT UPDATE ({}) ON {} TO {}").format(_names(columns), _name(table), to)
-    if functions := existing & set(FUNCTIONS):
-        yield sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(_names(functions), to)
+        if table in tables:
+            written = sql.SQL(", ").join(map(sql.Identifier, columns))
+            yield sql.SQL("GRANT UPDATE ({}) ON {} TO {}").format(written, sql.Identifier(table), sql.Identifier(role))
 
 
-def _name(name: str) -> sql.Identifier:
-    return sql.Identifier(name)
-
-
-def _names(names: Iterable[str]) -> sql.Composed:
-    return sql.SQL(", ").join(_name(name) for name in sorted(names))
+def _statement(text: str, on: Iterable[str], role: str) -> sql.Composed:
+    names = sql.SQL(", ").join(sql.Identifier(name) for name in sorted(on))
+    return sql.SQL(text).format(on=names, role=sql.Identifier(role))
