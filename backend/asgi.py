@@ -12,8 +12,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 from backend.wsgi import application as wsgi  # noqa: I001  # The first: it sets Django up.
 from django.conf import settings
 
-from backend.http.bridge import Receive, Scope, Send, Threads, cleaned, fitted, in_turn, served_by_threads
+from backend.accounts.authentication import account_of, account_shown
+from backend.http.bodies import with_bodies
+from backend.http.bridge import cleaned, in_turn
 from backend.http.native import NativeHandler
+from backend.http.scope import Receive, Scope, Send
+from backend.http.threads import Threads
 
 # Event streams, whose views are async and answer GET alone; and who asks for our health waits for no thread.
 NATIVE = re.compile(r"/api/v1/(runs|documents)/[^/]+/events|/healthz|/readyz")
@@ -21,8 +25,28 @@ NATIVE = re.compile(r"/api/v1/(runs|documents)/[^/]+/events|/healthz|/readyz")
 # What makes a burst: its CPU time is all that it waits for, so it gains nothing from more at once.
 QUESTIONS = re.compile(r"/api/v1/conversations/[^/]+/runs")
 
+
+def _authorization(scope: Scope) -> str:
+    return next((value.decode("latin1") for name, value in scope["headers"] if name == b"authorization"), "")
+
+
+def _account_shown(scope: Scope) -> str | None:
+    return account_shown(_authorization(scope))
+
+
+def _identify(scope: Scope) -> str | None:
+    return account_of(authorization=_authorization(scope), method=scope["method"], path=scope["path"])
+
+
 native = NativeHandler()
-threads = served_by_threads(in_turn(Threads(fitted(wsgi), workers=settings.WEB_THREADS), paths=QUESTIONS, at_once=1))
+threads = with_bodies(
+    in_turn(
+        Threads(wsgi, workers=settings.WEB_THREADS, account_of=_account_shown),
+        paths=QUESTIONS,
+        at_once=1,
+    ),
+    identify=_identify,
+)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:

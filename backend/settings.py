@@ -71,6 +71,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
+    "backend.http.errors.refusal_middleware",
     "backend.http.limits.AuthLimitsMiddleware",
     "backend.accounts.operators.middleware.OperatorSessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -224,6 +225,15 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 DATA_UPLOAD_MAX_MEMORY_SIZE: int = 1024 * 1024  # Bytes of a body that is not a file.
 CSRF_FAILURE_VIEW = "backend.http.errors.csrf_failure"
 WEB_THREADS: int = env.int("WEB_THREADS", default=16)  # Of one web process: requests that it works on at once.
+# What a client must manage of a body and of an answer: bytes per second on average, after seconds of grace, and seconds
+# in all. A slower one is refused or cut off.
+CLIENT_MIN_BYTES_PER_SECOND: int = env.int("CLIENT_MIN_BYTES_PER_SECOND", default=4096)
+CLIENT_GRACE_SECONDS: float = env.float("CLIENT_GRACE_SECONDS", default=10.0)
+CLIENT_MAX_SECONDS: float = env.float("CLIENT_MAX_SECONDS", default=3600.0)
+# What one account may have at once, over all processes.
+UPLOADS_PER_USER: int = env.int("UPLOADS_PER_USER", default=8)
+DOWNLOADS_PER_USER: int = env.int("DOWNLOADS_PER_USER", default=16)
+STREAMS_PER_USER: int = env.int("STREAMS_PER_USER", default=50)
 # Log-ins, sign-ups and codes, per address and per account; "off" is for benchmarks.
 AUTH_RATE_LIMIT: str = env.str("AUTH_RATE_LIMIT", default="30/min")
 CORS_ALLOW_HEADERS = [

@@ -11,7 +11,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
+from backend.accounts.models import Session
+from backend.accounts.tokens import AccessToken
 from tests.raw_http import read_answer
 from tests.services import free_port
 
@@ -78,6 +81,12 @@ class Site:
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(20)
+
+
+def bearer(user_id: UUID | None = None) -> bytes:
+    """The header that a person of this installation sends; the site looks nobody up."""
+    session = Session(id=uuid4(), user_id=user_id or uuid4(), amr=["pwd"])
+    return f"Authorization: Bearer {AccessToken.of(session)}".encode()
 
 
 def eventually(condition: Any, seconds: float = 30) -> None:

@@ -2,12 +2,13 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from io import BytesIO
 from typing import Any
 
 from django.conf import settings
-from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
+from django.db import connection
+from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
@@ -34,8 +35,19 @@ async def ticks(name: str) -> AsyncIterator[bytes]:
         await redis.decr(f"open:{name}")
 
 
+async def flood(name: str) -> AsyncIterator[bytes]:
+    """More than any reader takes, as fast as it takes it; Redis knows how many such streams are open."""
+    redis = async_client()
+    await redis.incr(f"open:{name}")
+    try:
+        while True:
+            yield frame(None, "flood", "x" * 100_000)
+    finally:
+        await redis.decr(f"open:{name}")
+
+
 async def events(request: HttpRequest, name: str) -> HttpResponseBase:
-    return event_stream(ticks(name))
+    return event_stream(flood(name) if name.startswith("flood") else ticks(name))
 
 
 def held(request: HttpRequest, name: str) -> HttpResponse:
@@ -74,6 +86,32 @@ def large(request: HttpRequest) -> HttpResponseBase:
     return FileResponse(BytesIO(LARGE), content_type="application/octet-stream")
 
 
+def rows(request: HttpRequest, name: str) -> HttpResponseBase:
+    """An export: each block is asked of PostgreSQL; Redis knows how many are open."""
+    with Redis.from_url(settings.REDIS_URL) as redis:
+        redis.incr(f"open:{name}")
+    return StreamingHttpResponse(_rows(name), content_type="text/plain")
+
+
+def _rows(name: str) -> Iterator[bytes]:
+    try:
+        for _ in range(30):
+            yield query("SELECT repeat('x', 300000)").encode()
+    finally:
+        with Redis.from_url(settings.REDIS_URL) as redis:
+            redis.decr(f"open:{name}")
+
+
+def queried(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"one": query("SELECT 1")})
+
+
+def query(statement: str) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchone()[0]
+
+
 class Parse(APIView):
     authentication_classes: list[Any] = []
     permission_classes: list[Any] = []
@@ -82,7 +120,15 @@ class Parse(APIView):
         return Response({"data": request.data})
 
 
+class Private(APIView):
+    def post(self, request: Request) -> Response:
+        return Response({"length": len(request.body)})
+
+
 urlpatterns = [
+    path("api/v1/private", Private.as_view()),
+    path("api/v1/rows/<name>", rows),
+    path("api/v1/queried", queried),
     path("api/v1/runs/<name>/events", events),
     path("api/v1/held/<name>", held),
     path("api/v1/bug", bug),

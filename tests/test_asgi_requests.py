@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge_server import ROOT, Site, eventually
+from tests.edge_server import ROOT, Site, bearer, eventually
 from tests.edge_site import LARGE
 from tests.raw_http import CHUNKED, JSON, chunks, request
 
@@ -99,7 +99,7 @@ def test_a_chunked_file_is_read_whole(site: Site) -> None:
         + b"\r\n--x--\r\n"
     )
     kind = b"Content-Type: multipart/form-data; boundary=x"
-    status, _, body = site.send(request("POST /api/v1/echo", kind, CHUNKED, body=chunks(form)))
+    status, _, body = site.send(request("POST /api/v1/echo", kind, CHUNKED, bearer(), body=chunks(form)))
     assert (status, json.loads(body)["files"]) == (200, {"file": 2_000_000})
 
 
@@ -112,9 +112,9 @@ def test_a_file_beyond_the_limit_is_refused_while_it_comes(site: Site, how: str)
     )
     kind = b"Content-Type: multipart/form-data; boundary=x"
     if how == "chunked":
-        data = request("POST /api/v1/echo", kind, CHUNKED, body=chunks(form))
+        data = request("POST /api/v1/echo", kind, CHUNKED, bearer(), body=chunks(form))
     else:
-        data = request("POST /api/v1/echo", kind, b"Content-Length: %d" % len(form), body=form)
+        data = request("POST /api/v1/echo", kind, b"Content-Length: %d" % len(form), bearer(), body=form)
     status, headers, _ = site.send(data)
     assert status == 413
     assert headers["content-type"] == "application/problem+json"
@@ -147,7 +147,7 @@ def test_a_broken_upload_is_no_upload(site: Site) -> None:
     with site.connect() as connection:
         kind = b"Content-Type: multipart/form-data; boundary=x"
         part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\naaa'
-        headers = (kind, b"Content-Length: 2000000", b"X-Request-ID: broken-upload")
+        headers = (kind, b"Content-Length: 2000000", b"X-Request-ID: broken-upload", bearer())
         connection.sendall(request("POST /api/v1/echo", *headers, body=part))
         time.sleep(0.2)
     eventually(lambda: any(line.get("request_id") == "broken-upload" for line in site.lines()))

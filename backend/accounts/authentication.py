@@ -10,7 +10,7 @@ from rest_framework_simplejwt.authentication import JWTStatelessUserAuthenticati
 
 from backend.accounts import queries, revocations
 from backend.accounts.actors import Actor
-from backend.accounts.errors import NoToken, SessionRevoked
+from backend.accounts.errors import NotAuthenticated, NoToken, SessionRevoked
 from backend.accounts.models import Workspace
 from backend.accounts.tokens import AccessToken
 from backend.http import ids
@@ -74,6 +74,28 @@ def caller_of(request: Request | HttpRequest) -> Caller:
     if result is None:
         raise NoToken
     return result[0]
+
+
+def account_of(*, authorization: str, method: str, path: str) -> str:
+    """The account of an Authorization header, for limits that apply before there is a request. Asks Redis.
+
+    :raises NotAuthenticated: there is no valid access token in it.
+    """
+    request = HttpRequest()
+    request.method, request.path = method, path
+    request.META["HTTP_AUTHORIZATION"] = authorization
+    return str(caller_of(request).id)
+
+
+def account_shown(authorization: str) -> str | None:
+    """The same without looking whether the log-in has ended; none without a valid access token. Asks nothing."""
+    scheme, _, raw = authorization.strip().partition(" ")
+    if scheme.lower() != "bearer":
+        return None
+    try:
+        return str(AccessToken.read(raw.strip().encode("utf-8", "replace")).user_id)
+    except NotAuthenticated:
+        return None
 
 
 def actor_of(request: Request | HttpRequest) -> Actor:

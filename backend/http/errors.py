@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +14,7 @@ from django.views.csrf import csrf_failure as csrf_page
 
 from backend.http.codes import CONTENT_TYPE, code_of
 from backend.http.problems import ProblemField, problem_of, problem_response
+from backend.http.scope import REFUSAL
 
 KEPT_FOR_PEOPLE = "/admin/"  # The admin shows its own pages, errors too.
 DROPPED = frozenset({"content-type", "content-length", "content-language", "etag"})
@@ -45,6 +46,21 @@ class ProblemMiddleware(MiddlewareMixin):
         problem.cookies = response.cookies
         problem._resource_closers.extend(response._resource_closers)  # type: ignore[attr-defined]  # Not in the stubs.
         return problem
+
+
+def refusal_middleware(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Answers a request that was refused before it got here, such as for a body that came too slowly."""
+
+    def refuse(request: HttpRequest) -> HttpResponseBase:
+        refused = request.META.get(REFUSAL)
+        if refused is None:
+            return get_response(request)
+        problem = problem_of(refused)
+        if problem is None:
+            raise refused
+        return problem.response(request)
+
+    return refuse
 
 
 def _for_people(request: HttpRequest) -> bool:

@@ -1,7 +1,6 @@
 """The settings of gunicorn: ``gunicorn --config backend/http/gunicorn.py``.
 
-SERVICES decides how they are served: agents and documents have event streams, so whoever serves them speaks ASGI;
-accounts and billing alone are cheaper in plain threads.
+Every service is served in the same way: whatever waits for a client waits in the event loop, and threads work.
 
 BIND (or HOST and PORT), WEB_CONCURRENCY, WEB_GRACEFUL_SECONDS and FORWARDED_ALLOW_IPS come from the environment; an
 option on the command line wins over all of them.
@@ -20,10 +19,8 @@ gc.disable()  # Until all is loaded: what is loaded stays. The workers have it o
 host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "8000")
 bind = [os.environ.get("BIND", "") or (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")]
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-streams = bool({"agents", "documents"} & set(settings.SERVICES))
-wsgi_app = "backend.asgi:application" if streams else "backend.wsgi:application"
-worker_class = "backend.http.server.Worker" if streams else "backend.http.threads.Worker"
-threads = settings.WEB_THREADS  # Of the latter; the former has its own.
+wsgi_app = "backend.asgi:application"
+worker_class = "backend.http.server.Worker"  # It takes WEB_THREADS from the settings.
 limit_request_line, limit_request_fields, limit_request_field_size = 8190, 1000, 60 * 1024
 preload_app = True  # Loaded once, shared by all workers: less memory and an earlier start.
 graceful_timeout = int(os.environ.get("WEB_GRACEFUL_SECONDS", "4"))

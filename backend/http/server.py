@@ -1,4 +1,4 @@
-"""uvicorn inside gunicorn, with three things added: bounded heads, refusals as problems, streams that end in time."""
+"""uvicorn inside gunicorn: with our connections, a look at each of them every second, and streams that end in time."""
 
 import logging
 import socket
@@ -6,69 +6,22 @@ import sys
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
-from backend.http.refusals import refusal
+from backend.http.connections import Protocol, examine
 from backend.http.sse import end_streams
 
-LONGEST_HEAD = 64 * 1024  # Bytes of request line and headers; llhttp itself would collect them without end.
-
-
-class Protocol(HttpToolsProtocol):
-    """HTTP/1.1 of one connection."""
-
-    _received = 0  # Bytes since the head began, for one that never ends.
-    _parsed = 0  # Bytes of the head's parts, for one that comes at once.
-    _in_head = True
-
-    def data_received(self, data: bytes) -> None:
-        if self._in_head:
-            self._received += len(data)
-        super().data_received(data)
-        if self._in_head and self._received > LONGEST_HEAD and not self.transport.is_closing():
-            self._refuse(431, "headers_too_large")
-
-    def on_message_begin(self) -> None:
-        self._in_head, self._received, self._parsed = True, 0, 0
-        super().on_message_begin()
-
-    def on_url(self, url: bytes) -> None:
-        self._count(url)
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(name, value)
-        super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        self._in_head, self._received = True, 0
-        super().on_message_complete()
-
-    def _count(self, *parts: bytes) -> None:
-        self._parsed += sum(map(len, parts))
-        if self._parsed > LONGEST_HEAD:
-            raise ValueError("the head is too long")  # Stops the parser, which then asks for a refusal.
-
-    def send_400_response(self, msg: str) -> None:
-        if self._parsed > LONGEST_HEAD:
-            self._refuse(431, "headers_too_large")
-        else:
-            self._refuse(400, "bad_request")
-
-    def _refuse(self, status: int, code: str) -> None:
-        """Answer what never became a request, and hang up."""
-        self.transport.write(refusal(status, code))
-        self.transport.close()
+TICKS_PER_SECOND = 10  # Of uvicorn's main loop.
 
 
 class StreamingServer(Server):
-    """Ends the event streams before it waits for requests to end: their clients come back elsewhere and resume."""
+    """Looks at its connections. Ends event streams before it waits for requests: their clients resume elsewhere."""
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS_PER_SECOND == 0:
+            examine(self.server_state.connections)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         end_streams()

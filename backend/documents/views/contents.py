@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -22,6 +23,7 @@ from backend.documents.models import Chunk, Document, Page
 from backend.documents.serializers import ChunkSerializer, TextSerializer
 from backend.documents.views.access import DocumentsView
 from backend.errors import FieldError, NotFound
+from backend.http.concurrency import while_sent
 from backend.http.ids import decode
 from backend.http.pagination import CursorPagination
 from backend.http.views import PublicIdLookup
@@ -80,9 +82,12 @@ class ContentView(OfDocument):
         if answer is not None and answer is not head:  # 304, or 412.
             return answer
         try:
-            return _bytes(request._request, key, document.blob.size, {**headers, "Content-Type": kind})
+            sent = _bytes(request._request, key, document.blob.size, {**headers, "Content-Type": kind})
         except FileNotFoundError as error:
             raise NotFound from error
+        if isinstance(sent, StreamingHttpResponse):
+            while_sent(sent, "downloads", str(self.actor.user_id), limit=settings.DOWNLOADS_PER_USER)
+        return sent
 
 
 class TextView(OfDocument):

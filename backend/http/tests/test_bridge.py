@@ -4,7 +4,8 @@ import asyncio
 import re
 from typing import Any
 
-from backend.http.bridge import Receive, Scope, Send, in_turn
+from backend.http.bridge import in_turn
+from backend.http.scope import Receive, Scope, Send
 
 UNUSED: Any = None
 PATHS = re.compile(r"/questions")

@@ -7,10 +7,11 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from django.http import StreamingHttpResponse
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from backend.http import concurrency
-from backend.http.concurrency import held, held_async
+from backend.http.concurrency import held, held_async, while_sent
 from backend.http.limits import RateLimited
 from backend.http.redis import client, close_async_client
 
@@ -100,11 +101,12 @@ def test_an_event_loop_counts_with_the_threads() -> None:
 def test_what_lasts_renews_its_lease() -> None:
     async def scene() -> None:
         try:
-            async with held_async("streams", "account:1", limit=1, seconds=60) as hold:
-                expire(client().keys("held:*")[0])
-                await hold.renew()
-                with pytest.raises(RateLimited), held("streams", "account:1", limit=1, seconds=60):
-                    pass
+            async with held_async("streams", "account:1", limit=1, seconds=0.3):
+                [key] = client().keys("held:*")
+                expire(key)
+                async with asyncio.timeout(10):
+                    while client().zcount(key, 2, "+inf") == 0:  # noqa: ASYNC110  # Redis signals nothing.
+                        await asyncio.sleep(0.02)
         finally:
             await close_async_client()
 
@@ -129,3 +131,17 @@ def test_a_holder_that_is_cancelled_gives_its_place_back() -> None:
             await close_async_client()
 
     asyncio.run(scene())
+
+
+def test_an_answer_keeps_its_place_until_it_is_sent() -> None:
+    def answer() -> StreamingHttpResponse:
+        blocks = StreamingHttpResponse(iter([b"a", b"b"]))
+        return while_sent(blocks, "downloads", "account:1", limit=1)
+
+    first = answer()
+    assert next(iter(first)) == b"a"
+    with pytest.raises(RateLimited):
+        answer()
+    for close in first._resource_closers:  # type: ignore[attr-defined]  # As its end does, but for the signal.
+        close()
+    assert b"".join(iter(answer())) == b"ab"
