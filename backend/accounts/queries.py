@@ -54,6 +54,14 @@ def placeholder_email(user_id: UUID) -> str:
     return f"{user_id.hex}@lost.invalid"
 
 
+def email_of(user_id: UUID) -> str:
+    """:raises NotFound: there is no such user."""
+    try:
+        return User.objects.values_list("email", flat=True).get(pk=user_id)
+    except User.DoesNotExist as error:
+        raise NotFound from error
+
+
 def has_verified_primary(user_id: UUID) -> bool:
     return bool(EmailAddress.objects.filter(user_id=user_id, primary=True, verified=True).exists())
 

@@ -38,6 +38,18 @@ FROM pg_roles WHERE rolname = current_user
 """
 
 
+def sign_up_credit_is_for_verified_addresses(**_: Any) -> list[CheckMessage]:
+    """In production: credit for whatever address is typed is money for anyone who runs a loop."""
+    try:
+        gives = parse_money(settings.SIGNUP_CREDIT) > 0
+    except ValueError:  # ``money_settings_are_usable`` reports it.
+        return []
+    if not gives or settings.EMAIL_VERIFICATION == "mandatory":
+        return []
+    hint = "Set EMAIL_VERIFICATION=mandatory, or SIGNUP_CREDIT=0."
+    return [Error("SIGNUP_CREDIT goes to accounts whose address is not verified.", hint=hint, id="billing.E004")]
+
+
 def the_products_role_cannot_alter_the_ledger(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
     """Asks the database, so `check --deploy` runs it only with `--database default`."""
     if "default" not in (databases or ()):

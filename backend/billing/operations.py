@@ -3,6 +3,7 @@
 Each call is one atomic statement and may be repeated. Inside a transaction of the caller's it becomes part of that one.
 """
 
+import hashlib
 import logging
 from datetime import datetime
 from decimal import Decimal
@@ -13,21 +14,43 @@ from django.db import transaction
 from django.utils import timezone
 
 from backend.billing import ledger, pricing
+from backend.billing.errors import KeyReused
 from backend.billing.models import CREDIT_EXPIRED, SIGN_UP_CREDIT, CreditGrant, Hold, Transfer
+from backend.http import mailboxes
 from backend.http.ids import encode
 from backend.http.money import parse_money
 from backend.llm.catalog import Model
 
 logger = logging.getLogger(__name__)
 
+SIGN_UP_KEY = "sign-up:"  # What the keys of sign-up credits begin with.
+
+
+def open_wallet(*, workspace_id: UUID) -> None:
+    """Give a new workspace its wallet."""
+    ledger.open_wallet(workspace_id=workspace_id, currency=settings.CURRENCY)
+
 
 @transaction.atomic
-def open_wallet(*, workspace_id: UUID) -> None:
-    """Give a new workspace its wallet and the sign-up credit."""
-    ledger.open_wallet(workspace_id=workspace_id, currency=settings.CURRENCY)
+def give_sign_up_credit(*, workspace_id: UUID, email: str) -> None:
+    """Give the sign-up credit, once per workspace and once per mailbox, whichever accounts have had the mailbox.
+
+    Without EMAIL_VERIFICATION an address is whatever was typed. With it, spellings that one person receives mail by,
+    such as ``ana+1@…``, count as one mailbox: otherwise one person could prove any number of them.
+
+    :param email: canonical.
+    """
     credit = parse_money(settings.SIGNUP_CREDIT)
-    if credit > 0:
-        grant(workspace_id=workspace_id, amount=credit, description=SIGN_UP_CREDIT, key=f"sign-up:{workspace_id}")
+    given = Transfer.objects.filter(wallet__workspace_id=workspace_id, key__startswith=SIGN_UP_KEY)
+    if credit <= 0 or given.exists():
+        return
+    mailbox = email if settings.EMAIL_VERIFICATION == "none" else mailboxes.without_tag(email)
+    key = SIGN_UP_KEY + hashlib.sha256(mailbox.encode()).hexdigest()
+    try:
+        with transaction.atomic():
+            grant(workspace_id=workspace_id, amount=credit, description=SIGN_UP_CREDIT, key=key)
+    except KeyReused:  # By another workspace, or when the credit was another amount.
+        logger.info("sign_up_credit_given_before", extra={"workspace": str(workspace_id)})
 
 
 def reserve(*, workspace_id: UUID, amount: int, reference: str, expires_at: datetime) -> None:

@@ -1,5 +1,7 @@
 """System checks on settings: what `manage.py check` refuses anywhere, and `check --deploy` before production."""
 
+import ipaddress
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,24 @@ def production(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[
         found.append(Warning("PUBLIC_URL is not https: cookies and tokens travel in the clear.", id="http.W005"))
     if settings.AUTH_RATE_LIMIT == "off":
         found.append(Warning("AUTH_RATE_LIMIT is off: passwords can be guessed at full speed.", id="http.W006"))
+    if _trusts_everyone(os.environ.get("FORWARDED_ALLOW_IPS", "")):
+        hint = "Name the gateway's addresses. Otherwise a client chooses the address that its limits are counted by."
+        found.append(Error("FORWARDED_ALLOW_IPS believes every client.", hint=hint, id="http.E007"))
     return found
+
+
+def _trusts_everyone(addresses: str) -> bool:
+    """Whether the list, as uvicorn reads it, holds every address of IPv4 or IPv6, whole or in parts."""
+    names = [name.strip() for name in addresses.split(",")]
+    networks: dict[int, list[Any]] = {4: [], 6: []}
+    for name in names:
+        try:
+            network = ipaddress.ip_network(name, strict=False)
+        except ValueError:
+            continue  # A socket, or the asterisk.
+        networks[network.version].append(network)
+    wide = [network for same in networks.values() for network in ipaddress.collapse_addresses(same)]
+    return "*" in names or any(network.prefixlen == 0 for network in wide)
 
 
 @register()

@@ -51,6 +51,18 @@ def canonical(text: str) -> str:
     return address
 
 
+def without_tag(email: str) -> str:
+    """A canonical address without what providers ignore when they deliver: ``+tag``, and the dots of Gmail.
+
+    Two addresses that differ in this may be two mailboxes elsewhere, so this is no spelling to store or to mail.
+    """
+    local, _, domain = email.partition("@")
+    local = local.partition("+")[0] or local
+    if domain in ("gmail.com", "googlemail.com"):
+        local, domain = local.replace(".", ""), "gmail.com"
+    return f"{local}@{domain}"
+
+
 def _domain(text: str) -> str:
     if text.startswith("["):  # An IP address, which has many spellings.
         raise InvalidEmail
