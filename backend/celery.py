@@ -10,6 +10,7 @@ from typing import Any
 from celery import Celery
 from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, task_postrun, worker_init
+from click import Option
 from django.conf import settings
 from django.db import connections
 from django_structlog.celery.steps import DjangoStructLogInitStep
@@ -24,6 +25,8 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.steps["worker"].add(DjangoStructLogInitStep)
 app.steps["worker"].add("backend.http.heartbeat:Heartbeat")
 app.steps["worker"].add("backend.http.garbage:Collector")
+app.steps["worker"].add("backend.http.beat:EmbeddedBeat")
+app.user_options["worker"].add(Option(["--with-beat"], help="Be beat as well; keep in this file when tasks were sent."))
 app.autodiscover_tasks()
 
 

@@ -376,6 +376,8 @@ RUN_MAX_STEPS: int = env.int("RUN_MAX_STEPS", default=4)  # Provider requests of
 RUN_MAX_OUTPUT_TOKENS: int = env.int("RUN_MAX_OUTPUT_TOKENS", default=2048)  # Of one request; an agent may set its own.
 RUN_TIMEOUT_SECONDS: int = env.int("RUN_TIMEOUT_SECONDS", default=300)  # From start to end; an agent may set its own.
 RUN_QUEUE_SECONDS: int = env.int("RUN_QUEUE_SECONDS", default=3600)  # A run that no worker took by then has failed.
+RUNS_PER_WORKSPACE: int = env.int("RUNS_PER_WORKSPACE", default=100)  # That have not ended; more are refused.
+RUNS_AT_ONCE_PER_WORKSPACE: int = env.int("RUNS_AT_ONCE_PER_WORKSPACE", default=16)  # At work; the others wait.
 RUN_INPUT_CHARACTERS: int = env.int("RUN_INPUT_CHARACTERS", default=32_000)  # The longest question.
 RUN_PROVIDER_RETRIES: int = env.int("RUN_PROVIDER_RETRIES", default=2)  # Only before any of the answer was shown.
 RUN_LEASE_SECONDS: float = env.float("RUN_LEASE_SECONDS", default=20.0)  # Until a silent worker counts as dead.

@@ -18,7 +18,7 @@ from backend.embedded.privileges import unprivileged
 from tests.services import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
-CHILDREN = ("web", "agents", "documents", "beat", "redis", "postgres")
+CHILDREN = ("web", "agents", "documents", "default", "redis", "postgres")
 COPIED = ("backend", "manage.py", "models.toml", ".env.example", "requirements.txt")
 ORDINARY = unprivileged()  # Who an ordinary user is when the tests run as root.
 

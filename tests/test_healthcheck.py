@@ -7,11 +7,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from django.conf import settings
+from redis import Redis
 
 from backend.http import healthcheck
 from tests.gateway import eventually
@@ -82,7 +84,8 @@ def celery(file: Path, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
     try:
         yield process
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # It may have ended.
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait(10)
 
 
@@ -107,3 +110,12 @@ def test_beat_beats_when_it_has_sent_something(tmp_path: Path) -> None:
     file = tmp_path / "heartbeat"
     with celery(file, "beat", "--schedule", str(tmp_path / "schedule"), "--pidfile="):
         eventually(file.exists, seconds=60)
+
+
+def test_a_worker_may_be_beat_as_well(tmp_path: Path) -> None:
+    """It takes no tasks of the sweeps here, so that what its beat sends stays in the queue."""
+    options = ["--pool=threads", "--with-beat", str(tmp_path / "schedule"), "-n", "beat@test"]
+    with Redis.from_url(settings.REDIS_URL) as redis, celery(tmp_path / "heartbeat", *WORKER, *options) as process:
+        eventually(lambda: redis.llen("default") > 0, seconds=60)
+        process.terminate()
+        assert process.wait(20) == 0  # Its beat does not keep it.

@@ -66,6 +66,16 @@ def test_it_becomes_ready_and_tells_the_operators_password_once(running: Launche
     assert len(password) == 16
 
 
+def test_each_queue_has_a_worker_of_its_own(running: Launcher) -> None:
+    """The sweeps that free what hangs wait behind no answer and no document."""
+    pids = running.pids()
+    queues = {}
+    for name in ("agents", "documents", "default"):
+        arguments = Path(f"/proc/{pids[name]}/cmdline").read_bytes().split(b"\0")
+        queues[name] = arguments[arguments.index(b"-Q") + 1].decode()
+    assert queues == {"agents": "agents", "documents": "documents", "default": "default"}
+
+
 def test_secrets_and_sockets_are_for_their_owner_alone(running: Launcher) -> None:
     secrets = list((running.data / "secrets").iterdir())
 
@@ -209,7 +219,7 @@ def test_after_kill_9_the_next_start_ends_what_is_left_and_nobody_else(running: 
             os.kill(before[name], signal.SIGSTOP)  # So that it cannot end by itself.
         running.kill()
         record = {"pid": bystander.pid, "started": "long ago", "stop": int(signal.SIGTERM)}
-        (running.data / "run" / "beat.json").write_text(json.dumps(record))
+        (running.data / "run" / "default.json").write_text(json.dumps(record))
         running.start()
         running.wait_until_ready()
 

@@ -20,10 +20,11 @@ class LeaseLost(Exception):
     """Somebody else ended or claimed the run: its writer must stop and leave everything as it is."""
 
 
-def claim(run_id: UUID) -> Run | None:
-    """Take a queued run; none if there is nothing to take (another worker has it, it was cancelled, it waits)."""
+def claim(hint: UUID | None = None) -> Run | None:
+    """Take the queued run whose turn it is, in its workspace the one of ``hint`` first; none if none may start."""
     now, owner = timezone.now(), f"{socket.gethostname()}:{os.getpid()}"[:128]
-    return statements.claim(run_id, owner=owner, now=now, until=now + lease_time())
+    bound = settings.RUNS_AT_ONCE_PER_WORKSPACE
+    return statements.claim(hint, owner=owner, now=now, until=now + lease_time(), bound=bound)
 
 
 def put_back(run: Run) -> bool:

@@ -67,6 +67,11 @@ def stop_all(reason: str) -> None:
         job.stop(reason)
 
 
+def is_ending() -> bool:
+    """Whether every run of this process was told to stop."""
+    return _ending is not None
+
+
 def submit(work: Coroutine[Any, Any, T]) -> "Future[T]":
     return asyncio.run_coroutine_threadsafe(work, worker_loop())
 

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
-from backend.agents import finishing, steps
+from backend.agents import finishing, statements, steps
 from backend.agents.answer import Answer, replay
 from backend.agents.finishing import Ended, Ending
 from backend.agents.lease import LeaseLost
@@ -133,7 +133,8 @@ def _end(run: Run, ending: Ending, answer: Answer | None) -> Ended:
 def announce(ended: Ended) -> list[UUID]:
     """Publish the end of a run that no worker carries; returns the run that may start now, if there is one."""
     publish(run_id=ended.run.pk, epoch=ended.run.epoch + 1, events=ended.events, ended=True)
-    return [ended.promoted] if ended.promoted else []
+    waiting = ended.promoted or statements.next_queued(ended.run.workspace_id)
+    return [waiting] if waiting else []
 
 
 def _take_over(run_id: UUID, epoch: int) -> Run:

@@ -47,27 +47,31 @@ class Failed(Exception):
         self.ending = Ending.failed(code, detail, provider=provider, retryable=retryable)
 
 
-def execute(*, run_id: UUID) -> UUID | None:
-    """Claim the run and carry it to its end; a second delivery finds nothing to claim.
+def execute(*, run_id: UUID | None = None) -> UUID | None:
+    """Claim the run whose turn it is, among those of its workspace the one named, and carry it to its end.
 
-    Returns the next run of the conversation, if one waited for this one and may start now.
+    Returns the run that may start now that this one has ended, if its workspace has one that waits.
     """
     try:
         with Turn() as turn:
             run = persist(lambda: lease.claim(run_id))
-            return None if run is None else _carry(run, turn)
+            if run is None:
+                return None
+            _carry(run, turn)
+        if loop.is_ending():
+            return None  # Another worker's sweep finds what waits.
+        return persist(lambda: statements.next_queued(run.workspace_id))
     finally:
         give_back()
 
 
-def _carry(run: Run, turn: Turn) -> UUID | None:
+def _carry(run: Run, turn: Turn) -> None:
     job = Job(run.pk)
     loop.enlist(job)
     try:
-        return Runner(run, job, turn).carry()
+        Runner(run, job, turn).carry()
     except LeaseLost:
         logger.warning("run_lease_lost run=%s epoch=%s", run.public_id, run.epoch)
-        return None
     finally:
         loop.dismiss(job)
 
@@ -81,7 +85,7 @@ class Runner:
         self.spent = Decimal(0)  # Micro-units, exact.
         self.steps = 0
 
-    def carry(self) -> UUID | None:
+    def carry(self) -> None:
         """To the end. The end is committed first and told afterwards.
 
         :raises LeaseLost: somebody else ended or claimed it.
@@ -91,14 +95,13 @@ class Runner:
             ending = self._work()
             if self._may_wait() and persist(lambda: lease.put_back(self.run)):
                 logger.info("run_put_back run=%s", self.run.public_id)
-                return None
+                return
             ended = self._end(ending)
             for name, data in ended.events:
                 self.session.tell(name, data)
         finally:
             self.session.close()
         logger.info("run_ended run=%s status=%s cost=%s", self.run.public_id, ended.run.status, ended.run.cost)
-        return ended.promoted
 
     def _work(self) -> Ending:
         try:

@@ -82,17 +82,43 @@ def _insert(messages: int) -> str:
         INSERT INTO {_RUN.table} ({_RUN.names}) VALUES ({_RUN.places})
     )
     UPDATE {_CONVERSATION.table} SET head_id = %s, updated_at = %s, title = %s, archived_at = NULL WHERE id = %s
+    RETURNING (
+        SELECT count(*) FROM {_RUN.table}
+        WHERE workspace_id = %s AND status IN ('queued', 'running', 'requires_action', 'cancelling')
+    )
     """
 
 
-def insert_run(run: Run, *, question: Message | None, title: str) -> None:
-    """Store a run with its empty answer and, if it is new, its question; the answer becomes the conversation's head."""
+def insert_run(run: Run, *, question: Message | None, title: str) -> int:
+    """Store a run with its empty answer and, if it is new, its question; the answer becomes the conversation's head.
+
+    Returns how many other runs of the workspace have not ended: exactly, if the caller holds a lock that everything
+    which starts a run in the workspace takes before.
+    """
     messages = [message for message in (question, run.output_message) if message is not None]
     said = [value for message in messages for value in _ANSWER.values(message)]
     changed = [run.output_message_id, run.created_at, title, run.conversation_id]
-    sql.execute(_insert(len(messages)), [*said, *_RUN.values(run), *changed])
+    others = sql.row(_insert(len(messages)), [*said, *_RUN.values(run), *changed, run.workspace_id])
+    assert others is not None  # noqa: S101  # The conversation is locked, so it is there.
     for stored in (run, *messages):
         stored._state.adding, stored._state.db = False, connection.alias
+    return int(others[0])
+
+
+def lock_starts(workspace_id: UUID) -> None:
+    """Have the runs of a workspace be started one after the other, where no lock on its wallet does."""
+    sql.execute("SELECT pg_advisory_xact_lock(hashtextextended('agents_start:' || %s::text, 0))", [workspace_id])
+
+
+_NEXT_QUEUED = f"""
+SELECT id FROM {_RUN.table} WHERE workspace_id = %s AND status = 'queued' AND NOT waits ORDER BY id LIMIT 1
+"""
+
+
+def next_queued(workspace_id: UUID) -> UUID | None:
+    """The workspace's run that has waited longest, if one of them may start."""
+    found = sql.row(_NEXT_QUEUED, [workspace_id])
+    return None if found is None else found[0]
 
 
 _STATUS = f"""
@@ -108,16 +134,10 @@ def run_status(actor: Actor, run_id: UUID) -> str | None:
     return None if found is None else found[0]
 
 
-# It need not reach the disk: the first step, committed in full, does so for both; without that nothing is sent.
+# In claim.sql: one round trip, in which claims are counted one after the other.
 _CLAIM = f"""
-WITH r AS (
-    UPDATE {_RUN.table}
-    SET status = 'running', lease_owner = %s, lease_until = %s, epoch = epoch + 1, started_at = %s
-    WHERE id = %s AND status = 'queued' AND NOT waits AND set_config('synchronous_commit', 'off', true) IS NOT NULL
-    RETURNING *
-)
 SELECT {_RUN}, {_VERSION}, {_AGENT}, {_QUESTION}, {_ANSWER}
-FROM r
+FROM agents_claim_run(%s::uuid, %s::text, %s::timestamptz, %s::timestamptz, %s::int) r
 JOIN {_VERSION.table} v ON v.id = r.agent_version_id
 JOIN {_AGENT.table} a ON a.id = v.agent_id
 JOIN {_QUESTION.table} q ON q.id = r.input_message_id
@@ -125,9 +145,13 @@ JOIN {_ANSWER.table} m ON m.id = r.output_message_id
 """
 
 
-def claim(run_id: UUID, *, owner: str, now: datetime, until: datetime) -> Run | None:
-    """Take a queued run, with its version, agent and messages; none if there is nothing to take."""
-    found = sql.row(_CLAIM, [owner, until, now, run_id])
+def claim(hint: UUID | None, *, owner: str, now: datetime, until: datetime, bound: int) -> Run | None:
+    """Take the queued run that is to start next, with its version, agent and messages; none if none may start.
+
+    :param hint: the run to take among those of its workspace.
+    :param bound: how many runs of one workspace may be at work.
+    """
+    found = sql.row(_CLAIM, [hint, owner, now, until, bound])
     if found is None:
         return None
     run, start = _RUN.load(found), len(_RUN)

@@ -1,9 +1,11 @@
-"""Doorbells and sweeps. The work itself is claimed from PostgreSQL by whoever answers.
+"""Notifications and sweeps. A worker that is notified claims from PostgreSQL the run whose turn it is.
 
-Messages are acknowledged at once: a lost one is rung again by the sweep, and a worker that holds unacknowledged ones
+Messages are acknowledged at once: a lost one is sent again by the sweep, and a worker that holds unacknowledged ones
 does not survive the loss of its connection to Redis (kombu fails to restore them).
 """
 
+import logging
+from collections.abc import Iterable
 from uuid import UUID
 
 from celery import shared_task
@@ -11,13 +13,24 @@ from django.db import transaction
 
 from backend.agents import reaper, runner
 
+logger = logging.getLogger(__name__)
+
 
 @shared_task(ignore_result=True, acks_late=False)
 def execute_run(*, run_id: str) -> None:
-    """Carry a run to its end, then ring for the one that waited behind it."""
-    promoted = runner.execute(run_id=UUID(run_id))
-    if promoted is not None:
-        execute_run.delay(run_id=str(promoted))
+    """Carry a run to its end, then notify a worker of the one that waited for it."""
+    waiting = runner.execute(run_id=UUID(run_id))
+    if waiting is not None:
+        notify([waiting])
+
+
+def notify(run_ids: Iterable[UUID]) -> None:
+    """Send a notification for each of these runs; what the broker does not take, the sweep sends again."""
+    for run_id in run_ids:
+        try:
+            execute_run.delay(run_id=str(run_id))
+        except Exception as error:
+            logger.warning("run_not_notified run=%s error=%r", run_id, error)
 
 
 def ring(run_id: UUID) -> None:
@@ -28,8 +41,7 @@ def ring(run_id: UUID) -> None:
 @shared_task(ignore_result=True, acks_late=False)
 def reap_runs() -> None:
     """Every few seconds: no run stays "running" for ever, no queued one is forgotten."""
-    for run_id in reaper.reap():
-        execute_run.delay(run_id=str(run_id))
+    notify(reaper.reap())
 
 
 @shared_task(ignore_result=True, acks_late=False)

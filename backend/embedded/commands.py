@@ -17,6 +17,7 @@ from backend.embedded.folders import Folders, fingerprint
 from backend.embedded.options import ROOT, Options
 
 AGENT_THREADS = 32
+DEFAULT_THREADS = 8
 DOCUMENT_PROCESSES = 1
 CELERY = ("celery", "--quiet", "-A", "backend")
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=INFO")
@@ -155,17 +156,19 @@ class Commands:
         return [
             *(self._web(name, inherited) for name, inherited in self._descriptors.items()),
             *([gateway.child(self._options, self._plain, self._pids)] if self._options.gateway else []),
-            self._python(
-                "agents", "-m", *CELERY, "worker", *self._worker("agents", "threads", AGENT_THREADS, "agents,default")
-            ),
+            self._python("agents", "-m", *CELERY, "worker", *self._worker("agents", "threads", AGENT_THREADS)),
             self._python(
                 "documents",
                 "-m",
                 *CELERY,
                 "worker",
-                *self._worker("documents", "prefork", DOCUMENT_PROCESSES, "documents"),
+                *self._worker("documents", "prefork", DOCUMENT_PROCESSES),
             ),
-            self._python("beat", "-m", *CELERY, "beat", "--schedule", beat, "--pidfile=", "--loglevel=INFO", grace=1.0),
+            # Mail, purges and sweeps wait behind no answer and no document. It is beat as well.
+            self._python(
+                "default",
+                *("-m", *CELERY, "worker", "--with-beat", beat, *self._worker("default", "threads", DEFAULT_THREADS)),
+            ),
         ]
 
     def _web(self, name: str, descriptors: Sequence[int]) -> Child:
@@ -182,8 +185,8 @@ class Commands:
         return child
 
     @staticmethod
-    def _worker(name: str, pool: str, size: int, queues: str) -> Sequence[str]:
-        return (f"--pool={pool}", f"--concurrency={size}", "-Q", queues, "-n", f"{name}@%h", *QUIET)
+    def _worker(queue: str, pool: str, size: int) -> Sequence[str]:
+        return (f"--pool={pool}", f"--concurrency={size}", "-Q", queue, "-n", f"{queue}@%h", *QUIET)
 
     def _python(
         self, name: str, *arguments: str, grace: float = 4.2, once: bool = False, more: dict[str, str] | None = None
@@ -196,7 +199,7 @@ class Commands:
             [sys.executable, "-W", "ignore:You're running the worker with superuser", *arguments],
             {**self._environment, **(more or {})},
             self._pids,
-            death_signal=signal.SIGTERM if once or name == "beat" else signal.SIGQUIT,
+            death_signal=signal.SIGTERM if once else signal.SIGQUIT,
             grace=grace,
             once=once,
         )

@@ -14,7 +14,7 @@ from backend.embedded.options import LauncherError, Options, surroundings
 from backend.embedded.output import Output
 from backend.embedded.supervisor import StopRequested, Supervisor
 
-STOP_ORDER = (("agents", "documents", "beat"), ("redis", "postgres"))  # The web process goes before all of them.
+STOP_ORDER = (("agents", "documents", "default"), ("redis", "postgres"))  # The web process goes before all of them.
 
 
 def main() -> int:
@@ -78,7 +78,7 @@ def _start(options: Options, output: Output, supervisor: Supervisor, held: ExitS
     for child in programs.product():
         supervisor.start(child)
     front = "the gateway, four services" if options.gateway else "web"
-    output.say(f"Starting {front}, agents worker, documents worker and beat")
+    output.say(f"Starting {front}, agents worker, documents worker, default worker with beat")
     asked = {*wanted.values(), options.port}
     ready = "The web process did not say that it is ready"
     supervisor.wait_for(ready, lambda: all(_ready(options, port) for port in asked), seconds=120)

@@ -135,6 +135,7 @@ class Run(PublicId, models.Model):
         ]
         indexes = [
             models.Index(fields=["workspace", "created_by", "-id"], name="run_of_person"),
+            models.Index(fields=["workspace", "id"], condition=Q(status__in=ACTIVE), name="run_unfinished"),
             models.Index(fields=["lease_until"], condition=Q(status__in=LEASED), name="run_lease"),
             models.Index(fields=["rung_at"], condition=Q(status="queued"), name="run_queued"),
         ]

@@ -21,11 +21,13 @@ from backend.billing import operations as billing
 from backend.billing import queries as wallets
 from backend.errors import FieldError, NotFound
 from backend.http.ids import new_id
+from backend.http.limits import RateLimited
 from backend.llm import chat
 from backend.llm.catalog import catalog
 
 HOLD_MARGIN = timedelta(hours=6)  # Beyond the longest life of a run; the sweepers are long done by then.
 TITLE_LENGTH = 80
+RETRY_SECONDS = 5  # What a workspace with too many runs is asked to wait; when one will end cannot be known.
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ def start_run(
     :raises ContextTooLong: the question does not fit the model.
     :raises ModelUnpriced: nobody knows what this would cost.
     :raises InsufficientBalance: the wallet cannot cover that cost; nothing is left behind.
+    :raises RateLimited: too many runs of the workspace have not ended; nothing is left behind.
     """
     conversation = _locked(actor, conversation_id)
     actor.require("agents:run")
@@ -69,13 +72,22 @@ def start_run(
     situation = statements.situation(conversation)
     if situation.busy and when_busy == "reject":
         raise ConversationBusy
-    run = _new_run(actor, conversation, question, situation, max_cost=max_cost, retry_of=retry_of)
+    run, is_new = _new_run(actor, conversation, question, situation, max_cost=max_cost, retry_of=retry_of)
+    if run.reserved == 0:
+        statements.lock_starts(run.workspace_id)  # Else the wallet's lock, held until the commit, does the same.
     billing.reserve(
         workspace_id=conversation.workspace_id,
         amount=run.reserved,
         reference=run.public_id,
         expires_at=run.created_at + _longest_life(run) + HOLD_MARGIN,
     )
+    asked = run.input_message
+    title = conversation.title or _title(asked.text)
+    if statements.insert_run(run, question=asked if is_new else None, title=title) >= settings.RUNS_PER_WORKSPACE:
+        raise RateLimited(
+            _("Too many runs of this workspace have not ended. Wait until some have."),
+            headers={"Retry-After": str(RETRY_SECONDS)},
+        )
     queued = [("run.queued", {"run": run_data(run)})]
     transaction.on_commit(lambda: publish(run_id=run.pk, epoch=0, events=queued), robust=True)
     if not run.waits:
@@ -119,7 +131,7 @@ def stop_run(run: Run) -> Run:
         ending=Ending.cancelled(),
         answer=None,
     )
-    transaction.on_commit(lambda: _ring(reaper.announce(ended)), robust=True)
+    transaction.on_commit(lambda: tasks.notify(reaper.announce(ended)), robust=True)
     return ended.run
 
 
@@ -163,8 +175,8 @@ def _new_run(
     *,
     max_cost: int | None,
     retry_of: Run | None,
-) -> Run:
-    """The rows of a run: the question (unless it is asked again), an empty answer, and the run."""
+) -> tuple[Run, bool]:
+    """A run with its question and an empty answer, not yet stored; and whether the question is new."""
     version = conversation.agent.current
     if question.version not in (None, version.pk):
         raise FieldError("/version", _("Only the agent's current version answers."))
@@ -202,8 +214,7 @@ def _new_run(
         rung_at=now,
         created_at=now,
     )
-    statements.insert_run(run, question=asked if is_new else None, title=conversation.title or _title(asked.text))
-    return run
+    return run, is_new
 
 
 def _question_message(conversation: Conversation, question: Question) -> tuple[Message, bool]:
@@ -244,8 +255,3 @@ def _longest_life(run: Run) -> timedelta:
 def _title(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1].rstrip() + "…"
-
-
-def _ring(run_ids: list[UUID]) -> None:
-    for run_id in run_ids:
-        tasks.execute_run.delay(run_id=str(run_id))
