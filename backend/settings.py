@@ -14,6 +14,9 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from backend.celery import app as celery_app  # noqa: F401  # Tasks bind to it wherever settings are read.
+from backend.secrecy import hide_from_other_processes
+
+hide_from_other_processes()  # Every process that reads settings holds passwords and keys from here on.
 
 env = environ.FileAwareEnv()
 

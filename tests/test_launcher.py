@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ import pytest
 from backend.embedded import folders, identity
 from backend.embedded.commands import Commands
 from backend.embedded.options import LauncherError, from_environment
-from tests.launched import CHILDREN, ORDINARY, Launcher, copy_of_the_project
+from tests.launched import CHILDREN, ORDINARY, Launcher, as_ordinary_user, copy_of_the_project
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -131,6 +132,47 @@ def test_the_product_does_not_know_how_to_connect_as_the_superuser(tmp_path: Pat
         assert programs.superuser_password not in json.dumps([child.environment, list(child.command)]), child.name
     kept = [path.read_text() for path in (data / "secrets").iterdir()]
     assert programs.superuser_password not in kept
+
+
+def below(pid: int) -> list[int]:
+    """The children of a process."""
+    found = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(each) for file in found for each in file.read_text().split()]
+
+
+HIDDEN = """
+import json, sys
+from backend.embedded import identity
+instance, *pids = sys.argv[1:]
+read = []
+for pid in pids:
+    for name in ("environ", "mem"):
+        try:
+            open(f"/proc/{pid}/{name}", "rb").close()
+            read.append(f"{pid} {name}")
+        except PermissionError:
+            pass
+print(json.dumps([read, identity.marked(instance)]))
+"""
+
+
+@pytest.mark.skipif(not identity.LINUX, reason="Other systems have no /proc.")
+def test_processes_with_secrets_hide_them_from_their_own_user_and_are_found_all_the_same(running: Launcher) -> None:
+    assert running.process is not None
+    pids = [running.pid(name) for name in ("web", "agents", "documents", "beat")]
+    running.wait_for(lambda: below(running.pid("documents")) != [])
+    forks = [each for pid in pids for each in below(pid)]
+    hiding = [str(pid) for pid in (running.process.pid, *pids, *forks)]
+    instance = (running.data / "secrets" / "instance").read_text()
+
+    command = as_ordinary_user([sys.executable, "-c", HIDDEN, instance, *hiding])
+
+    def looked() -> tuple[list[str], list[int]]:
+        done = subprocess.run(command, cwd=running.project, capture_output=True, check=True)
+        return tuple(json.loads(done.stdout))
+
+    running.wait_for(lambda: looked()[0] == [])  # Each as soon as it has read its settings.
+    assert {*pids, *forks} <= set(looked()[1])
 
 
 def test_every_process_keeps_json_lines(running: Launcher) -> None:

@@ -42,11 +42,15 @@ def type_of_archive(file: IO[bytes]) -> str:
 
 def _detect(path: str) -> str:
     job = Job(
-        task="detect", path=path, content_type="", cpu_seconds=CPU_SECONDS, memory_bytes=settings.PARSER_MEMORY_BYTES
+        task="detect",
+        content_type="",
+        cpu_seconds=CPU_SECONDS,
+        total_cpu_seconds=CPU_SECONDS,
+        memory_bytes=settings.PARSER_MEMORY_BYTES,
     )
-    for _attempt in range(2):  # The kept child ends with the thread that started it: perhaps at this moment.
+    for _attempt in range(2):  # The kept child may have ended, or end at this moment.
         with contextlib.suppress(ConnectionError), parser_process() as process:
-            frames = list(process.run(job, seconds=SECONDS))
+            frames = list(process.run(job, path=path, seconds=SECONDS))
             return frames[0].content_type
     raise ServiceUnavailable
 

@@ -51,12 +51,15 @@ def page_image(blob: Blob, *, page: int, width: int = PAGE_WIDTH) -> "File[Any]"
 
 
 def _render(blob: Blob, image: _Image) -> bytes:
-    job_limits = {"cpu_seconds": settings.PARSER_CPU_SECONDS, "memory_bytes": settings.PARSER_MEMORY_BYTES}
+    job_limits = {
+        "cpu_seconds": settings.PARSER_CPU_SECONDS,
+        "total_cpu_seconds": settings.PARSER_CPU_SECONDS,
+        "memory_bytes": settings.PARSER_MEMORY_BYTES,
+    }
     try:
         with storage.local_path(blob.key) as path:
             job = Job(
                 task="render",
-                path=str(path),
                 content_type=blob.content_type,
                 page=image.page,
                 width=image.width,
@@ -64,7 +67,7 @@ def _render(blob: Blob, image: _Image) -> bytes:
             )
             process = ParserProcess()
             try:
-                frames = list(process.run(job, seconds=settings.PARSER_BATCH_SECONDS))
+                frames = list(process.run(job, path=path, seconds=settings.PARSER_BATCH_SECONDS))
             finally:
                 process.close()
     except (IngestionFailed, FileNotFoundError) as error:

@@ -78,7 +78,7 @@ class Child:
         finally:
             os.close(writing)
         record = {"pid": self.pid, "started": identity.started(self.pid), "stop": int(self.stop_signal)}
-        with suppress(OSError):  # A full disk: on Linux the mark in its environment still tells that it is ours.
+        with suppress(OSError):  # A full disk: on Linux its mark still tells that it is ours.
             self._pid_file.write_text(json.dumps(record))
         os.set_blocking(reading, False)
         return reading

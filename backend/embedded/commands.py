@@ -196,7 +196,14 @@ class Commands:
         """
         return Child(
             name,
-            [sys.executable, "-W", "ignore:You're running the worker with superuser", *arguments],
+            [
+                sys.executable,
+                "-X",
+                f"{identity.MARK}={self._folders.instance}",
+                "-W",
+                "ignore:You're running the worker with superuser",
+                *arguments,
+            ],
             {**self._environment, **(more or {})},
             self._pids,
             death_signal=signal.SIGTERM if once else signal.SIGQUIT,

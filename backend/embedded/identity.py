@@ -10,7 +10,9 @@ from pathlib import Path
 
 LINUX = platform.system() == "Linux"
 PROC = Path("/proc")
-MARK = "ORQUESTRA_INSTANCE"  # In the environment of every child, with the id of the data folder it works for.
+# With the id of the data folder that a child works for: in the environment of every child, and among the arguments of
+# Python, since a process that hides its environment from others still shows those.
+MARK = "ORQUESTRA_INSTANCE"
 
 
 def started(pid: int) -> str | None:
@@ -36,15 +38,12 @@ def command_line(pid: int) -> list[str]:
 
 
 def marked(instance: str) -> list[int]:
-    """Processes whose environment carries the mark of this data folder, ourselves excepted. Linux only."""
+    """Processes that carry the mark of this data folder, ourselves excepted. Linux only."""
     mark = f"{MARK}={instance}".encode()
-    found = []
-    for entry in PROC.glob("[0-9]*") if LINUX else ():
-        try:
-            if mark in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(int(entry.name))
-        except OSError:
-            continue  # It ended meanwhile, or is somebody else's.
+    entries = list(PROC.glob("[0-9]*")) if LINUX else []
+    found = [
+        int(entry.name) for entry in entries if any(mark in _words(entry / name) for name in ("cmdline", "environ"))
+    ]
     return [pid for pid in found if pid != os.getpid()]
 
 
@@ -53,6 +52,14 @@ def kill(pids: Iterable[int]) -> None:
     for pid in pids:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
+
+
+def _words(file: Path) -> list[bytes]:
+    """What a file of /proc holds between NULs; nothing when the process has ended, hides it or is another user's."""
+    try:
+        return file.read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 def _stat(pid: int) -> list[str] | None:

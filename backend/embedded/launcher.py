@@ -13,6 +13,7 @@ from backend.embedded.folders import Folders
 from backend.embedded.options import LauncherError, Options, surroundings
 from backend.embedded.output import Output
 from backend.embedded.supervisor import StopRequested, Supervisor
+from backend.secrecy import hide_from_other_processes
 
 STOP_ORDER = (("agents", "documents", "default"), ("redis", "postgres"))  # The web process goes before all of them.
 
@@ -22,6 +23,7 @@ def main() -> int:
 
     :return: the exit code: 0 when stopped on request, 1 when it could not start.
     """
+    hide_from_other_processes()  # The operator's password is among our variables.
     output = Output()
     supervisor = Supervisor(output, end_with_parent="MAKELEVEL" in os.environ)
     try:
@@ -91,7 +93,7 @@ def _start(options: Options, output: Output, supervisor: Supervisor, held: ExitS
 
 
 def _end_left_over(laid_out: Folders, output: Output, supervisor: Supervisor) -> None:
-    """What a launcher left that was killed: by its pid files, by the mark in the environment, by PostgreSQL's own."""
+    """What a launcher left that was killed: by its pid files, by the mark of its children, by PostgreSQL's own."""
     found = left_over(laid_out.root / "run")
     if found:
         names = ", ".join(f"{child.name} ({child.pid})" for child in found)

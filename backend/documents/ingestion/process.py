@@ -2,9 +2,11 @@
 
 import atexit
 import contextlib
+import logging
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,99 +17,171 @@ from pathlib import Path
 import msgspec
 
 from backend.documents.errors import IngestionFailed, ParserTimedOut
-from backend.documents.ingestion.parsers.frames import LARGEST, Frame, Job, encode
+from backend.documents.ingestion.parsers.frames import LARGEST, Frame, Job, Report, encode
+
+logger = logging.getLogger(__name__)
 
 TICK = 5.0  # Seconds between two calls of ``on_wait`` while nothing comes.
-_PROGRAM = "import sys; sys.path.append(sys.argv[1]); from parsers.child import serve; serve()"
+PROGRAM = "import sys; sys.path.append(sys.argv[1]); from parsers.child import serve; serve()"
+_SECONDS_TO_END = 5.0  # From the last frame of a job to the end of its process.
+_DAMAGED = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 _TOO_COMPLEX = "too_complex", "Reading the file takes more time or memory than allowed."
+_CORRUPT = "corrupt", "The file is damaged: its parser ended on it."
 
 
 class ParserProcess:
-    """One parser process. It sees no setting and no secret: its environment is empty but for the path."""
+    """One parser process. It sees no setting, no secret and no path: its environment is empty, its files come open.
+
+    Jobs go to it through a socket, together with the file and with a pipe for the frames. The pipe is of this one job,
+    so that what a parser writes that a file has taken over is never read as another file's.
+    """
 
     def __init__(self) -> None:
         self.owner = os.getpid()
         self.cpu_seconds = 0.0  # Processor time of the job under way, as of its last frame.
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _PROGRAM, str(Path(__file__).parent)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8"},
-            start_new_session=True,  # Ctrl-C in a terminal reaches the worker only.
-        )
-        self._buffer = bytearray()
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-c", PROGRAM, str(Path(__file__).parent)],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                env={},
+                cwd="/",
+                start_new_session=True,  # Ctrl-C in a terminal reaches the worker only.
+            )
+        self._reports = bytearray()
+        self._ready = False
 
     @property
     def alive(self) -> bool:
         return self.owner == os.getpid() and self._process.poll() is None
 
-    def run(self, job: Job, *, seconds: float, on_wait: Callable[[], None] | None = None) -> Iterator[Frame]:
-        """The job's frames but for the last. ``seconds`` is how long it may take from one frame to the next.
+    def run(
+        self, job: Job, *, path: str | Path, seconds: float, on_wait: Callable[[], None] | None = None
+    ) -> Iterator[Frame]:
+        """The frames of a job on a file, but for the last. ``seconds`` is how long it may take from one to the next.
 
         :raises ParserTimedOut: it took longer, of the clock or of the processor.
         :raises IngestionFailed: the file cannot be read, or not within the limits.
+        :raises FileNotFoundError: there is no such file.
         """
         self.cpu_seconds = 0.0
-        self._write(encode(job))
-        while True:
-            frame = self._next(time.monotonic() + seconds, on_wait)
-            self.cpu_seconds = max(self.cpu_seconds, frame.cpu_seconds)
-            match frame.kind:
-                case "end":
-                    return
-                case "failed":
-                    raise IngestionFailed(frame.code, frame.detail)
-                case "died" if frame.signal in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE):
-                    raise IngestionFailed("corrupt", "The file is damaged: its parser ended on it.")
-                case "died" if frame.signal == signal.SIGXCPU:
-                    raise ParserTimedOut(*_TOO_COMPLEX)
-                case "died":
-                    raise IngestionFailed(*_TOO_COMPLEX)
-                case _:
-                    yield frame
+        self._wait_until_ready(time.monotonic() + seconds, on_wait)
+        frames, buffer = self._send(job, path), bytearray()
+        try:
+            while (frame := _next(frames, buffer, time.monotonic() + seconds, on_wait)) is not None:
+                self.cpu_seconds = max(self.cpu_seconds, frame.cpu_seconds)
+                match frame.kind:
+                    case "end":
+                        self._finish()
+                        return
+                    case "failed":
+                        raise IngestionFailed(frame.code, frame.detail)
+                    case "crashed":
+                        logger.error("the parser of a %s failed: %s", job.content_type, frame.detail)
+                        raise IngestionFailed(*_TOO_COMPLEX)
+                    case _:
+                        yield frame
+        finally:
+            os.close(frames)
+        died = self._report(time.monotonic() + seconds, on_wait)
+        self.cpu_seconds = max(self.cpu_seconds, died.cpu_seconds)
+        if died.signal == signal.SIGXCPU:
+            raise ParserTimedOut(*_TOO_COMPLEX)
+        raise IngestionFailed(*(_CORRUPT if died.signal in _DAMAGED else _TOO_COMPLEX))
 
     def close(self) -> None:
         """End the process and what it forked, at once."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        self._control.close()
         self._process.wait()
 
-    def _write(self, data: bytes) -> None:
-        assert self._process.stdin is not None  # noqa: S101  # Popen was asked for it.
-        try:
-            self._process.stdin.write(data)
-            self._process.stdin.flush()
-        except OSError as error:
-            raise ConnectionError("the parser process has ended") from error
+    def _wait_until_ready(self, deadline: float, on_wait: Callable[[], None] | None) -> None:
+        if not self._ready:
+            _note(self._report(deadline, on_wait).layers)
+            self._ready = True
 
-    def _next(self, deadline: float, on_wait: Callable[[], None] | None) -> Frame:
-        assert self._process.stdout is not None  # noqa: S101
-        descriptor = self._process.stdout.fileno()
-        while True:
-            if len(self._buffer) >= 4:
-                end = 4 + int.from_bytes(self._buffer[:4], "big")
-                if end > LARGEST:
-                    raise IngestionFailed("corrupt", "The file is damaged: its parser talks nonsense.")
-                if len(self._buffer) >= end:
-                    body = bytes(self._buffer[4:end])
-                    del self._buffer[:end]
-                    return msgspec.msgpack.decode(body, type=Frame)
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                raise ParserTimedOut(*_TOO_COMPLEX)
-            readable, _, _ = select.select([descriptor], [], [], min(TICK, remaining))
-            if not readable:
-                if on_wait is not None:
-                    on_wait()
-                continue
-            data = os.read(descriptor, 1024 * 1024)
-            if not data:
-                raise ConnectionError("the parser process has ended")
-            self._buffer += data
+    def _send(self, job: Job, path: str | Path) -> int:
+        """Hand the job over; the end of the pipe that its frames come from.
+
+        :raises FileNotFoundError: there is no such file.
+        """
+        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        frames, theirs = os.pipe()
+        try:
+            socket.send_fds(self._control, [encode(job)], [source, theirs])
+        except OSError as error:
+            os.close(frames)
+            raise ConnectionError("the parser process has ended") from error
+        finally:
+            os.close(source)
+            os.close(theirs)
+        return frames
+
+    def _finish(self) -> None:
+        """Wait until the process of a job that has sent all its frames is gone; end it otherwise."""
+        try:
+            self.cpu_seconds = self._report(time.monotonic() + _SECONDS_TO_END, None).cpu_seconds
+        except (IngestionFailed, ConnectionError):
+            self.close()
+
+    def _report(self, deadline: float, on_wait: Callable[[], None] | None) -> Report:
+        body = _message(self._control.fileno(), self._reports, deadline, on_wait)
+        if body is None:
+            raise ConnectionError("the parser process has ended")
+        return msgspec.msgpack.decode(body, type=Report)
+
+
+def _next(descriptor: int, buffer: bytearray, deadline: float, on_wait: Callable[[], None] | None) -> Frame | None:
+    body = _message(descriptor, buffer, deadline, on_wait)
+    try:
+        return None if body is None else msgspec.msgpack.decode(body, type=Frame)
+    except msgspec.DecodeError as error:
+        raise IngestionFailed(*_CORRUPT) from error
+
+
+def _message(descriptor: int, buffer: bytearray, deadline: float, on_wait: Callable[[], None] | None) -> bytes | None:
+    """The next message's body; none at the end.
+
+    :raises ParserTimedOut: it did not come in time.
+    :raises IngestionFailed: it is longer than any.
+    """
+    poll = select.poll()  # Not select(), which refuses descriptors above 1023: a web process may have thousands.
+    poll.register(descriptor, select.POLLIN)
+    while True:
+        if len(buffer) >= 4:
+            end = 4 + int.from_bytes(buffer[:4], "big")
+            if end > LARGEST:
+                raise IngestionFailed(*_CORRUPT)
+            if len(buffer) >= end:
+                body = bytes(buffer[4:end])
+                del buffer[:end]
+                return body
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            raise ParserTimedOut(*_TOO_COMPLEX)
+        if not poll.poll(min(TICK, remaining) * 1000):
+            if on_wait is not None:
+                on_wait()
+            continue
+        data = os.read(descriptor, 1024 * 1024)
+        if not data:
+            return None
+        buffer += data
+
+
+_noted: list[dict[str, str]] = []
+
+
+def _note(layers: dict[str, str]) -> None:
+    """Log what isolates the parsers of this process, once, and again if it changes."""
+    if layers in _noted:
+        return
+    _noted[:] = [layers]
+    held = ", ".join(name for name, missing in layers.items() if not missing)
+    missing = "; ".join(f"{name}: {why}" for name, why in layers.items() if why)
+    logger.info("parsers are isolated by: %s. Missing here: %s", held or "nothing", missing or "nothing")
 
 
 _idle: list[ParserProcess] = []

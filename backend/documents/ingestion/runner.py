@@ -88,7 +88,6 @@ def _parse(ingestion: Ingestion, writer: Writer, budget: Budget, *, path: str, b
     budget.begin_job()
     job = Job(
         task="parse",
-        path=path,
         content_type=ingestion.document.blob.content_type,
         start=ingestion.pages_done,
         batch=batch,
@@ -98,11 +97,13 @@ def _parse(ingestion: Ingestion, writer: Writer, budget: Budget, *, path: str, b
         max_unpacked_bytes=settings.MAX_UNPACKED_BYTES,
         cpu_seconds=min(settings.PARSER_CPU_SECONDS, budget.cpu_seconds_left),
         page_cpu_seconds=min(settings.PARSER_PAGE_CPU_SECONDS, budget.cpu_seconds_left),
+        total_cpu_seconds=budget.cpu_seconds_left,
         memory_bytes=settings.PARSER_MEMORY_BYTES,
     )
     with parser_process() as process:
         frames = process.run(
             job,
+            path=path,
             seconds=settings.PARSER_BATCH_SECONDS,
             on_wait=lambda: budget.renew(job_cpu_seconds=process.cpu_seconds),
         )

@@ -106,9 +106,10 @@ def test_a_line_whose_place_is_no_number_has_no_box(
     path = tmp_path / "odd.pdf"
     path.write_bytes(pdf("Nowhere."))
     monkeypatch.setattr(Rectangles, "around", lambda *args: (edge, 0.0, 10.0, 10.0))
-    job = Job(task="parse", path=str(path), content_type="application/pdf", cpu_seconds=1, memory_bytes=1)
+    job = Job(task="parse", content_type="application/pdf", cpu_seconds=1, total_cpu_seconds=1, memory_bytes=1)
 
-    ((page, readable),) = read_pages(open_document(str(path)), job)
+    with path.open("rb") as file:
+        ((page, readable),) = read_pages(open_document(file), job)
 
     assert (page.text, page.lines, readable) == ("Nowhere.\n\n", [], True)
 

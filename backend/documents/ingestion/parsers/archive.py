@@ -49,13 +49,13 @@ class Reader:
 
 
 @contextlib.contextmanager
-def opened(path: str) -> Iterator[zipfile.ZipFile]:
+def opened(source: IO[bytes]) -> Iterator[zipfile.ZipFile]:
     """The archive, once its directory is known to be small.
 
     :raises ParseError: damaged, or the directory is too large.
     """
     try:
-        with open(path, "rb") as file, zipfile.ZipFile(Reader(file)) as archive:
+        with zipfile.ZipFile(Reader(source)) as archive:
             if len(archive.infolist()) > MAX_ENTRIES:
                 raise _too_many()
             yield archive
@@ -89,7 +89,7 @@ def too_large(limit: int) -> ParseError:
     return ParseError("too_large", f"Unpacked, the file is larger than {limit} bytes.")
 
 
-def content_type(path: str) -> str:
+def content_type(source: IO[bytes]) -> str:
     """What the archive is; empty for what cannot be read.
 
     A damaged one counts as a DOCX: reading it says what is wrong.
@@ -97,7 +97,7 @@ def content_type(path: str) -> str:
     :raises ParseError: too many entries.
     """
     try:
-        with opened(path) as archive:
+        with opened(source) as archive:
             return DOCX if main_part(archive) else ""
     except ParseError as error:
         if error.code != "corrupt":

@@ -1,74 +1,114 @@
 """The parser process: waits for jobs, and forks a fresh process for each, so that no file meets another's remains.
 
-Forking takes two milliseconds where starting Python and importing the parsers takes two hundred.
+Forking takes two milliseconds where starting Python and importing the parsers takes two hundred. What isolates the
+process is set up once, after the imports and before the first job; what can only be done to the fork, in the fork
+before it reads the first byte of its file (``isolation.py``).
 """
 
+import array
 import contextlib
-import ctypes
 import gc
 import os
 import resource
+import select
 import signal
-import sys
+import socket
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from typing import IO
 
 import msgspec
 
-from . import archive, docx, html, markdown, pdf, plain
-from .frames import Frame, Job, PageText, ParseError, encode, read
+from . import archive, docx, html, isolation, markdown, pdf, plain
+from .frames import LARGEST_JOB, Frame, Job, PageText, ParseError, Report, encode
 
-_READERS = {
+READERS: dict[str, Callable[[IO[bytes], Job], str]] = {
     "text/plain": plain.read,
     "text/markdown": markdown.read,
     "text/html": html.read,
     archive.DOCX: docx.read,
 }
-_PR_SET_PDEATHSIG = 1
 
 
 def serve() -> None:
-    """Take jobs from standard input until it closes; answer on what standard output was at the start."""
-    _die_with(os.getppid())
-    source = os.fdopen(os.dup(0), "rb")
-    target = os.fdopen(os.dup(1), "wb", buffering=0)
+    """Take jobs from the socket that is our standard input until its other end closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which then closes the socket.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    control = socket.socket(fileno=0)
+    nothing = os.open(os.devnull, os.O_RDWR)
     gc.freeze()  # What was imported stays out of collections, so forks share its memory.
-    os.dup2(2, 1)  # Whatever prints by mistake prints to standard error.
-    while (body := read(source)) is not None:
-        parent = os.getpid()
-        child = os.fork()
-        if child == 0:
-            _die_with(parent)
-            os._exit(_work(msgspec.msgpack.decode(body, type=Job), target))
-        _, status, usage = os.wait4(child, 0)
-        if status != 0:
-            number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-            _send(target, Frame(kind="died", signal=number, cpu_seconds=usage.ru_utime + usage.ru_stime))
+    layers = isolation.isolate()
+    with contextlib.suppress(BrokenPipeError):
+        control.sendall(encode(Report(kind="ready", layers=layers)))
+        while (received := _receive(control)) is not None:
+            job, (source, target) = received
+            ended = _run(job, source, target, nothing, control, filtered=not layers["seccomp"])
+            control.sendall(encode(ended))
 
 
-def _work(job: Job, target: IO[bytes]) -> int:
+def _receive(control: socket.socket) -> tuple[Job, tuple[int, int]] | None:
+    """The next job, its file and the pipe for its frames; none when the worker has closed the socket."""
+    data, descriptors = bytearray(), array.array("i")
+    while len(data) < 4 or len(data) < 4 + int.from_bytes(data[:4], "big"):
+        part, ancillary, _, _ = control.recvmsg(LARGEST_JOB, socket.CMSG_SPACE(2 * descriptors.itemsize))
+        if not part:
+            return None
+        data += part
+        for _, kind, content in ancillary:
+            if kind == socket.SCM_RIGHTS:
+                descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+    source, target = descriptors
+    return msgspec.msgpack.decode(data[4:], type=Job), (source, target)
+
+
+def _run(job: Job, source: int, target: int, nothing: int, control: socket.socket, *, filtered: bool) -> Report:
+    """Fork, do the job in the fork, and wait for its end or for that of the worker."""
+    parent = os.getpid()
+    alive, kept_open = os.pipe()
+    child = os.fork()
+    if child == 0:
+        isolation.die_with(parent)
+        for standard in (0, 1, 2):  # What a parser prints, and it prints what is in the file, goes nowhere.
+            os.dup2(nothing, standard)
+        isolation.close_all_but(source, target, kept_open)
+        os._exit(_work(job, source, target, filtered=filtered))
+    for descriptor in (source, target, kept_open):
+        os.close(descriptor)
+    readable, _, _ = select.select([control.fileno(), alive], [], [])
+    if control.fileno() in readable:  # The worker has nothing to say during a job: it is gone.
+        os.kill(child, signal.SIGKILL)
+    os.close(alive)
+    _, status, usage = os.wait4(child, 0)
+    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    return Report(kind="ended", signal=number, cpu_seconds=usage.ru_utime + usage.ru_stime)
+
+
+def _work(job: Job, source: int, target: int, *, filtered: bool) -> int:
     try:
-        _limit_memory(job.memory_bytes)
-        for frame in _TASKS[job.task](job):
-            frame.cpu_seconds = _cpu_seconds()
-            _send(target, frame)
-            _limit_cpu(job.cpu_seconds)
+        isolation.restrict(memory_bytes=job.memory_bytes, cpu_seconds=job.total_cpu_seconds, filtered=filtered)
+        with open(source, "rb") as file:
+            for frame in _TASKS[job.task](file, job):
+                frame.cpu_seconds = _cpu_seconds()
+                _send(target, frame)
+                _limit_cpu(job.cpu_seconds)
     except ParseError as error:
         _send(target, Frame(kind="failed", code=error.code, detail=error.detail))
     except (MemoryError, RecursionError):
         _send(target, Frame(kind="failed", code="too_complex", detail="Reading the file takes too much memory."))
     except BrokenPipeError:
         return 1
+    except Exception:
+        _send(target, Frame(kind="crashed", detail=traceback.format_exc()[-4000:]))
     return 0
 
 
-def _parse(job: Job) -> Iterator[Frame]:
+def _parse(file: IO[bytes], job: Job) -> Iterator[Frame]:
     _limit_cpu(job.cpu_seconds)
     if job.content_type == "application/pdf":
-        yield from _parse_pdf(job)
+        yield from _parse_pdf(file, job)
         return
-    text = _READERS[job.content_type](job)
+    text = READERS[job.content_type](file, job)
     if len(text) > job.max_characters:
         raise ParseError("too_large", f"The text is longer than {job.max_characters} characters.")
     stretches = plain.stretches(text)
@@ -78,8 +118,8 @@ def _parse(job: Job) -> Iterator[Frame]:
     yield Frame(kind="end")
 
 
-def _parse_pdf(job: Job) -> Iterator[Frame]:
-    document = pdf.open_document(job.path)
+def _parse_pdf(file: IO[bytes], job: Job) -> Iterator[Frame]:
+    document = pdf.open_document(file)
     if len(document) > job.max_pages:
         raise ParseError("too_large", f"The file has {len(document)} pages; at most {job.max_pages} can be read.")
     yield Frame(kind="opened", total=len(document), paged=True)
@@ -104,32 +144,29 @@ def _parse_pdf(job: Job) -> Iterator[Frame]:
     yield Frame(kind="end")
 
 
-def _render(job: Job) -> Iterator[Frame]:
+def _render(file: IO[bytes], job: Job) -> Iterator[Frame]:
     _limit_cpu(job.cpu_seconds)
-    yield Frame(kind="image", image=pdf.render(pdf.open_document(job.path), job))
+    yield Frame(kind="image", image=pdf.render(pdf.open_document(file), job))
     yield Frame(kind="end")
 
 
-def _detect(job: Job) -> Iterator[Frame]:
+def _detect(file: IO[bytes], job: Job) -> Iterator[Frame]:
     _limit_cpu(job.cpu_seconds)
-    yield Frame(kind="detected", content_type=archive.content_type(job.path))
+    yield Frame(kind="detected", content_type=archive.content_type(file))
     yield Frame(kind="end")
 
 
-_TASKS: dict[str, Callable[[Job], Iterator[Frame]]] = {"parse": _parse, "render": _render, "detect": _detect}
+_TASKS: dict[str, Callable[[IO[bytes], Job], Iterator[Frame]]] = {
+    "parse": _parse,
+    "render": _render,
+    "detect": _detect,
+}
 
 
-def _send(target: IO[bytes], frame: Frame) -> None:
+def _send(target: int, frame: Frame) -> None:
     data = memoryview(encode(frame))
     while data:
-        data = data[target.write(data) :]
-
-
-def _limit_memory(size: int) -> None:
-    with contextlib.suppress(ValueError, OSError):  # macOS knows the limit and refuses it.
-        resource.setrlimit(resource.RLIMIT_AS, (size, size))
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        data = data[os.write(target, data) :]
 
 
 def _limit_cpu(seconds: int) -> None:
@@ -137,20 +174,12 @@ def _limit_cpu(seconds: int) -> None:
     spent = int(_cpu_seconds()) + 1
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     wanted = spent + seconds
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
     with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CPU, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+        resource.setrlimit(resource.RLIMIT_CPU, (wanted, hard))
 
 
 def _cpu_seconds() -> float:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
-
-
-def _die_with(parent: int) -> None:
-    """End when the parent does. Elsewhere than on Linux, writing to its closed pipe does it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which then closes the pipe.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)

@@ -3,6 +3,7 @@
 import posixpath
 import zipfile
 from collections.abc import Iterator
+from typing import IO
 
 from lxml import etree
 
@@ -17,9 +18,9 @@ _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallba
 _NOTES = ("footnotes.xml", "endnotes.xml")  # Beside the main part.
 
 
-def read(job: Job) -> str:
+def read(source: IO[bytes], job: Job) -> str:
     try:
-        with archive.opened(job.path) as opened:
+        with archive.opened(source) as opened:
             return join(_blocks(opened, job.max_unpacked_bytes), job.max_characters)
     except etree.XMLSyntaxError as error:
         raise ParseError("corrupt", "The file is damaged: its parts cannot be unpacked.") from error

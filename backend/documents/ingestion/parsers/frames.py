@@ -1,19 +1,20 @@
 """The messages between a worker and its parser process: msgpack behind a length of four bytes."""
 
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
 LARGEST = 256 * 1024 * 1024  # A longer frame is nonsense.
+LARGEST_JOB = 64 * 1024
 
 
 class Job(msgspec.Struct, kw_only=True):
-    """What to do with a file, and within which limits."""
+    """What to do with a file, and within which limits. The file itself comes beside it, as an open descriptor."""
 
     task: str  # "parse", "render" or "detect"
-    path: str
     content_type: str
     cpu_seconds: int  # Until the first frame, and from one frame to the next.
+    total_cpu_seconds: int  # From the start to the end.
     memory_bytes: int
     start: int = 0  # Pages that are done already.
     batch: int = 16  # Pages per frame at most.
@@ -35,10 +36,10 @@ class PageText(msgspec.Struct, array_like=True):
 
 
 class Frame(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What the parser process says.
+    """What a job sends, through a pipe of its own.
 
     :ivar kind: ``opened`` (total, paged), ``pages``, ``image``, ``detected`` (content_type, or empty for what cannot
-        be read), ``end``, ``failed`` (code, detail), ``died`` (signal).
+        be read), ``end``, ``failed`` (code, detail), ``crashed`` (detail: the traceback).
     """
 
     kind: str
@@ -50,8 +51,19 @@ class Frame(msgspec.Struct, kw_only=True, omit_defaults=True):
     content_type: str = ""
     code: str = ""
     detail: str = ""
-    signal: int = 0
     cpu_seconds: float = 0.0
+
+
+class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What the parser process itself sends, through its socket: first that it is ready, then how each job ended.
+
+    :ivar kind: ``ready`` (layers: what isolates it from here on) or ``ended`` (signal: what killed the job, if any).
+    """
+
+    kind: str
+    layers: dict[str, str] = {}  # By name: empty where the layer holds, else why it does not.
+    signal: int = 0
+    cpu_seconds: float = 0.0  # Processor time of the job.
 
 
 class ParseError(Exception):
@@ -66,13 +78,3 @@ class ParseError(Exception):
 def encode(message: Any) -> bytes:
     body = msgspec.msgpack.encode(message)
     return len(body).to_bytes(4, "big") + body
-
-
-def read(stream: IO[bytes]) -> bytes | None:
-    """The next message's body; none at the end of the stream."""
-    head = stream.read(4)
-    if len(head) < 4:
-        return None
-    size = int.from_bytes(head, "big")
-    body = stream.read(size)
-    return body if len(body) == size else None

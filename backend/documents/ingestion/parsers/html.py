@@ -1,8 +1,9 @@
 """HTML to paragraphs: what a reader sees, without scripts, styles and markup."""
 
+import codecs
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from typing import IO
 
 from lxml import etree
 
@@ -16,12 +17,21 @@ _INLINE = {
     *("a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "del", "dfn", "em", "font", "i", "img", "ins", "kbd"),
     *("label", "mark", "q", "s", "samp", "small", "span", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr"),
 }
+# Encodings that documents of the Web are in. Loaded here, since the parser of a document can open no file any more.
+_CHARSETS = """
+ascii utf_7 utf_16 utf_16_be utf_16_le utf_32 utf_32_be utf_32_le koi8_r koi8_u mac_cyrillic mac_roman tis_620
+cp437 cp850 cp866 cp874 cp932 cp949 cp1250 cp1251 cp1252 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258
+iso8859_1 iso8859_2 iso8859_3 iso8859_4 iso8859_5 iso8859_6 iso8859_7 iso8859_8 iso8859_9 iso8859_10 iso8859_13
+iso8859_14 iso8859_15 iso8859_16 shift_jis euc_jp iso2022_jp gb2312 gbk gb18030 big5 big5hkscs euc_kr
+"""
+for _name in _CHARSETS.split():
+    codecs.lookup(_name)
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([a-zA-Z0-9_-]{2,32})", re.IGNORECASE)
 
 
-def read(job: Job) -> str:
-    return join(blocks(_text(Path(job.path).read_bytes())), job.max_characters)
+def read(source: IO[bytes], job: Job) -> str:
+    return join(blocks(_text(source.read())), job.max_characters)
 
 
 def blocks(markup: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Markdown (CommonMark with tables) to paragraphs."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from typing import IO
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -14,8 +14,8 @@ from .plain import join
 _parser = MarkdownIt("commonmark").enable("table")
 
 
-def read(job: Job) -> str:
-    return join(blocks(clean_lines(decode(Path(job.path).read_bytes()))), job.max_characters)
+def read(source: IO[bytes], job: Job) -> str:
+    return join(blocks(clean_lines(decode(source.read()))), job.max_characters)
 
 
 def blocks(source: str) -> Iterator[str]:

@@ -2,14 +2,16 @@
 
 import ctypes
 import io
+import mmap
 import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import pypdfium2
 import pypdfium2.raw as pdfium
+from PIL import Image
 
 from .boxes import SCALE, Box, Boxes, Rectangles
 from .cleaning import clean_line
@@ -17,6 +19,7 @@ from .frames import Job, PageText, ParseError
 
 HYPHEN = "\ufffe"  # What PDFium writes for a hyphen that ends a line; it then omits the line break.
 _LINE = re.compile(f"[^\r\n{HYPHEN}]+")
+Image.preinit()  # Loads the writer of PNG, which could not be loaded any more when it is needed.
 _UTF_16 = f"utf-16-{sys.byteorder[0]}e"
 _HIGHEST_IMAGE = 6000  # Pixels.
 
@@ -41,10 +44,19 @@ class Line:
         return near and below
 
 
-def open_document(path: str) -> "pypdfium2.PdfDocument":
-    """:raises ParseError: the file needs a password, or is no readable PDF."""
+def open_document(source: IO[bytes]) -> "pypdfium2.PdfDocument":
+    """The PDF that an open file holds.
+
+    :raises ParseError: it needs a password, or is no readable PDF.
+    """
+    # Mapped, since PDFium reads by itself only what it may open, and calls Python for each piece of anything else.
+    # A private copy, since only what may be written to can be handed over; what is not written to is not copied.
     try:
-        document = pypdfium2.PdfDocument(path)
+        mapped = mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_COPY)
+    except ValueError as error:
+        raise ParseError("corrupt", "The file is empty.") from error
+    try:
+        document = pypdfium2.PdfDocument((ctypes.c_char * len(mapped)).from_buffer(mapped))
         pages = len(document)
     except pypdfium2.PdfiumError as error:
         if getattr(error, "err_code", None) in (pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY):

@@ -1,7 +1,7 @@
 """Plain text, and how the text of formats without pages is cut into stretches."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from typing import IO
 
 from .cleaning import clean_lines, decode
 from .frames import Job, PageText, ParseError
@@ -9,8 +9,8 @@ from .frames import Job, PageText, ParseError
 STRETCH = 20_000  # Characters; cut at a paragraph where one ends in the second half.
 
 
-def read(job: Job) -> str:
-    return clean_lines(decode(Path(job.path).read_bytes()))
+def read(source: IO[bytes], job: Job) -> str:
+    return clean_lines(decode(source.read()))
 
 
 def join(blocks: Iterator[str], limit: int) -> str:

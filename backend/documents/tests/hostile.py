@@ -1,0 +1,70 @@
+"""Programs run where a document is read: what an attacker does who has taken a parser over.
+
+``python -m backend.documents.tests.hostile`` is a worker: it reads programs as JSON from standard input, gives each
+as a document to the parser process that every worker starts, and writes what each printed, as JSON.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+# Modules that the programs use: in the parser process there is nothing to load them from any more.
+PROGRAM = """
+import sys; sys.path.append(sys.argv[1])
+import contextlib, ctypes, errno, io, mmap, os, platform, resource, select, signal, socket, subprocess, threading, time
+import encodings.idna
+from parsers import child
+libc = ctypes.CDLL(None, use_errno=True)
+
+def run(source, job):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        try:
+            exec(source.read().decode(), {**globals(), "source": source, "job": job})
+        except BaseException as error:
+            print(type(error).__name__, error)
+    return printed.getvalue() or "nothing"
+
+child.READERS["text/x-program"] = run
+child.serve()
+"""
+
+
+def run(requests: dict[str, str], *, memory_bytes: int = 1 << 30, cpu_seconds: int = 2) -> dict[str, Any]:
+    """What each program printed, or how its document failed; ``layers`` is what the parser process says of itself."""
+    from backend.documents.errors import IngestionFailed
+    from backend.documents.ingestion import process as starter
+    from backend.documents.ingestion.parsers.frames import Job
+
+    starter.PROGRAM = PROGRAM
+    printed: dict[str, Any] = {}
+    process = starter.ParserProcess()
+    for name, program in requests.items():
+        job = Job(
+            task="parse",
+            content_type="text/x-program",
+            cpu_seconds=cpu_seconds,
+            total_cpu_seconds=cpu_seconds,
+            memory_bytes=memory_bytes,
+        )
+        with NamedTemporaryFile() as file:
+            file.write(program.replace("PARENT", str(os.getpid())).encode())
+            file.flush()
+            try:
+                frames = list(process.run(job, path=Path(file.name), seconds=20))
+                printed[name] = "".join(page.text for frame in frames for page in frame.pages).strip()
+            except IngestionFailed as failure:
+                printed[name] = f"failed: {failure.code}"
+            except ConnectionError as error:
+                printed[name] = f"ended: {error}"
+        if not process.alive:
+            process = starter.ParserProcess()
+    process.close()
+    return printed
+
+
+if __name__ == "__main__":
+    json.dump(run(json.load(sys.stdin)), sys.stdout)

@@ -1,0 +1,153 @@
+"""What a parser cannot do that a document has taken over, as root and as an ordinary user."""
+
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.launched import ORDINARY, ROOT, as_ordinary_user
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Other systems have none of this.")
+
+# Calls that a parser has no use for: number on x86_64, on aarch64. They are tried with arguments that do nothing.
+SYSCALLS = {
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "execve": (59, 221),
+    "execveat": (322, 281),
+    "clone3": (435, 435),
+    "socket": (41, 198),
+    "recvmsg": (47, 212),
+    "connect": (42, 203),
+    "openat": (257, 56),
+    "openat2": (437, 437),
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    "mount": (165, 40),
+    "open_tree": (428, 428),
+    "chroot": (161, 51),
+    "bpf": (321, 280),
+    "keyctl": (250, 219),
+    "add_key": (248, 217),
+    "io_uring_setup": (425, 425),
+    "userfaultfd": (323, 282),
+    "perf_event_open": (298, 241),
+    "memfd_create": (319, 279),
+    "pidfd_open": (434, 434),
+    "setpgid": (109, 154),
+    "setsid": (112, 157),
+    "setuid": (105, 146),
+    "inotify_init1": (294, 26),
+    "personality": (135, 92),
+    "shmget": (29, 194),
+    "prctl": (157, 167),
+    "kill": (62, 129),
+    "pkey_mprotect": (329, 288),
+    "ioctl": (16, 29),
+}
+CALL = "libc.syscall({number}, -1, 0, 0, 0, 0, 0); print(errno.errorcode.get(ctypes.get_errno(), 'done'))"
+PROGRAMS = {
+    "tcp": "socket.create_connection(('127.0.0.1', TCP), 2); print('done')",
+    "unix": "socket.socket(socket.AF_UNIX).connect('FOLDER/socket'); print('done')",
+    "abstract": "socket.socket(socket.AF_UNIX).connect('\\0FOLDER'); print('done')",
+    "listen": "socket.socket().listen(); print('done')",
+    "pair": "socket.socketpair(); print('done')",
+    "environment": "open('/proc/PARENT/environ').read(); print('done')",
+    "memory of the worker": "open('/proc/PARENT/mem', 'rb'); print('done')",
+    "command line": "open('/proc/PARENT/cmdline', 'rb'); print('done')",
+    "secret": "print('done', open('FOLDER/secret').read())",
+    "folder": "print('done', os.listdir('FOLDER'))",
+    "own program": "print('done', open('/proc/self/exe', 'rb').read(4))",
+    "write a file": "open('FOLDER/written', 'w').write('x'); print('done')",
+    "change the document": "os.write(source.fileno(), b'x'); print('done')",
+    "shorten the document": "os.ftruncate(source.fileno(), 0); print('done')",
+    "unlink": "os.unlink('FOLDER/spare'); print('done')",
+    "rename": "os.rename('FOLDER/spare', 'FOLDER/other'); print('done')",
+    "make a folder": "os.mkdir('FOLDER/made'); print('done')",
+    "signal the worker": "os.kill(PARENT, 0); print('done')",
+    "signal the parent": "os.kill(os.getppid(), 0); print('done')",
+    "signal everything": "os.kill(-1, 0); print('done')",
+    "signal by thread": "os.getppid() and print('done' if libc.tgkill(os.getppid(), os.getppid(), 0) == 0 else 'no')",
+    "limits of the worker": "print('done', resource.prlimit(PARENT, resource.RLIMIT_CORE))",
+    "exec": "os.execv('/bin/true', ['true']); print('done')",
+    "subprocess": "subprocess.run(['/bin/true']); print('done')",
+    "fork": "os.fork() or os._exit(0); print('done')",
+    "thread": "threading.Thread(target=print).start(); print('done')",
+    "executable memory": "mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC); print('done')",
+    "raise limits": "resource.setrlimit(resource.RLIMIT_NPROC, (9, 9)); print('done')",
+    "other descriptors": "import array\nfor fd in range(64):\n    if fd > 5:\n        os.fstat(fd); print('done', fd)",
+    "variables": "print('done' if libc.getenv(b'SECRET') or 'SECRET' in os.environ else 'nothing')",
+    "control socket": "print('done', os.read(0, 10)) if not os.path.sameopenfile(0, 1) else print('nothing')",
+}
+
+
+SECRET = "the secret"
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """What belongs to the user of the worker: a secret, and a socket that listens."""
+    with tempfile.TemporaryDirectory(prefix="orquestra-hostile-") as temporary:
+        place = Path(temporary)
+        (place / "secret").write_text(SECRET)
+        (place / "spare").touch()
+        with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as abstract:
+            listening.bind(str(place / "socket"))
+            abstract.bind(f"\0{place}")
+            listening.listen()
+            abstract.listen()
+            for path in (place, *place.iterdir()):
+                path.chmod(0o700)
+                if ORDINARY:
+                    os.chown(path, ORDINARY.uid, ORDINARY.gid)
+            yield place
+
+
+@pytest.fixture(scope="module", params=["root", "ordinary"])
+def printed(request: pytest.FixtureRequest, folder: Path) -> dict[str, str]:
+    """What the programs print that are read as documents by a worker of this user."""
+    command = [sys.executable, "-m", "backend.documents.tests.hostile"]
+    if request.param == "ordinary":
+        command = as_ordinary_user(command)
+    elif os.geteuid() != 0:
+        pytest.skip("only root can be root")
+    column = {"x86_64": 0, "aarch64": 1}[platform.machine()]
+    calls = {name: CALL.format(number=numbers[column]) for name, numbers in SYSCALLS.items()}
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        programs = {
+            name: program.replace("FOLDER", str(folder)).replace("TCP", port)
+            for name, program in (PROGRAMS | calls).items()
+        }
+        done = subprocess.run(
+            command,
+            input=json.dumps(programs),
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            check=True,
+            env={"DJANGO_SETTINGS_MODULE": "backend.settings", "SECRET": SECRET},
+        )
+    printed: dict[str, str] = json.loads(done.stdout)
+    return printed
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_parser_that_a_document_has_taken_over_is_refused(printed: dict[str, str], name: str) -> None:
+    assert printed[name]
+    assert "done" not in printed[name]
+    assert SECRET not in printed[name]
+    assert "NameError" not in printed[name]  # It was tried.
+
+
+@pytest.mark.parametrize("name", SYSCALLS)
+def test_the_kernel_takes_no_other_call_from_a_parser(printed: dict[str, str], name: str) -> None:
+    assert printed[name] == "EPERM"
