@@ -10,15 +10,16 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from backend.accounts import operations, queries
 from backend.accounts.models import Membership, Session, User, Workspace
+from backend.accounts.operators.model_admin import OperatorModelAdmin
 from backend.http.mailboxes import InvalidEmail, canonical
 
 RIGHTS = ["is_staff", "is_superuser", "groups", "user_permissions"]
@@ -54,13 +55,22 @@ class NewUserForm(UserCreationForm):  # type: ignore[misc]  # unfold ships no ty
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]  # unfold ships no types that mypy reads.
-    """Groups of operators and what they may do."""
+class GroupAdmin(DjangoGroupAdmin, OperatorModelAdmin):
+    """Groups of operators and what they may do. Who changes one gives rights, so only a superuser does."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return _is_superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return _is_superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return _is_superuser(request)
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]  # Django's class takes no argument when it runs.
-    """Only a superuser gives rights, and only a superuser touches another operator."""
+class UserAdmin(DjangoUserAdmin, OperatorModelAdmin):  # type: ignore[type-arg]  # Django's class takes no argument when it runs.
+    """Only a superuser gives rights, touches another operator, or sets a password: who knows it is that user."""
 
     form = UserChangeForm
     add_form = NewUserForm
@@ -79,15 +89,29 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]  # 
     add_fieldsets = [(None, {"fields": ["email", "name", "is_staff", "usable_password", "password1", "password2"]})]
     readonly_fields = ["id", "email", "is_active", "created_at", "last_login"]
 
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        fieldsets: Any = super().get_fieldsets(request, obj)
+        if obj is None or _is_superuser(request):
+            return fieldsets
+        return [
+            (name, {**options, "fields": [field for field in options["fields"] if field != "password"]})
+            for name, options in fieldsets
+        ]
+
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
         if obj is None:
             return [] if _is_superuser(request) else ["is_staff"]
         return [*self.readonly_fields, *([] if _is_superuser(request) else RIGHTS)]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        if obj is not None and obj.is_staff and not _is_superuser(request):
+        if obj is not None and (obj.is_staff or obj.is_superuser) and not _is_superuser(request):
             return False
         return bool(super().has_change_permission(request, obj))
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        if not _is_superuser(request):
+            raise PermissionDenied
+        return super().user_change_password(request, id, form_url)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
@@ -114,11 +138,11 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]  # 
             self.log_change(request, user, "Let in again.")
 
     def _within_reach(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
-        return queryset if _is_superuser(request) else queryset.filter(is_staff=False)
+        return queryset if _is_superuser(request) else queryset.filter(is_staff=False, is_superuser=False)
 
 
 @admin.register(Workspace)
-class WorkspaceAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types that mypy reads.
+class WorkspaceAdmin(OperatorModelAdmin):
     list_display = ["name", "personal_owner", "created_at"]
     list_select_related = ["personal_owner"]
     search_fields = ["=id", "name", "personal_owner__email"]
@@ -135,8 +159,11 @@ class WorkspaceAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
 
 
 @admin.register(Membership)
-class MembershipAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types that mypy reads.
-    """Who may do what where. Nobody takes a personal workspace from its owner."""
+class MembershipAdmin(OperatorModelAdmin):
+    """Who may do what where. No operator takes a personal workspace from its owner.
+
+    A membership opens all that a workspace holds, so only a superuser gives one. To end one its own right is enough.
+    """
 
     list_display = ["workspace", "user", "role", "created_at"]
     list_filter = ["role"]
@@ -150,15 +177,18 @@ class MembershipAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no type
     def get_readonly_fields(self, request: HttpRequest, obj: Membership | None = None) -> list[str]:
         return [] if obj is None else ["workspace", "user"]
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return _is_superuser(request)
+
     def has_change_permission(self, request: HttpRequest, obj: Membership | None = None) -> bool:
-        return not _of_personal_owner(obj) and bool(super().has_change_permission(request, obj))
+        return _is_superuser(request) and not _of_personal_owner(obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Membership | None = None) -> bool:
         return not _of_personal_owner(obj) and bool(super().has_delete_permission(request, obj))
 
 
 @admin.register(Session)
-class SessionAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types that mypy reads.
+class SessionAdmin(OperatorModelAdmin):
     """A window on the log-ins; the only thing to do here is to end one."""
 
     list_display = ["public_id", "user", "ip_address", "created_at", "last_used_at", "revoked_at", "revoked_reason"]
@@ -184,6 +214,8 @@ class SessionAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types t
 
     @admin.action(description=_("Log out"), permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
+        if not _is_superuser(request):
+            queryset = queryset.filter(user__is_staff=False, user__is_superuser=False)
         ended = sum(operations.revoke_session(session_id=session.pk, reason="operator") for session in queryset)
         self.message_user(request, _("%(count)d log-ins ended.") % {"count": ended}, messages.SUCCESS)
 

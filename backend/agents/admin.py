@@ -7,15 +7,16 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 
+from backend.accounts.operators.model_admin import OperatorModelAdmin
 from backend.agents.errors import RunEnded
 from backend.agents.models import Agent, AgentVersion, Conversation, Message, Run, Step
 from backend.agents.operations.runs import stop_run
 from backend.http.money import format_money
 
 
-class WindowAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types that mypy reads.
+class WindowAdmin(OperatorModelAdmin):
     """To look at: people change their own things through the API."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:

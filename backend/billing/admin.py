@@ -7,9 +7,9 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
+from backend.accounts.operators.model_admin import OperatorModelAdmin
 from backend.billing import operations
 from backend.billing.errors import InsufficientBalance, KeyReused
 from backend.billing.forms import MoveMoneyForm
@@ -17,7 +17,7 @@ from backend.billing.models import CreditGrant, Hold, Transfer, UsageRecord, Wal
 from backend.http.money import format_money
 
 
-class LedgerAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types that mypy reads.
+class LedgerAdmin(OperatorModelAdmin):
     """A window on the ledger: nothing is added, changed or deleted here."""
 
     show_full_result_count = False

@@ -7,14 +7,14 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.admin import ModelAdmin
 
+from backend.accounts.operators.model_admin import OperatorModelAdmin
 from backend.documents import operations
 from backend.documents.models import Collection, Document, Ingestion, Usage
 from backend.errors import DomainError
 
 
-class WindowAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types.
+class WindowAdmin(OperatorModelAdmin):
     """Looks only: nothing is added or changed here."""
 
     show_full_result_count = False
