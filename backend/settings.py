@@ -237,8 +237,9 @@ CLIENT_MAX_SECONDS: float = env.float("CLIENT_MAX_SECONDS", default=3600.0)
 UPLOADS_PER_USER: int = env.int("UPLOADS_PER_USER", default=8)
 DOWNLOADS_PER_USER: int = env.int("DOWNLOADS_PER_USER", default=16)
 STREAMS_PER_USER: int = env.int("STREAMS_PER_USER", default=50)
-# Log-ins, sign-ups and codes, per address and per account; "off" is for benchmarks.
+# Log-ins, sign-ups and codes of one client address; "off" is for benchmarks.
 AUTH_RATE_LIMIT: str = env.str("AUTH_RATE_LIMIT", default="30/min")
+REFRESH_RATE_LIMIT: str = env.str("REFRESH_RATE_LIMIT", default="120/min")  # Of one client address.
 CORS_ALLOW_HEADERS = [
     "accept",
     "accept-language",
@@ -325,7 +326,11 @@ ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # Nobody gets a mail because a stranger 
 ACCOUNT_RATE_LIMITS = {
     "signup": "",  # AUTH_RATE_LIMIT counts these, and exactly.
     "login": "",
-    "login_failed": "10/5m/key",  # Wrong passwords of one account, from wherever they come.
+    "login_failed": "10/5m/key",  # Wrong second factors of one account: the password was right by then.
+    # ``backend.accounts.brakes`` counts these, so that no stranger can use an owner's up.
+    "reset_password": "",
+    "request_login_code": "",
+    "confirm_email": "",
 }
 HEADLESS_ONLY = True
 HEADLESS_CLIENTS = ("app",)

@@ -12,9 +12,10 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from backend.accounts import addresses, operations
+from backend.accounts import addresses, brakes, operations
 from backend.accounts.inputs import proved_by_account
 from backend.accounts.models import User
+from backend.http.limits import RateLimited
 
 SESSION_ID = "session_id"  # In allauth's state of a log-in: the id of our session, once there is one.
 LONGEST_EMAIL = 254
@@ -52,14 +53,38 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         address = emailconfirmation.email_address
         if EmailAddress.objects.filter(email=address.email, verified=True).exclude(pk=address.pk).exists():
             self.send_account_already_exists_mail(address.email)
-        else:
+        elif self._may_mail(request, address.email):
             super().send_confirmation_mail(request, emailconfirmation, signup)
+
+    def send_account_already_exists_mail(self, email: str) -> None:
+        if self._may_mail(self.request, email):
+            super().send_account_already_exists_mail(email)
+
+    def _may_mail(self, request: HttpRequest, email: str) -> bool:
+        """Whether a mail that any client can cause is one too many. The answer to the client is the same."""
+        try:
+            brakes.use(brakes.MAILS, email=email, request=request)
+        except RateLimited:
+            return False
+        return True
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         """:raises EmailTaken: another account was faster."""
         by_account = proved_by_account(request, email_address)
         addresses.prove(user_id=email_address.user_id, email=email_address.email, by_account=by_account)
         return True
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Count a wrong password; allauth takes it back if it was right."""
+        try:
+            self._login_failed_rl_usage = brakes.use(
+                brakes.PASSWORDS, email=credentials.get("email", ""), request=request
+            )
+        except RateLimited as error:
+            raise self.validation_error("too_many_login_attempts") from error
+
+    def _delete_login_attempts_cached_email(self, request: HttpRequest, **credentials: Any) -> None:
+        brakes.release(brakes.PASSWORDS, email=credentials["email"], request=request)
 
     def logout(self, request: HttpRequest) -> None:
         session_id = request.session.get(SESSION_ID)

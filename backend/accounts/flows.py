@@ -7,7 +7,7 @@ from allauth.headless.base.response import ConflictResponse
 from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse
 
-from backend.accounts import addresses, inputs, queries
+from backend.accounts import addresses, brakes, inputs, queries
 from backend.accounts.errors import EmailTaken
 
 
@@ -21,6 +21,11 @@ class VerifyEmailView(views.VerifyEmailView):  # type: ignore[misc]  # As above.
 
 class RequestPasswordResetView(views.RequestPasswordResetView):  # type: ignore[misc]  # As above.
     input_class = inputs.RequestPasswordResetInput
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        brakes.use(brakes.MAILS, email=self.input.cleaned_data["email"], request=request)
+        response: HttpResponse = super().post(request, *args, **kwargs)
+        return response
 
 
 class ResetPasswordView(views.ResetPasswordView):  # type: ignore[misc]  # As above.
@@ -36,6 +41,11 @@ class ResetPasswordView(views.ResetPasswordView):  # type: ignore[misc]  # As ab
 
 class RequestLoginCodeView(views.RequestLoginCodeView):  # type: ignore[misc]  # As above.
     input_class = inputs.RequestLoginCodeInput
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        brakes.use(brakes.MAILS, email=self.input.cleaned_data["email"], request=request)
+        response: HttpResponse = super().post(request, *args, **kwargs)
+        return response
 
 
 class ConfirmLoginCodeView(views.ConfirmLoginCodeView):  # type: ignore[misc]  # As above.

@@ -18,11 +18,13 @@ from backend.accounts.errors import EmailTaken, SessionRevoked, TokenExpired
 from backend.accounts.models import Membership, Session, User, Workspace
 from backend.accounts.signals import workspace_created
 from backend.accounts.tokens import RefreshToken, TokenPair
+from backend.http import limits
 from backend.http.ids import new_id
 from backend.http.mailboxes import canonical
 
 logger = logging.getLogger(__name__)
 
+REFRESHES = limits.Rate(20, 60)  # Of one session: tabs that begin together, and answers that got lost.
 SESSIONS_KEPT = timedelta(days=90)  # After their end, so that their owner can still be told of them.
 
 
@@ -109,8 +111,10 @@ def refresh_session(*, refresh_token: str) -> TokenPair:
     :raises TokenExpired: the session was not used for ``REFRESH_TOKEN_LIFETIME``.
     :raises SessionRevoked: the session has ended; where this token ended it, that is committed before the error.
     :raises NotAuthenticated: this is no refresh token of ours.
+    :raises RateLimited: the session was refreshed too often. An access token lives ten minutes.
     """
     token = RefreshToken.read(refresh_token)
+    limits.check("refresh-session", REFRESHES, f"session:{token.session_id}")
     with transaction.atomic(durable=True):
         session = _live_session_for_update(token)
         now = timezone.now()

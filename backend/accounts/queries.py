@@ -1,5 +1,6 @@
 """What the apps above may ask about people and workspaces."""
 
+import ipaddress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -104,9 +105,24 @@ def session_is_live(session_id: UUID) -> bool:
     return Session.objects.live().filter(pk=session_id, user__is_active=True).exists()
 
 
-def has_logged_in_from(*, email: str, ip_address: str | None) -> bool:
-    """Whether this account has a log-in from this address among those that are still kept."""
-    return Session.objects.filter(user__email=email, ip_address=ip_address).exists()
+_KNOWN = """
+SELECT 1 FROM accounts_session
+WHERE user_id = %s AND ip_address <<= %s::inet AND revoked_reason NOT IN ('replayed', 'address_proven', 'made_operator')
+LIMIT 1
+"""
+
+
+def has_logged_in_from(*, email: str, network: str) -> bool:
+    """Whether the account of a canonical address has logged in from there, among the log-ins that are still kept.
+
+    :param network: as ``limits.address_of`` returns it: an address, or the /64 of one.
+    """
+    try:
+        ipaddress.ip_network(network)
+    except ValueError:
+        return False
+    owner = owner_of_email(email)
+    return owner is not None and sql.row(_KNOWN, [owner.pk, network]) is not None
 
 
 def user_with_workspaces(user_id: UUID) -> User:

@@ -27,6 +27,7 @@ from backend.accounts.serializers import (
     UserSerializer,
 )
 from backend.errors import NotFound
+from backend.http import limits
 from backend.http.methods import read_only
 from backend.http.views import PublicIdLookup
 
@@ -53,6 +54,8 @@ class RefreshView(APIView):
     @extend_schema(request=RefreshSerializer, responses=RefreshedSerializer, auth=[])
     def post(self, request: Request) -> Response:
         """Buy the next pair of tokens with a refresh token, once."""
+        rate = limits.Rate.parse(settings.REFRESH_RATE_LIMIT)
+        limits.check("refresh", rate, f"address:{limits.address_of(request)}")
         given = RefreshSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         pair = operations.refresh_session(refresh_token=given.validated_data["refresh_token"])

@@ -58,10 +58,11 @@ def _trusts_everyone(addresses: str) -> bool:
 def values(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[CheckMessage]:
     """Values that could not work anywhere."""
     found: list[CheckMessage] = []
-    try:
-        Rate.parse(settings.AUTH_RATE_LIMIT)
-    except ValueError as error:
-        found.append(Error(f"AUTH_RATE_LIMIT is {error}.", id="http.E101"))
+    for name in ("AUTH_RATE_LIMIT", "REFRESH_RATE_LIMIT"):
+        try:
+            Rate.parse(getattr(settings, name))
+        except ValueError as error:
+            found.append(Error(f"{name} is {error}.", id="http.E101"))
     if settings.LOG_FORMAT not in ("console", "json"):
         found.append(Error("LOG_FORMAT is neither console nor json.", id="http.E102"))
     if settings.LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):

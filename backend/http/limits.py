@@ -94,6 +94,8 @@ class Verdict:
     allowed: bool
     remaining: int
     reset: int
+    keys: tuple[str, ...] = ()  # Where it was counted,
+    member: str = ""  # and as what.
 
     @property
     def headers(self) -> dict[str, str]:
@@ -106,11 +108,28 @@ class Verdict:
 
 def hit(policy: str, rate: Rate, *subjects: str) -> Verdict:
     """Count one request against every subject at once (an address, an account), or against none when one is full."""
-    keys = [f"limit:{policy}:{hashlib.sha256(subject.encode()).hexdigest()[:32]}" for subject in subjects]
+    keys, member = tuple(_key(policy, subject) for subject in subjects), uuid4().hex
     allowed, remaining, reset = client().register_script(SCRIPT)(
-        keys=keys, args=[rate.limit, rate.seconds * 1000, uuid4().hex]
+        keys=keys, args=[rate.limit, rate.seconds * 1000, member]
     )
-    return Verdict(policy, rate, bool(allowed), int(remaining), max(1, -(-int(reset) // 1000)))
+    return Verdict(policy, rate, bool(allowed), int(remaining), max(1, -(-int(reset) // 1000)), keys, member)
+
+
+def undo(verdict: Verdict) -> None:
+    """Take one hit back, as when what is limited are failures and this was none."""
+    with client().pipeline(transaction=False) as pipeline:
+        for key in verdict.keys:
+            pipeline.zrem(key, verdict.member)
+        pipeline.execute()
+
+
+def forget(policy: str, *subjects: str) -> None:
+    """Give the subjects all their hits back."""
+    client().delete(*(_key(policy, subject) for subject in subjects))
+
+
+def _key(policy: str, subject: str) -> str:
+    return f"limit:{policy}:{hashlib.sha256(subject.encode()).hexdigest()[:32]}"
 
 
 def check(policy: str, rate: Rate | None, *subjects: str) -> Verdict | None:

@@ -22,7 +22,7 @@ from unfold.widgets import BASE_INPUT_CLASSES
 from backend.accounts import operations, queries
 from backend.accounts.adapter import LONGEST_PASSWORD, SESSION_ID
 from backend.accounts.models import User
-from backend.http import limits
+from backend.http import limits, mailboxes
 
 RATE = limits.Rate(limit=10, seconds=60)
 PENDING, PENDING_SECONDS = "operator_pending", 300  # A right password, waiting for its second factor.
@@ -43,7 +43,7 @@ class PasswordForm(AuthenticationForm):  # type: ignore[misc]  # unfold ships no
     """The first step. An unknown address costs a hash as a known one does, by allauth's back end."""
 
     def clean(self) -> dict[str, Any]:
-        account = str(self.cleaned_data.get("username", "")).casefold()
+        account = _spelled(str(self.cleaned_data.get("username", "")))
         _limit(self.request, "admin", account)
         if len(self.cleaned_data.get("password", "")) > LONGEST_PASSWORD:
             raise self.get_invalid_login_error()
@@ -170,15 +170,22 @@ def _waiting(request: HttpRequest) -> User | None:
     return user
 
 
+def _spelled(email: str) -> str:
+    try:
+        return mailboxes.canonical(email)
+    except mailboxes.InvalidEmail:
+        return email  # Of no account.
+
+
 def _limit(request: HttpRequest, policy: str, account: str) -> None:
     """Per address; per account too, but where this account has logged in from before: guesses made elsewhere must not
     lock its owner out.
 
     :raises ValidationError: too many attempts.
     """
-    address = get_client_ip(request)
-    subjects = [f"address:{limits.address_of(request)}"]
-    if not queries.has_logged_in_from(email=account, ip_address=address):
+    address = limits.address_of(request)
+    subjects = [f"address:{address}"]
+    if not queries.has_logged_in_from(email=account, network=address):
         subjects.append(f"account:{account}")
     try:
         limits.check(policy, RATE, *subjects)

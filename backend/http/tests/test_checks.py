@@ -62,6 +62,7 @@ def test_production_believes_its_gateways(monkeypatch: pytest.MonkeyPatch, addre
     ("name", "value", "id"),
     [
         ("AUTH_RATE_LIMIT", "often", "http.E101"),
+        ("REFRESH_RATE_LIMIT", "often", "http.E101"),
         ("LOG_FORMAT", "xml", "http.E102"),
         ("LOG_LEVEL", "LOUD", "http.E103"),
         ("LOG_FILE", "/no/such/folder/log", "http.E104"),
