@@ -375,6 +375,11 @@ PARSER_BATCH_SECONDS: float = env.float("PARSER_BATCH_SECONDS", default=60.0)  #
 # Of one document in all, whatever its batches, attempts and workers.
 PARSER_DOCUMENT_CPU_SECONDS: float = env.float("PARSER_DOCUMENT_CPU_SECONDS", default=180.0)
 PARSER_DOCUMENT_SECONDS: float = env.float("PARSER_DOCUMENT_SECONDS", default=600.0)  # Wall clock.
+RENDER_CPU_SECONDS: int = env.int("RENDER_CPU_SECONDS", default=4)  # Of one page as a picture.
+RENDER_SECONDS: float = env.float("RENDER_SECONDS", default=8.0)  # Wall clock.
+RENDERINGS_PER_WORKSPACE: int = env.int("RENDERINGS_PER_WORKSPACE", default=2)  # At the same time.
+SEARCHES_PER_WORKSPACE: int = env.int("SEARCHES_PER_WORKSPACE", default=4)  # At the same time.
+SEARCH_SECONDS: float = env.float("SEARCH_SECONDS", default=5.0)  # A search that takes more is refused.
 SEARCH_EXACT_CHUNKS: int = env.int("SEARCH_EXACT_CHUNKS", default=5_000)  # Beyond them, counts made aside serve.
 
 # Agents and models ----------------------------------------------------------------------------------------------------

@@ -45,4 +45,15 @@ class IngestionFailed(Exception):
 
 
 class ParserTimedOut(IngestionFailed):
-    """The parser took too long from one frame to the next."""
+    """The parser took too long from one frame to the next.
+
+    :ivar by_clock: it did not end in time, which may be the machine's fault; otherwise it used its processor time up.
+    """
+
+    by_clock = False
+
+
+class ParserSilent(ParserTimedOut):
+    """The parser sent nothing within its time."""
+
+    by_clock = True

@@ -3,7 +3,6 @@
 import contextlib
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
 from typing import IO
 
@@ -12,12 +11,12 @@ from django.conf import settings
 from backend.documents.errors import IngestionFailed, UnsupportedFile
 from backend.documents.ingestion.parsers.frames import Job
 from backend.documents.ingestion.process import parser_process
+from backend.documents.places import Places
 from backend.errors import ServiceUnavailable
 
 CPU_SECONDS = 2  # An ordinary DOCX takes a few milliseconds.
 SECONDS = 10.0  # Wall clock.
-WAIT = 5.0  # Seconds for one of the slots.
-_slots = threading.BoundedSemaphore(2)  # Archives looked at at once by this process, which keeps one child for them.
+_places = Places(at_once=2, held=settings.WEB_THREADS // 4, wait=5.0)
 
 
 def type_of_archive(file: IO[bytes]) -> str:
@@ -26,15 +25,11 @@ def type_of_archive(file: IO[bytes]) -> str:
     :raises UnsupportedFile: it is none that can be read, or looking at it takes more than it may.
     :raises ServiceUnavailable: too many archives are being looked at.
     """
-    if not _slots.acquire(timeout=WAIT):
-        raise ServiceUnavailable
     try:
-        with _path_of(file) as path:
+        with _places.taken(), _path_of(file) as path:
             kind = _detect(path)
     except IngestionFailed as error:
         raise UnsupportedFile(error.detail) from error
-    finally:
-        _slots.release()
     if not kind:
         raise UnsupportedFile
     return kind

@@ -1,23 +1,34 @@
-"""Pages as pictures: rendered in the parser process when first asked for, then kept in storage."""
+"""Pages as pictures: rendered in the parser process when first asked for, then kept in storage.
 
-import threading
+A rendering holds a web thread, so it is short, few of them run at once, and one that failed is remembered: the same
+page is not tried again while that may be known.
+"""
+
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.core.cache import cache
 from django.core.files import File
 from django.core.files.base import ContentFile
+from redis.exceptions import RedisError
 
 from backend.documents import filetypes, storage
-from backend.documents.errors import IngestionFailed
+from backend.documents.errors import IngestionFailed, ParserTimedOut
 from backend.documents.ingestion.parsers.frames import Job
 from backend.documents.ingestion.process import ParserProcess
 from backend.documents.models import Blob
+from backend.documents.places import Places
 from backend.errors import NotFound, ServiceUnavailable
+from backend.http.concurrency import held
 
 PAGE_WIDTH = 1240  # Pixels.
 THUMBNAIL_WIDTH = 240
-_slots = threading.BoundedSemaphore(2)  # Renderings at once in this process.
+MEMORY = 24 * 3600  # Seconds for which a page that cannot be drawn is not tried again.
+SHORT_MEMORY = 5 * 60  # The same, for one that took too long by the clock: the machine may have been busy.
+_NO_IMAGE, _TOO_SLOW = "no_image", "too_slow"
+_places = Places(at_once=2, held=settings.WEB_THREADS // 4, wait=2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +42,8 @@ def page_image(blob: Blob, *, page: int, width: int = PAGE_WIDTH) -> "File[Any]"
     """A page as PNG.
 
     :raises NotFound: there is no such page, or the format has none, or this one cannot be drawn.
-    :raises ServiceUnavailable: too many pages are being rendered.
+    :raises RateLimited: as many pages of the workspace are being rendered as may be at once.
+    :raises ServiceUnavailable: too many pages are being rendered, or this one took too long a moment ago.
     """
     if blob.content_type != filetypes.PDF or not 1 <= page <= settings.MAX_DOCUMENT_PAGES:
         raise NotFound
@@ -40,20 +52,35 @@ def page_image(blob: Blob, *, page: int, width: int = PAGE_WIDTH) -> "File[Any]"
         return storage.open_object(image.key)
     except FileNotFoundError:
         pass
-    if not _slots.acquire(timeout=20):
-        raise ServiceUnavailable
-    try:
+    _refuse_known(image)
+    seconds = settings.RENDER_SECONDS + 10  # Of one rendering, with the wait for its turn and for the storage.
+    limit = settings.RENDERINGS_PER_WORKSPACE
+    with held("renderings", str(blob.workspace_id), limit=limit, seconds=seconds), _places.taken():
         data = _render(blob, image)
-    finally:
-        _slots.release()
     storage.save(image.key, ContentFile(data))
     return ContentFile(data)
 
 
+def _refuse_known(image: _Image) -> None:
+    """:raises NotFound, ServiceUnavailable: as when it was last tried."""
+    known = None
+    with contextlib.suppress(RedisError):  # Without Redis nothing is remembered; few are rendered at once all the same.
+        known = cache.get(f"rendering:{image.key}")
+    if known == _NO_IMAGE:
+        raise NotFound
+    if known == _TOO_SLOW:
+        raise ServiceUnavailable(headers={"Retry-After": str(SHORT_MEMORY)})
+
+
+def _remember(image: _Image, failure: str, *, seconds: int) -> None:
+    with contextlib.suppress(RedisError):
+        cache.set(f"rendering:{image.key}", failure, seconds)
+
+
 def _render(blob: Blob, image: _Image) -> bytes:
     job_limits = {
-        "cpu_seconds": settings.PARSER_CPU_SECONDS,
-        "total_cpu_seconds": settings.PARSER_CPU_SECONDS,
+        "cpu_seconds": settings.RENDER_CPU_SECONDS,
+        "total_cpu_seconds": settings.RENDER_CPU_SECONDS,
         "memory_bytes": settings.PARSER_MEMORY_BYTES,
     }
     try:
@@ -67,9 +94,16 @@ def _render(blob: Blob, image: _Image) -> bytes:
             )
             process = ParserProcess()
             try:
-                frames = list(process.run(job, path=path, seconds=settings.PARSER_BATCH_SECONDS))
+                frames = list(process.run(job, path=path, seconds=settings.RENDER_SECONDS))
             finally:
                 process.close()
+    except ParserTimedOut as error:
+        if error.by_clock:
+            _remember(image, _TOO_SLOW, seconds=SHORT_MEMORY)
+            raise ServiceUnavailable(headers={"Retry-After": str(SHORT_MEMORY)}) from error
+        _remember(image, _NO_IMAGE, seconds=MEMORY)
+        raise NotFound from error
     except (IngestionFailed, FileNotFoundError) as error:
+        _remember(image, _NO_IMAGE, seconds=MEMORY)
         raise NotFound from error
     return frames[0].image

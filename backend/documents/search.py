@@ -13,10 +13,13 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection, transaction
+from django.utils.translation import gettext as _
+from psycopg.errors import QueryCanceled
 
 from backend.documents.models import Corpus, Language
 from backend.documents.words import folded, words_of
+from backend.errors import ServiceUnavailable
 
 K1 = 1.2  # How soon repeating a word stops helping.
 B = 0.75  # How much a long chunk is held against it.
@@ -75,6 +78,7 @@ SELECT entry.id, entry.length, word.number, max(entry.tf) AS tf FROM entry
 JOIN word ON word.language = entry.language AND word.lexeme = entry.lexeme
 GROUP BY entry.id, entry.length, word.number
 """
+# Weights are looked up by the word's number: joined, they are compared with each hit, because the planner expects one.
 _SCORES = f"""
 WITH word AS MATERIALIZED (
     SELECT * FROM unnest(%(numbers)s::int[], %(word_languages)s::text[], %(lexemes)s::text[])
@@ -83,13 +87,16 @@ WITH word AS MATERIALIZED (
     SELECT c.id, c.language, c.length, lexeme, cardinality(positions) AS tf
     FROM chunk c CROSS JOIN LATERAL unnest(c.words) AS unpacked(lexeme, positions, weights)
     WHERE lexeme = ANY(%(lexemes)s::text[])
-), hit AS MATERIALIZED ({_HITS}), corpus AS ({{corpus}}), weight AS (
+), hit AS MATERIALIZED ({_HITS}), corpus AS MATERIALIZED ({{corpus}}), weight AS (
     SELECT number, ln(1 + (corpus.chunks - found + 0.5) / (found + 0.5)) AS idf FROM ({{frequencies}}) AS f, corpus
+), weights AS MATERIALIZED (
+    SELECT array_agg(idf ORDER BY number) AS idf
+    FROM generate_series(1, {MOST_WORDS}) AS number LEFT JOIN weight USING (number)
 )
 SELECT hit.id, round(sum(
-    idf * tf * (%(k1)s + 1) / (tf + %(k1)s * (1 - %(b)s + %(b)s * length / corpus.average))
+    idf[number] * tf * (%(k1)s + 1) / (tf + %(k1)s * (1 - %(b)s + %(b)s * length / corpus.average))
 )::numeric, 6)::float AS score
-FROM hit JOIN weight USING (number), corpus
+FROM hit, weights, corpus
 GROUP BY hit.id ORDER BY score DESC, hit.id LIMIT %(limit)s
 """  # noqa: S608  # No value is ever part of a statement; its pieces are all written here.
 
@@ -115,6 +122,7 @@ _COUNTED = _SCORES.format(
     frequencies="SELECT * FROM unnest(%(numbers_once)s::int[], %(found)s::float[]) AS given(number, found)",
 )
 
+_LIMIT = "SELECT set_config('statement_timeout', %(milliseconds)s::text, true)"  # Until the transaction ends.
 _SIZE = """
 SELECT coalesce(sum(i.chunk_count), 0) FROM documents_document d
 JOIN documents_ingestion i ON i.id = d.active_ingestion_id
@@ -136,7 +144,23 @@ SELECT number, sum(chunks)::float FROM (
 
 
 def rank(scope: Scope, query: str, *, limit: int) -> list[tuple[UUID, float]]:
-    """The ids of the best chunks with their scores, best first; ties by id, so that the order never changes."""
+    """The ids of the best chunks with their scores, best first; ties by id, so that the order never changes.
+
+    :raises ServiceUnavailable: it takes longer than SEARCH_SECONDS; PostgreSQL has given it up.
+    """
+    try:
+        with transaction.atomic():
+            _rows(_LIMIT, {"milliseconds": round(settings.SEARCH_SECONDS * 1000)})
+            return _rank(scope, query, limit=limit)
+    except OperationalError as error:
+        if isinstance(error.__cause__, QueryCanceled):
+            raise ServiceUnavailable(
+                _("The search takes too long; ask with fewer words, or in fewer documents.")
+            ) from error
+        raise
+
+
+def _rank(scope: Scope, query: str, *, limit: int) -> list[tuple[UUID, float]]:
     words = _words(query)
     if not words:
         return []

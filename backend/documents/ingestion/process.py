@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from backend.documents.errors import IngestionFailed, ParserTimedOut
+from backend.documents.errors import IngestionFailed, ParserSilent, ParserTimedOut
 from backend.documents.ingestion.parsers.frames import LARGEST, Frame, Job, Report, encode
 
 logger = logging.getLogger(__name__)
@@ -160,7 +160,7 @@ def _message(descriptor: int, buffer: bytearray, deadline: float, on_wait: Calla
                 return body
         remaining = deadline - time.monotonic()
         if remaining <= 0:
-            raise ParserTimedOut(*_TOO_COMPLEX)
+            raise ParserSilent(*_TOO_COMPLEX)
         if not poll.poll(min(TICK, remaining) * 1000):
             if on_wait is not None:
                 on_wait()

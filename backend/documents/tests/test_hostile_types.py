@@ -13,6 +13,7 @@ from backend.documents.ingestion import process
 from backend.documents.ingestion.parsers import archive
 from backend.documents.ingestion.parsers.frames import ParseError
 from backend.documents.models import Document
+from backend.documents.places import Places
 from backend.documents.tests.cast import make_document, upload
 from backend.documents.tests.test_formats import text_of, word, zipped
 from tests.actors import Person
@@ -176,14 +177,10 @@ def test_an_archive_packed_in_a_way_that_documents_never_are_is_not_unpacked(own
     assert response.status_code == 201  # Damaged, as its reading says.
 
 
-def test_an_archive_waits_for_a_slot_and_is_refused_for_now(owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspection, "WAIT", 0.01)
-    for _ in range(2):
-        inspection._slots.acquire()
-    try:
+def test_an_archive_waits_for_a_place_and_is_refused_for_now(owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspection, "_places", Places(at_once=1, held=2, wait=0.01))
+    with inspection._places.taken():
         response = upload(owner, word("Later."), "letter.docx")
-    finally:
-        inspection._slots.release(2)
 
     assert response.status_code == 503
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from uuid import UUID
 
+from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,6 +13,7 @@ from backend.documents.models import Collection, Document
 from backend.documents.serializers import SearchResultSerializer, SearchSerializer
 from backend.documents.views.access import DocumentsView
 from backend.errors import NotFound
+from backend.http.concurrency import held
 from backend.http.ids import decode
 
 
@@ -25,17 +27,22 @@ class SearchView(DocumentsView):
         asked.is_valid(raise_exception=True)
         fields = asked.validated_data
         conditions = fields.get("filter", {})
-        result = queries.search(
-            workspace_id=self.actor.workspace_id,
-            query=fields["query"],
-            collection_ids=self._own(Collection.id_prefix, fields.get("collections", ()), queries.existing_collections),
-            document_ids=self._own(Document.id_prefix, fields.get("documents", ()), queries.existing_documents),
-            limit=fields["limit"],
-            mode=fields.get("mode"),
-            content_types=conditions.get("content_type", ()),
-            languages=conditions.get("language", ()),
-            metadata=conditions.get("metadata"),
-        )
+        collections = self._own(Collection.id_prefix, fields.get("collections", ()), queries.existing_collections)
+        documents = self._own(Document.id_prefix, fields.get("documents", ()), queries.existing_documents)
+        workspace_id = self.actor.workspace_id
+        seconds = 4 * settings.SEARCH_SECONDS  # The statements of one search, and some more for its answer.
+        with held("searches", str(workspace_id), limit=settings.SEARCHES_PER_WORKSPACE, seconds=seconds):
+            result = queries.search(
+                workspace_id=workspace_id,
+                query=fields["query"],
+                collection_ids=collections,
+                document_ids=documents,
+                limit=fields["limit"],
+                mode=fields.get("mode"),
+                content_types=conditions.get("content_type", ()),
+                languages=conditions.get("language", ()),
+                metadata=conditions.get("metadata"),
+            )
         return Response(SearchResultSerializer(result).data)
 
     def _own(
