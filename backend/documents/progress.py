@@ -1,4 +1,4 @@
-"""Tells whoever watches a document that it changed. PostgreSQL holds what changed; this only rings."""
+"""Publishes that a document changed. PostgreSQL holds what changed."""
 
 import logging
 from uuid import UUID
@@ -10,7 +10,8 @@ from backend.http.redis import client
 logger = logging.getLogger(__name__)
 
 
-def channel(document_id: UUID) -> str:
+def channel(document_id: UUID | str) -> str:
+    """Of one document; of ``*``, the pattern of them all."""
     return f"document:{document_id}"
 
 
@@ -19,4 +20,4 @@ def announce(document_id: UUID) -> None:
     try:
         client().publish(channel(document_id), b"changed")
     except RedisError as error:
-        logger.warning("nobody was told that document %s changed: %s", document_id, error)
+        logger.warning("document_change_not_published document=%s error=%s", document_id, error)

@@ -21,6 +21,7 @@ from typing import Any
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
+from django.conf import settings
 from django.http import StreamingHttpResponse
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -144,6 +145,24 @@ async def held_async(
     policy: str, subject: str, *, limit: int, seconds: float = LEASE_SECONDS, required: bool = False
 ) -> AsyncIterator[None]:
     """As ``held``, in an event loop, for as long as the block runs: the lease is renewed meanwhile."""
+    hold = await _take_async(policy, subject, limit=limit, seconds=seconds, required=required)
+    try:
+        yield
+    finally:  # In a task of its own: the holder may be cancelled again before Redis has answered.
+        await asyncio.shield(_released(hold))
+
+
+async def while_streamed(response: StreamingHttpResponse, user_id: str) -> StreamingHttpResponse:
+    """The event stream, which has one of the user's STREAMS_PER_USER places until it is closed.
+
+    :raises RateLimited: every place is taken.
+    """
+    hold = await _take_async("streams", user_id, limit=settings.STREAMS_PER_USER, seconds=LEASE_SECONDS)
+    response._resource_closers.append(lambda: _released(hold))  # type: ignore[attr-defined]  # Not in the stubs.
+    return response
+
+
+async def _take_async(policy: str, subject: str, *, limit: int, seconds: float, required: bool = False) -> Hold:
     hold = Hold.of(policy, subject, limit=limit, seconds=seconds)
     try:
         taken = bool(await in_turn(lambda redis: redis.register_script(TAKE)(**hold.arguments)))
@@ -154,13 +173,18 @@ async def held_async(
         taken = True
     if not taken:
         raise refusal()
-    renewer = _renewers.setdefault(asyncio.get_running_loop(), _Renewer())
-    renewer.add(hold)
-    try:
-        yield
-    finally:  # In a task of its own: the holder may be cancelled again before Redis has answered.
-        renewer.holds.discard(hold)
-        await asyncio.shield(asyncio.ensure_future(_release(hold)))
+    _renewer().add(hold)
+    return hold
+
+
+def _released(hold: Hold) -> "asyncio.Task[None]":
+    """Renewed no longer from now on, and soon released; the task is that of the release."""
+    renewer = _renewer()
+    renewer.holds.discard(hold)
+    task = asyncio.get_running_loop().create_task(_release(hold))
+    renewer.releases.add(task)
+    task.add_done_callback(renewer.releases.discard)
+    return task
 
 
 class _Renewer:
@@ -168,6 +192,7 @@ class _Renewer:
 
     def __init__(self) -> None:
         self.holds: set[Hold] = set()
+        self.releases: set[asyncio.Task[None]] = set()  # Kept from the garbage collector.
         self._task: asyncio.Task[None] | None = None
 
     def add(self, hold: Hold) -> None:
@@ -194,6 +219,10 @@ class _Renewer:
 
 
 _renewers: WeakKeyDictionary[asyncio.AbstractEventLoop, _Renewer] = WeakKeyDictionary()
+
+
+def _renewer() -> _Renewer:
+    return _renewers.setdefault(asyncio.get_running_loop(), _Renewer())
 
 
 def refusal() -> RateLimited:

@@ -17,16 +17,21 @@ from backend.http.redis import async_client, in_turn
 logger = logging.getLogger(__name__)
 
 BLOCK_SECONDS = 10
+LONGEST_BACKLOG = 5_000  # Events that wait for one reader.
 WAKE_SECONDS = 60  # How long the key that wakes the reader outlives its last use.
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, "Hub"] = WeakKeyDictionary()
 
 
 class Subscription:
-    """What one reader has not yet taken. ``troubled``: Redis failed since the last look; events may be missing."""
+    """What one reader has not yet taken.
+
+    :ivar troubled: Redis failed since the last look; events may be missing.
+    :ivar overrun: the reader takes events more slowly than they come; they are kept for it no longer.
+    """
 
     def __init__(self) -> None:
-        self.troubled = False
+        self.troubled = self.overrun = False
         self._events: list[Event] = []
         self._news = asyncio.Event()
 
@@ -40,6 +45,8 @@ class Subscription:
         return events
 
     def give(self, events: list[Event]) -> None:
+        if len(self._events) > LONGEST_BACKLOG:
+            self.overrun, events, self._events = True, [], []
         self._events += events
         self._news.set()
 

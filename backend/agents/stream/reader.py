@@ -53,6 +53,8 @@ async def follow(*, run_id: UUID, status: str, after: Position, look: Look) -> A
         silence = SILENCE_SECONDS
         while True:
             events = await subscription.next(silence)
+            if subscription.overrun:
+                return  # The client comes back with the id of the last event that it has.
             if new := _behind(position, events):
                 position = new[-1].position
                 yield new

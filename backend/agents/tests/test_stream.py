@@ -192,6 +192,19 @@ def test_readers_of_many_runs_share_one_connection() -> None:
         assert [event.name for event in found[run_id]][-2:] == ["text.delta", "run.completed"]
 
 
+def test_a_reader_that_takes_nothing_is_kept_few_events() -> None:
+    subscription = Subscription()
+    event = Event((1, 1), "text.delta", "{}")
+
+    async def work() -> None:
+        for _ in range(20):
+            subscription.give([event] * 1000)
+            assert len(subscription._events) <= 6000
+        assert subscription.overrun
+
+    run_async(work)
+
+
 def test_a_reader_who_comes_late_gets_everything_once() -> None:
     run_id = new_id()
     found: list[list[Event]] = []

@@ -18,6 +18,7 @@ from backend.agents.models import Run
 from backend.agents.representations import message_data, run_data
 from backend.agents.stream.events import Position, position_of
 from backend.agents.stream.reader import Glance, follow
+from backend.http.concurrency import while_streamed
 from backend.http.ids import decode
 from backend.http.sse import event_stream, frame
 
@@ -30,7 +31,8 @@ async def run_events(request: HttpRequest, pk: str) -> HttpResponseBase:
     actor, run_id, status = await sync_to_async(_authorize, thread_sensitive=False)(request, pk)
     after = position_of(request.headers.get("Last-Event-ID") or request.GET.get("after"))
     allowed = still_allowed(actor, scope="agents:read", sees=lambda actor: bool(queries.run_status(actor, run_id)))
-    return event_stream(_frames(run_id, status, after), still_allowed=allowed)
+    response = event_stream(_frames(run_id, status, after), still_allowed=allowed)
+    return await while_streamed(response, str(actor.user_id))
 
 
 async def _frames(run_id: UUID, status: str, after: Position) -> AsyncIterator[bytes]:

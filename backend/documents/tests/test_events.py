@@ -12,6 +12,8 @@ from django.test import AsyncClient
 from backend.documents.ingestion import runner
 from backend.documents.models import Document
 from backend.documents.tests.cast import make_document, pdf, upload, uuid_of
+from backend.documents.views import events as views
+from backend.http.redis import client
 from tests.actors import Person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -79,3 +81,63 @@ def test_strangers_and_nobody_follow_nothing(owner: Person, stranger: Person) ->
     assert stranger.get("/api/v1/documents/doc_x/events").status_code == 404
     assert owner.client.get(path).status_code == 401
     assert owner.post(path).status_code == 405
+
+
+async def opened(person: Person, document: str) -> Any:
+    """The stream, whose first event has come."""
+    response: Any = await AsyncClient().get(f"/api/v1/documents/{document}/events", headers=person.headers())
+    if response.status_code == 200:
+        assert (await anext(aiter(response.streaming_content))).startswith(b"id: 1\nevent: document.progress\n")
+    return response
+
+
+async def closed(*responses: Any) -> None:
+    for response in responses:
+        await response.streaming_content.aclose()
+        response.close()
+
+
+def test_readers_share_one_subscription_and_one_look(owner: Person, settings: Any, monkeypatch: Any) -> None:
+    documents = [upload(owner, text).json()["id"] for text in ("One.", "Another.")]
+    looks: list[Any] = []
+    state = views._state
+
+    def look(actor: Any, document: Any) -> Any:
+        looks.append(document)
+        return state(actor, document)
+
+    monkeypatch.setattr(views, "_state", look)
+
+    async def follow() -> None:
+        streams = await asyncio.gather(*(opened(owner, document) for document in documents * 10))
+        subscribed = [each for each in client().client_list() if int(each["sub"]) or int(each["psub"])]
+        assert len(subscribed) == 1
+        before = len(looks)
+        assert before < 12  # And not one for each of twenty readers.
+        await sync_to_async(owner.delete)(f"/api/v1/documents/{documents[0]}")
+        ends = [anext(aiter(stream.streaming_content)) for stream in streams[::2]]
+        assert all(b"event: document.deleted" in end for end in await asyncio.wait_for(asyncio.gather(*ends), 20))
+        assert len(looks) - before < 8
+        await closed(*streams)
+
+    settings.STREAMS_PER_USER = 20
+    async_to_sync(follow)()
+
+
+def test_a_user_has_so_many_streams_at_once(owner: Person, member: Person, settings: Any) -> None:
+    document = upload(owner, "Waits.").json()["id"]
+    settings.STREAMS_PER_USER = 2
+
+    async def follow() -> None:
+        first, second = await opened(owner, document), await opened(owner, document)
+        refused = await opened(owner, document)
+        assert (refused.status_code, refused.json()["code"], refused["Retry-After"]) == (429, "rate_limited", "2")
+        others = await opened(member, document)
+        assert others.status_code == 200
+        await closed(first)
+        async with asyncio.timeout(10):
+            while (third := await opened(owner, document)).status_code == 429:  # noqa: ASYNC110  # Redis is told aside.
+                await asyncio.sleep(0.02)
+        await closed(second, third, others)
+
+    async_to_sync(follow)()

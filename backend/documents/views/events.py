@@ -1,7 +1,6 @@
 """The event stream of a document: its state at once, then whenever it changes, until it ends."""
 
-import asyncio
-import contextlib
+import itertools
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,20 +11,18 @@ from django.db import close_old_connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_GET
-from redis.exceptions import RedisError
 
 from backend.accounts.actors import Actor
 from backend.accounts.authentication import actor_of
 from backend.accounts.streams import still_allowed
-from backend.documents import progress
 from backend.documents.models import Document, Ingestion
 from backend.documents.serializers import DocumentSerializer
+from backend.documents.watching import watcher
 from backend.errors import NotFound
+from backend.http.concurrency import while_streamed
 from backend.http.ids import decode
-from backend.http.redis import async_client
 from backend.http.sse import event_stream, frame
 
-LOOK_AGAIN = 2.0  # Seconds; what Redis did not tell is found by looking.
 ENDED = {Ingestion.Status.READY, Ingestion.Status.FAILED, Ingestion.Status.CANCELLED}
 
 
@@ -35,7 +32,8 @@ async def document_events(request: HttpRequest, pk: str) -> HttpResponseBase:
     ``document.cancelled`` or ``document.deleted``, which ends the stream."""
     actor, document_id = await sync_to_async(_allowed, thread_sensitive=False)(request, pk)
     allowed = still_allowed(actor, scope="documents:read", sees=lambda actor: _sees(actor, document_id))
-    return event_stream(_frames(actor, document_id), still_allowed=allowed)
+    response = event_stream(_frames(actor, document_id), still_allowed=allowed)
+    return await while_streamed(response, str(actor.user_id))
 
 
 def _sees(actor: Actor, document_id: UUID) -> bool:
@@ -73,35 +71,17 @@ def _state(actor: Actor, document_id: UUID) -> dict[str, Any] | None:
 
 
 async def _frames(actor: Actor, document_id: UUID) -> AsyncIterator[bytes]:
-    bell = async_client().pubsub(ignore_subscribe_messages=True)
-    try:
-        with contextlib.suppress(RedisError):
-            await bell.subscribe(progress.channel(document_id))
-        shown: dict[str, Any] | None = {}
-        number = 0
-        while True:
-            state = await sync_to_async(_state, thread_sensitive=False)(actor, document_id)
-            if state != shown:
-                shown = state
-                number += 1
-                event = _event(state)
-                yield frame(str(number), event, {"document": state})
-                if event != "document.progress":
-                    return
-            await _rung(bell)
-    finally:
-        with contextlib.suppress(RedisError):
-            await bell.aclose()  # type: ignore[no-untyped-call]  # redis leaves it without types.
+    look = sync_to_async(_state, thread_sensitive=False)
+    with watcher().follow(document_id, lambda: look(actor, document_id)) as reader:
+        for number in itertools.count(1):
+            state = await reader.next()
+            event = _event(state)
+            yield frame(str(number), event, {"document": state})
+            if event != "document.progress":
+                return
 
 
 def _event(state: dict[str, Any] | None) -> str:
     if state is None:
         return "document.deleted"
     return f"document.{state['status']}" if state["status"] in ENDED else "document.progress"
-
-
-async def _rung(bell: Any) -> None:
-    try:
-        await bell.get_message(timeout=LOOK_AGAIN)
-    except (RedisError, RuntimeError):  # Not subscribed, or the connection broke.
-        await asyncio.sleep(LOOK_AGAIN)
