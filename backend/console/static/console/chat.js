@@ -10,6 +10,9 @@ import { createMessageView, textOf } from "./message.js";
 import { problemText, toast } from "./problems.js";
 import { follow } from "./stream.js";
 
+const SLOW = 12; // Milliseconds: most of a frame.
+const REST = 4; // Times as long as a slow drawing took, until the next.
+
 export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
   const log = find("#messages");
   const scroller = find("#scroller");
@@ -144,13 +147,24 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
     entry.message = { ...entry.message, parts: [], citations: [], status: "streaming" };
     const reader = sentenceReader();
     let scheduled = false;
+    let taken = 0; // Milliseconds that the last drawing took.
     const redraw = () => {
+      const started = performance.now();
       scheduled = false;
       const stay = atBottom();
       draw(entry);
       reader.grow(textOf(entry.message));
       if (stay) scrollDown({ force: true });
       else newest.hidden = false;
+      taken = performance.now() - started;
+    };
+    // Once per frame is as often as anyone sees; a hidden tab draws when it is looked at again. What takes long to draw
+    // (a table of thousands of rows is one block) is drawn less often, so that the page has time for the reader.
+    const schedule = () => {
+      if (scheduled) return;
+      scheduled = true;
+      if (taken < SLOW) requestAnimationFrame(redraw);
+      else setTimeout(() => requestAnimationFrame(redraw), REST * taken);
     };
     onStarted();
     drawState();
@@ -161,9 +175,7 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
         onConnection: (connected) => (reconnecting.hidden = connected),
         onEvent: ({ event, data }) => {
           entry.message = apply(entry.message, event, data);
-          // Once per frame is as often as anybody sees; a hidden tab draws when it is looked at again.
-          if (!scheduled) requestAnimationFrame(redraw);
-          scheduled = true;
+          schedule();
         },
       });
     } catch (error) {

@@ -1,27 +1,51 @@
 // Markdown of an answer as DOM nodes. A small, forgiving part of CommonMark: what models write. What it does not know
 // stays visible as text. Images are shown as links: loading one would let an answer call any server it likes.
+//
+// Whatever is written, the work grows with its length only: blocks nest so deep and tables are so large, and beyond that
+// they are text. No pattern here has two parts that may take the same characters.
 
 import { element } from "./dom.js";
+import { inline } from "./inline.js";
 
-const FENCE = /^\s{0,3}(```+|~~~+)\s*([\w+#.-]*)/;
-const HEADING = /^\s{0,3}(#{1,6})\s+(.*?)\s*#*\s*$/;
+const DEEPEST = 12; // Quotes and lists within each other.
+const LONGEST = 300_000; // Characters that are read as Markdown; the rest is text.
+const PIECE = 10_000; // Characters of that rest in one block.
+const MOST_COLUMNS = 100;
+const MOST_CELLS = 20_000;
+
+const FENCE = /^\s{0,3}(```+|~~~+)/;
+const HEADING = /^\s{0,3}(#{1,6})\s+/;
 const RULE = /^\s{0,3}([-*_])(\s*\1){2,}\s*$/;
-const ITEM = /^(\s*)([-*+]|\d{1,9}[.)])\s+(.*)$/;
-const QUOTE = /^\s{0,3}>\s?(.*)$/;
-const TABLE_LINE = /^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$/;
+const ITEM = /^(\s*)([-*+]|\d{1,9}[.)])\s+([^]*)/;
+const QUOTE = /^\s{0,3}>\s?([^]*)/;
+const TABLE_LINE = /^\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?$/;
+const MARKS = [FENCE, HEADING, RULE, QUOTE, ITEM];
 
-/** Cut a text into blocks: `[{ kind, lines }]`. Text that grows at its end changes only the last blocks. */
-export function blocks(text) {
-  const lines = text.replaceAll("\r\n", "\n").split("\n");
+const isText = (line) => line.trim() !== "" && !MARKS.some((pattern) => pattern.test(line));
+const isTableLine = (line) => line.includes("-") && TABLE_LINE.test(line.trim());
+
+/** Cut a text into blocks: `[{ kind, lines, start }]`, each with where it begins. */
+export function blocks(text, from = 0) {
+  const lines = [];
+  const starts = [];
+  for (let at = from; at <= text.length; ) {
+    const end = text.indexOf("\n", at) < 0 ? text.length : text.indexOf("\n", at);
+    lines.push(text.slice(at, text[end - 1] === "\r" && end < text.length ? end - 1 : end));
+    starts.push(at);
+    at = end + 1;
+  }
+  return cut(lines).map(({ kind, first, end }) => ({ kind, lines: lines.slice(first, end), start: starts[first] }));
+}
+
+function cut(lines) {
   const found = [];
+  const filled = nextFilled(lines);
   let at = 0;
   const take = (kind, holds) => {
-    const start = at;
-    while (at < lines.length && holds(lines[at], at - start)) at += 1;
-    found.push({ kind, lines: lines.slice(start, at) });
+    const first = at;
+    while (at < lines.length && holds(lines[at], at - first)) at += 1;
+    found.push({ kind, first, end: at });
   };
-  const isText = (line) =>
-    line.trim() !== "" && ![FENCE, HEADING, RULE, QUOTE].some((pattern) => pattern.test(line)) && !ITEM.test(line);
   while (at < lines.length) {
     const line = lines[at];
     if (line.trim() === "") at += 1;
@@ -30,55 +54,108 @@ export function blocks(text) {
       let open = true;
       take("code", (inner, index) => {
         if (!open) return false;
-        if (index > 0 && inner.trim().startsWith(fence) && inner.trim() === inner.trim()[0].repeat(inner.trim().length)) open = false;
+        if (index > 0 && closes(inner.trim(), fence)) open = false;
         return true;
       });
     } else if (HEADING.test(line)) take("heading", (_, index) => index === 0);
     else if (RULE.test(line)) take("rule", (_, index) => index === 0);
     else if (QUOTE.test(line)) take("quote", (inner) => QUOTE.test(inner));
     else if (ITEM.test(line)) {
-      take("list", (inner, index) => ITEM.test(inner) || (inner.trim() === "" ? continues(lines, at) : /^\s+/.test(inner) || (index > 0 && isText(inner) && lines[at - 1].trim() !== "")));
-    } else if (line.includes("|") && TABLE_LINE.test(lines[at + 1] ?? "") && lines[at + 1].includes("-")) {
-      take("table", (inner) => inner.includes("|"));
-    } else take("paragraph", (inner, index) => index === 0 || isText(inner));
+      take("list", (inner, index) => {
+        if (ITEM.test(inner)) return true;
+        // An empty line belongs to a list when the list goes on after it.
+        if (inner.trim() === "") return ITEM.test(filled(at)) || /^\s{2,}/.test(filled(at));
+        return /^\s/.test(inner) || (index > 0 && isText(inner) && lines[at - 1].trim() !== "");
+      });
+    } else if (line.includes("|") && isTableLine(lines[at + 1] ?? "")) take("table", (inner) => inner.includes("|"));
+    else take("paragraph", (inner, index) => index === 0 || isText(inner));
   }
   return found;
 }
 
-// An empty line belongs to a list when the list goes on after it.
-function continues(lines, at) {
-  const next = lines.slice(at).find((line) => line.trim() !== "");
-  return next !== undefined && (ITEM.test(next) || /^\s{2,}/.test(next));
+const closes = (line, fence) => line.startsWith(fence) && line === fence[0].repeat(line.length);
+
+/** Gives the next line from a place on that is not empty, or "" where none follows; many may ask in the same gap. */
+function nextFilled(lines) {
+  let at = 0;
+  return (from) => {
+    at = Math.max(at, from);
+    while (at < lines.length && lines[at].trim() === "") at += 1;
+    return lines[at] ?? "";
+  };
+}
+
+/**
+ * Reads a text that grows at its end, as often as it has grown: `{ blocks, kept }`, of which the first `kept` are those
+ * of the time before. What is new changes the last block, and the one before where a list goes on after an empty line.
+ */
+export function blockReader() {
+  let text = "";
+  let found = [];
+  let marked = 0; // Blocks that are read as Markdown; after them come pieces of text.
+  return (next) => {
+    const grown = text !== "" && next.startsWith(text);
+    const complete = grown && text.length >= LONGEST;
+    const kept = complete ? marked + Math.floor((text.length - LONGEST) / PIECE) : grown ? Math.max(0, marked - 2) : 0;
+    if (complete) found = found.slice(0, kept);
+    else {
+      found = found.slice(0, kept).concat(blocks(next.slice(0, LONGEST), kept ? found[kept].start : 0));
+      marked = found.length;
+    }
+    for (let at = LONGEST + (found.length - marked) * PIECE; at < next.length; at += PIECE) {
+      found.push({ kind: "text", lines: [next.slice(at, at + PIECE)], start: at });
+    }
+    text = next;
+    return { blocks: found, kept };
+  };
 }
 
 /** One block as an element. `cite(n)` gives the node for the marker [n], or null where there is no such source. */
-export function render({ kind, lines }, cite) {
+export function render({ kind, lines }, cite, depth = 0) {
   switch (kind) {
     case "heading": {
-      const [, marks, text] = HEADING.exec(lines[0]);
+      const [mark, { length }] = HEADING.exec(lines[0]);
       // The page's own headings are h1 and h2: an answer begins under them.
-      return element(`h${Math.min(6, marks.length + 2)}`, {}, inline(text, cite));
+      return element(`h${Math.min(6, length + 2)}`, {}, inline(withoutClosing(lines[0].slice(mark.length).trimEnd()), cite));
     }
     case "rule":
       return element("hr");
     case "code": {
-      const closed = lines.length > 1 && /^\s*(```+|~~~+)\s*$/.test(lines.at(-1));
+      const closed = lines.length > 1 && closes(lines.at(-1).trim(), FENCE.exec(lines[0])[1]);
       return element("pre", { tabindex: "0" }, element("code", {}, lines.slice(1, closed ? -1 : undefined).join("\n")));
     }
     case "quote":
-      return element("blockquote", {}, renderAll(lines.map((line) => QUOTE.exec(line)[1]).join("\n"), cite));
+      return element("blockquote", {}, within(lines.map((line) => QUOTE.exec(line)[1]).join("\n"), cite, depth));
     case "list":
-      return list(lines, cite);
+      return list(lines, cite, depth);
     case "table":
       return table(lines, cite);
+    case "text":
+      return element("p", {}, lines.join("\n"));
     default:
       return element("p", {}, inline(lines.join("\n"), cite));
   }
 }
 
-export const renderAll = (text, cite) => blocks(text).map((block) => render(block, cite));
+export const renderAll = (text, cite) => blockReader()(text).blocks.map((block) => render(block, cite));
 
-function list(lines, cite) {
+/** The blocks inside a quote or an item. */
+function within(text, cite, depth, { tight = false } = {}) {
+  if (depth >= DEEPEST) return [text];
+  return blocks(text).map((block) => {
+    // A tight item is its text, without the margins of a paragraph.
+    return tight && block.kind === "paragraph" ? inline(block.lines.join("\n"), cite) : render(block, cite, depth + 1);
+  });
+}
+
+/** A heading's text without the marks that may close it, as in "## Title ##". */
+function withoutClosing(text) {
+  let end = text.length;
+  while (text[end - 1] === "#") end -= 1;
+  return end === 0 || /\s/.test(text[end - 1]) ? text.slice(0, end).trimEnd() : text;
+}
+
+function list(lines, cite, depth) {
   const [, indent, marker] = ITEM.exec(lines[0]);
   const ordered = /\d/.test(marker);
   const items = [];
@@ -88,18 +165,13 @@ function list(lines, cite) {
     else items.at(-1).push(line.slice(Math.min(line.length - line.trimStart().length, indent.length + marker.length + 1)));
   }
   const node = element(ordered ? "ol" : "ul", ordered && parseInt(marker) !== 1 ? { start: parseInt(marker) } : {});
-  for (const item of items) {
-    const inner = blocks(item.join("\n"));
-    // A tight item is its text, without the margins of a paragraph.
-    const children = inner.map((block) => (block.kind === "paragraph" ? inline(block.lines.join("\n"), cite) : render(block, cite)));
-    node.append(element("li", {}, children));
-  }
+  for (const item of items) node.append(element("li", {}, within(item.join("\n"), cite, depth, { tight: true })));
   return node;
 }
 
 function table(lines, cite) {
-  const cells = (line) => line.trim().replace(/^\||\|$/g, "").split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll("\\|", "|"));
   const [head, , ...rows] = lines.map(cells);
+  if (head.length > MOST_COLUMNS || head.length * lines.length > MOST_CELLS) return element("pre", { tabindex: "0" }, lines.join("\n"));
   return element(
     "div",
     { class: "scroll-x", tabindex: "0", role: "group" },
@@ -112,70 +184,17 @@ function table(lines, cite) {
   );
 }
 
-// What may begin inside a line, first match wins. Names of the groups say what it is.
-const INLINE = new RegExp(
-  [
-    /\\(?<escaped>[!-/:-@[-`{-~])/,
-    /(?<ticks>`+)(?<code>[\s\S]*?[^`])\k<ticks>(?!`)/,
-    /!?\[(?<label>[^\]\n]*)\]\((?<target>[^()\s]*(?:\([^()\s]*\)[^()\s]*)*)(?:\s+"[^"]*")?\)/,
-    /\[(?<numbers>\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]/,
-    /(?<url>https?:\/\/[^\s<>()[\]]*[^\s<>()[\].,;:!?'"*_])/,
-    /\*\*(?<strong>(?=\S)[\s\S]*?\S)\*\*(?!\*)/,
-    /(?<![\p{L}\p{N}])__(?<strong2>(?=\S)[\s\S]*?\S)__(?![\p{L}\p{N}])/,
-    /\*(?<em>(?=[^\s*])[\s\S]*?[^\s*])\*(?!\*)/,
-    /(?<![\p{L}\p{N}])_(?<em2>(?=[^\s_])[\s\S]*?[^\s_])_(?![\p{L}\p{N}])/,
-    /~~(?<struck>(?=\S)[\s\S]*?\S)~~/,
-    /(?<lineBreak> {2,}\n|<br\s*\/?>)/,
-  ]
-    .map((pattern) => pattern.source)
-    .join("|"),
-  "u",
-);
-
-/** The text inside a block as a list of nodes. */
-export function inline(text, cite) {
-  const nodes = [];
-  let rest = text;
-  while (rest) {
-    const match = INLINE.exec(rest);
-    if (!match) break;
-    nodes.push(rest.slice(0, match.index), ...inlineNodes(match, cite));
-    rest = rest.slice(match.index + match[0].length);
-  }
-  return [...nodes, rest].filter((node) => node !== "");
-}
-
-function inlineNodes({ 0: whole, groups: found }, cite) {
-  if (found.escaped !== undefined) return [found.escaped];
-  if (found.code !== undefined) return [element("code", {}, found.code.trim() || found.code)];
-  if (found.label !== undefined) return [link(found.target, found.label ? inline(found.label, () => null) : found.target) ?? whole];
-  if (found.numbers !== undefined) return citations(found.numbers, cite) ?? [whole];
-  if (found.url !== undefined) return [link(found.url, found.url)];
-  const strong = found.strong ?? found.strong2;
-  if (strong !== undefined) return [element("strong", {}, inline(strong, cite))];
-  const em = found.em ?? found.em2;
-  if (em !== undefined) return [element("em", {}, inline(em, cite))];
-  if (found.struck !== undefined) return [element("s", {}, inline(found.struck, cite))];
-  return [element("br")];
-}
-
-// "[1]" and "[1, 2]"; all of them must be sources, else it is somebody's bracket and stays as it is.
-function citations(numbers, cite) {
-  const nodes = numbers.split(/[,;]/).map((number) => cite(Number(number)));
-  return nodes.every(Boolean) ? nodes : null;
-}
-
-function link(target, children) {
-  if (!/^(https?:\/\/|mailto:)/i.test(target)) return null;
-  return element("a", { href: target, target: "_blank", rel: "noopener noreferrer" }, children);
+function cells(line) {
+  const inner = line.trim().replace(/^\||\|$/g, "");
+  return inner.split(/(?<!\\)\|/, MOST_COLUMNS + 1).map((cell) => cell.trim().replaceAll("\\|", "|"));
 }
 
 /** The words alone, for reading aloud: no marks, no citation numbers. */
 export function plainText(markdown) {
   return markdown
-    .replace(/^\s*(```+|~~~+).*$/gm, "")
-    .replace(/\s*\[\d{1,3}(?:\s*[,;]\s*\d{1,3})*\]/g, "")
-    .replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1")
+    .replace(/^[ \t]*(```+|~~~+).*$/gm, "")
+    .replace(/(?<!\s)\s*\[\d{1,3}(?:\s?[,;]\s?\d{1,3})*\]/g, "")
+    .replace(/!?\[([^[\]\n]*)\]\([^()\n]*\)/g, "$1")
     .replace(/^\s{0,3}(#{1,6}|>|[-*+])\s+/gm, "")
     .replace(/[*_~`|]+/g, "");
 }

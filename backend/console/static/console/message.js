@@ -2,7 +2,7 @@
 
 import { element, icon, iconButton } from "./dom.js";
 import { count, duration, money, t, tryText } from "./i18n.js";
-import { blocks, render } from "./markdown.js";
+import { blockReader, render } from "./markdown.js";
 
 /** All text of a message, as Markdown. */
 export const textOf = (message) =>
@@ -34,7 +34,9 @@ function assistantView(first, actions) {
   const notice = element("div", { class: "notice", hidden: true });
   const footer = element("footer", { class: "facts", hidden: true });
   const root = element("article", { class: "message assistant", "aria-label": t("message.theirs") }, activity, body, notice, footer);
+  const read = blockReader();
   let drawn = []; // What stands in the body, block by block: { key, node }.
+  let sources = ""; // The numbers that were sources when it was drawn.
 
   const citation = (n) => message.citations.find((candidate) => candidate.n === n);
   const cite = (n) => {
@@ -51,14 +53,15 @@ function assistantView(first, actions) {
   // A long answer is drawn block by block, and only the blocks that changed: the work per token stays small.
   function drawBody(streaming) {
     const known = message.citations.map(({ n }) => n);
-    const wanted = blocks(textOf(message)).map((block) => ({ block, key: keyOf(block, known) }));
-    let same = 0;
-    while (same < drawn.length && same < wanted.length && drawn[same].key === wanted[same].key) same += 1;
+    const { blocks, kept } = read(textOf(message));
+    let same = String(known) === sources ? Math.min(kept, drawn.length) : 0;
+    sources = String(known);
+    while (same < drawn.length && same < blocks.length && drawn[same].key === keyOf(blocks[same], known)) same += 1;
     for (const { node } of drawn.splice(same)) node.remove();
-    for (const { block, key } of wanted.slice(same)) {
+    for (const block of blocks.slice(same)) {
       const node = render(block, cite);
       body.append(node);
-      drawn.push({ key, node });
+      drawn.push({ key: keyOf(block, known), node });
     }
     body.classList.toggle("streaming", streaming);
     body.hidden = drawn.length === 0 && !streaming;

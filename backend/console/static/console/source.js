@@ -5,6 +5,8 @@ import { element, find, icon, media } from "./dom.js";
 import { t } from "./i18n.js";
 import { problemText, toast } from "./problems.js";
 
+const LONGEST_QUOTE = 10_000; // Characters.
+
 export function createSource() {
   const panel = find("#source");
   const veil = find("#veil");
@@ -206,15 +208,25 @@ export function markedRange(chunk, quote) {
   return { start, end, boxes };
 }
 
-/** Find a quote whatever its white space, case and hyphens at line ends: models do not copy those faithfully. */
+/** Find a quote whatever its white space, case, punctuation and hyphens at line ends: models do not copy those faithfully. */
 function locate(text, quote) {
-  const words = quote.match(/[\p{L}\p{N}]+/gu);
-  if (!words) return null;
-  const pattern = words.map((word) => word.split("").join("(?:-\\s+)?")).join("[^\\p{L}\\p{N}]+");
-  const match = new RegExp(pattern, "iu").exec(text);
-  if (!match) return null;
-  const from = Array.from(text.slice(0, match.index)).length;
-  return [from, from + Array.from(match[0]).length];
+  const wanted = letters(quote.slice(0, LONGEST_QUOTE)).text;
+  const there = letters(text);
+  const first = wanted ? there.text.indexOf(wanted) : -1;
+  return first < 0 ? null : [there.places[first], there.places[first + wanted.length - 1] + 1];
+}
+
+/** The letters and figures of a text, and at which of its characters each UTF-16 unit of them stands. */
+function letters(text) {
+  const kept = [];
+  const places = [];
+  for (const [place, character] of Array.from(text).entries()) {
+    if (!/[\p{L}\p{N}]/u.test(character)) continue;
+    const lower = character.toLowerCase();
+    kept.push(lower);
+    for (let unit = 0; unit < lower.length; unit += 1) places.push(place);
+  }
+  return { text: kept.join(""), places };
 }
 
 // The API counts characters; a JavaScript string counts UTF-16 units, two for an emoji.

@@ -74,11 +74,15 @@ function pause(milliseconds, signal) {
 async function* frames(stream, onBytes) {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let buffer = "";
+  let half = false; // The buffer ends in what may be half of a \r\n.
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return; // A frame that was cut off is not dispatched; it comes again on the next connection.
     onBytes();
     buffer += value;
+    const inside = !half && !/[\r\n]/.test(value);
+    half = value.endsWith("\r");
+    if (inside) continue; // The middle of a large frame.
     // A frame ends at an empty line. A lone \r at the end may be half of a \r\n, so it waits for the next piece.
     const pieces = buffer.split(/\r\n\r\n|\n\n|\r\r(?!$)/);
     buffer = pieces.pop();
