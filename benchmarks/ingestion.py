@@ -68,7 +68,7 @@ def main() -> None:
     asked = options.parse_args()
     data = asked.pdf.read_bytes()
     services.start()
-    with stack() as live, psycopg.connect(live.environment["DATABASE_URL"]) as connection:
+    with stack() as live, psycopg.connect(live.owner_url) as connection:
         person = ApiClient.sign_up(live.base_url)
         connection.execute("CREATE TABLE bare (page int, text text)")
         connection.commit()
