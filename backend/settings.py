@@ -237,6 +237,7 @@ CLIENT_MAX_SECONDS: float = env.float("CLIENT_MAX_SECONDS", default=3600.0)
 UPLOADS_PER_USER: int = env.int("UPLOADS_PER_USER", default=8)
 DOWNLOADS_PER_USER: int = env.int("DOWNLOADS_PER_USER", default=16)
 STREAMS_PER_USER: int = env.int("STREAMS_PER_USER", default=50)
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")  # Prometheus's bearer token; empty: by its address.
 # Log-ins, sign-ups and codes of one client address; "off" is for benchmarks.
 AUTH_RATE_LIMIT: str = env.str("AUTH_RATE_LIMIT", default="30/min")
 REFRESH_RATE_LIMIT: str = env.str("REFRESH_RATE_LIMIT", default="120/min")  # Of one client address.

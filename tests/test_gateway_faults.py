@@ -167,6 +167,9 @@ def test_tls_ends_here(house: Site, version: ssl.TLSVersion) -> None:
     redirect = int(front.environment["GATEWAY_REDIRECT_LISTEN"].rpartition(":")[2])
     answer = httpx2.get(f"http://localhost:{redirect}/api/v1/agents?limit=1")
     assert (answer.status_code, answer.headers["location"]) == (308, "https://localhost/api/v1/agents?limit=1")
+    for host in ("evil.example", "evil.example:80", "localhost.evil.example", "", "localhost@evil.example"):
+        answer = httpx2.get(f"http://localhost:{redirect}/x", headers={"Host": host})
+        assert (answer.status_code, answer.headers.get("location")) == (400, None), host
 
 
 def test_old_tls_is_refused(house: Site) -> None:

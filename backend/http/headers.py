@@ -6,6 +6,7 @@ from typing import cast
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
 from django.utils.decorators import sync_and_async_middleware
 
 from backend.http.request_id import type_of_view
@@ -13,6 +14,9 @@ from backend.http.request_id import type_of_view
 PERMISSIONS = "accelerometer=(), camera=(), geolocation=(), gyroscope=(), microphone=(), payment=(), usb=()"
 NOTHING = "default-src 'none'; frame-ancestors 'none'"
 ADMIN_PATH = "/admin/"
+API_PATH = "/api/v1/"
+# The same address answers each token, and each workspace, differently: no cache may mix them up.
+DEPENDS_ON = ("Authorization", "Orquestra-Workspace", "X-Session-Token")
 # Nothing of the admin's pages is inline but styles. Nothing comes from, goes to or is shown inside another site.
 ADMIN = "; ".join(
     [
@@ -36,6 +40,9 @@ def _protect(request: HttpRequest, response: HttpResponseBase) -> None:
     response.headers.setdefault("Referrer-Policy", "same-origin")
     response.headers.setdefault("X-Frame-Options", "DENY")
     response.headers.setdefault("Permissions-Policy", PERMISSIONS)
+    if request.path_info.startswith(API_PATH):
+        patch_vary_headers(response, DEPENDS_ON)
+        response.headers.setdefault("Cache-Control", "private, no-cache")
     if request.path_info.startswith(ADMIN_PATH):
         response.headers.setdefault("Content-Security-Policy", ADMIN)
         return

@@ -5,23 +5,28 @@ PROMETHEUS_MULTIPROC_DIR is set (gunicorn_conf.py sets it). What is looked up wh
 queue, is a collector registered in ``at_scrape``.
 """
 
+import ipaddress
 import os
 import time
 from collections.abc import Awaitable
 from typing import cast
 
 from asgiref.sync import iscoroutinefunction
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.crypto import constant_time_compare
 from django.utils.decorators import sync_and_async_middleware
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from backend.errors import Forbidden
 from backend.http.methods import read_only
 from backend.http.request_id import type_of_view
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_REAL_IP", "HTTP_VIA")
 
 at_scrape = CollectorRegistry(auto_describe=True)
 
@@ -70,9 +75,38 @@ def metrics_middleware(get_response: type_of_view) -> type_of_view:
     return synchronous
 
 
+class NotForYou(Forbidden):
+    """Metrics are served to this machine alone, or to the holder of METRICS_TOKEN."""
+
+
+def _may_read(request: HttpRequest) -> bool:
+    """The holder of METRICS_TOKEN; without one, a peer that is near and asked directly.
+
+    Near is this machine for a process that carries the whole product, whose port clients reach, and any private network
+    for one that carries a part of it, whose port the gateway and Prometheus reach. What a proxy passed on comes from
+    anywhere.
+    """
+    if token := settings.METRICS_TOKEN:
+        given = request.META.get("HTTP_AUTHORIZATION", "")
+        return constant_time_compare(given.encode("utf-8", "replace"), f"Bearer {token}".encode())
+    if any(name in request.META for name in FORWARDED):
+        return False
+    try:
+        peer = ipaddress.ip_address(request.META.get("REMOTE_ADDR") or "")
+    except ValueError:
+        return False
+    peer = getattr(peer, "ipv4_mapped", None) or peer
+    return peer.is_loopback or (peer.is_private and set(settings.SERVICES) != set(settings.EVERY_SERVICE))
+
+
 @read_only
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Every metric, in Prometheus's text format."""
+    """Every metric, in Prometheus's text format.
+
+    :raises NotForYou: see ``_may_read``.
+    """
+    if not _may_read(request):
+        raise NotForYou
     registry: CollectorRegistry = REGISTRY
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         registry = CollectorRegistry()

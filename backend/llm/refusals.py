@@ -9,6 +9,7 @@ from typing import Any
 
 from backend.llm.clients import Client
 from backend.llm.errors import FailureCode, ProviderError
+from backend.llm.identities import anonymous
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ CODES: Mapping[str, FailureCode] = {
     "content_filter": "content_filtered",
     "content_policy_violation": "content_filtered",
 }
+ABOUT_THE_REQUEST = frozenset({400, 404, 405, 409, 413, 415, 422})
 # The provider read these and did nothing; any other failure may have cost something.
 UNTOUCHED = frozenset({400, 401, 402, 403, 404, 405, 409, 413, 415, 422, 429, 503, 529})
 
@@ -70,16 +72,19 @@ def code_of(*, status: int | None, words: str, message: str) -> FailureCode:
     return "provider_unavailable"
 
 
-def _repeated(message: str, *, code: FailureCode, client: Client, provider: str) -> str:
-    """What people are told of a provider's own words.
+def _repeated(message: str, *, code: FailureCode, client: Client, provider: str, status: int | None) -> str:
+    """What clients read of a provider's own words: only what is about their request, without names of our account.
 
-    When it refuses us these may name the operator's account and show a part of the key: they go to the log alone.
+    What a provider says of keys, limits, quotas and its own trouble names the operator's organisation, project or
+    servers: it goes to the log alone.
     """
     said = clean(message, key=client.key)
-    if code != "provider_auth":
-        return said
-    logger.warning("provider_refused_us provider=%s said=%s", provider, said)
-    return ""
+    about_the_request = code in ("context_too_long", "content_filtered") or (
+        code == "provider_unavailable" and status in ABOUT_THE_REQUEST
+    )
+    if said:
+        logger.warning("provider_refused provider=%s code=%s said=%s", provider, code, said)
+    return anonymous(said) if about_the_request else ""
 
 
 def from_status(error: Any, *, client: Client, provider: str) -> ProviderError:
@@ -88,7 +93,7 @@ def from_status(error: Any, *, client: Client, provider: str) -> ProviderError:
     message, words = _message(error.body)
     code = code_of(status=status, words=words, message=message)
     refusal = {404: "has no such model or route", 429: "asks to slow down"}.get(status, "refused the request")
-    said = _repeated(message, code=code, client=client, provider=provider)
+    said = _repeated(message, code=code, client=client, provider=provider, status=status)
     failed = "failed" if status >= 500 else refusal
     return ProviderError(
         code,
@@ -105,7 +110,7 @@ def from_event(error: Any, *, client: Client, provider: str) -> ProviderError:
     """From an error that came as an event, in the middle of a stream. ``error`` is whatever it held."""
     message, words = _message(error)
     code = code_of(status=None, words=words, message=message)
-    said = _repeated(message, code=code, client=client, provider=provider)
+    said = _repeated(message, code=code, client=client, provider=provider, status=None)
     return ProviderError(
         code,
         f"{provider} broke off{': ' + said if said else '.'}",

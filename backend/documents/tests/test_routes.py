@@ -248,6 +248,8 @@ def test_pages_are_pictures(owner: Person, ids: dict[str, str]) -> None:
 
     for response, width in ((page, 1240), (thumbnail, 240)):
         assert response["Content-Type"] == "image/png"
+        assert response["Cache-Control"].startswith("private")
+        assert {"Authorization", "Orquestra-Workspace"} <= set(response["Vary"].split(", "))
         assert abs(Image.open(io.BytesIO(b"".join(response))).width - width) <= 1
     again = owner.get(f"/api/v1/documents/{ids['doc']}/pages/1.png")  # From the cache.
     assert b"".join(again).startswith(b"\x89PNG")

@@ -72,6 +72,38 @@ def test_they_are_only_read(api: Client, path: str) -> None:
     assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
 
 
+@pytest.mark.parametrize(
+    ("peer", "headers", "part", "token", "status"),
+    [
+        ("127.0.0.1", {}, False, "", 200),
+        ("::1", {}, False, "", 200),
+        ("::ffff:127.0.0.1", {}, False, "", 200),
+        ("203.0.113.9", {}, False, "", 403),
+        ("10.0.0.9", {}, False, "", 403),
+        ("10.0.0.9", {}, True, "", 200),
+        ("8.8.8.8", {}, True, "", 403),
+        ("", {}, False, "", 403),
+        ("127.0.0.1", {"X-Forwarded-For": "127.0.0.1"}, False, "", 403),
+        ("10.0.0.9", {"Forwarded": "for=10.0.0.1"}, True, "", 403),
+        ("127.0.0.1", {"X-Real-IP": "10.0.0.1"}, True, "", 403),
+        ("8.8.8.8", {"Authorization": "Bearer figures-1"}, False, "figures-1", 200),
+        ("8.8.8.8", {"Authorization": "Bearer figures-2"}, False, "figures-1", 403),
+        ("127.0.0.1", {"Authorization": "Bearer é"}, False, "figures-1", 403),
+        ("127.0.0.1", {}, False, "figures-1", 403),
+    ],
+)
+def test_metrics_are_not_public(
+    api: Client, settings: Any, *, peer: str, headers: dict[str, str], part: bool, token: str, status: int
+) -> None:
+    settings.SERVICES = ["agents"] if part else list(settings.EVERY_SERVICE)
+    settings.METRICS_TOKEN = token
+
+    response = api.get("/metrics", headers=headers, REMOTE_ADDR=peer)
+
+    assert response.status_code == status
+    assert status == 200 or response.json()["code"] == "forbidden"
+
+
 def test_metrics_are_text(api: Client) -> None:
     response = api.get("/metrics")
     assert response["Content-Type"].startswith("text/plain")

@@ -12,6 +12,7 @@ import pytest
 from pytest_django import Settings
 
 from backend.llm.chat import ProviderError, TextDelta, chat_model
+from backend.llm.identities import anonymous
 from backend.llm.refusals import LONGEST_READ, clean, retry_after
 from backend.llm.tests.asking import ask, end_of, events, request, run, text_of
 from tests.providers import FakeProvider, Reply
@@ -322,3 +323,56 @@ def test_failures_leave_the_loop_clean(provider: FakeProvider) -> None:
         return len(asyncio.all_tasks())
 
     assert run(fail()) == 1
+
+
+ACCOUNT = (
+    "Rate limit reached for gpt-x in organization Acme GmbH (org-Zq81LmNo) project proj_77aaBB on tokens per min. "
+    "Key ending in 9xYz of ops@acme.example at http://10.1.2.3:4000/v1 behind llm.prod.internal:8443, tenant "
+    "'Acme Two', projects/acme-prod/locations/eu, 6f1c2b34-aaaa-4bbb-8ccc-1234567890ab."
+)
+NAMES = ("Acme", "Zq81", "77aa", "9xYz", "ops@", "10.1.2.3", "prod.internal", "acme-prod", "6f1c2b34")
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 429, 500, 503, 529, "context", "stream"])
+def test_names_of_the_operators_account_stay_in_the_log(
+    provider: FakeProvider, model: str, status: int | str, caplog: pytest.LogCaptureFixture
+) -> None:
+    if status == "stream":
+        provider.script(Reply(text="I can", error_after="rate_limit_error", message=ACCOUNT))
+    elif status == "context":
+        provider.script(Reply(status=400, error_code="context_length_exceeded", message=ACCOUNT))
+    else:
+        provider.script(Reply(status=int(status), message=ACCOUNT))
+
+    error = failure(model)
+
+    assert not [name for name in NAMES if name in error.detail], error.detail
+    if status != "stream":
+        assert "Acme GmbH" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Your organization must be verified to use the model `gpt-x`.", None),
+        ("The model `gpt-x` does not exist or you do not have access to it.", None),
+        ("max_tokens is too large: 1000. claude-3-5-sonnet-20241022 takes 8192 at most.", None),
+        ("Unsupported value: 'messages[2].content' is 1:2, see temperature.", None),
+        ("in organization acme on tokens", "in organization […] on tokens"),
+        ('in organization "Acme & Sons" on tokens', "in organization […] on tokens"),
+        ("for account 12345678 of acme", "for account […] of acme"),
+        ("upstream connect error at gpu-7:8000.", "upstream connect error at […]."),
+    ],
+)
+def test_what_is_about_the_request_is_left(said: str, shown: str | None) -> None:
+    assert anonymous(said) == (shown or said)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["org-", "a@", "a.", "http://", "1.", "project ", "project A ", "x-", "projects/", "0a-", "a:", "'", 'team "'],
+)
+def test_names_are_looked_for_in_proportion(text: str) -> None:
+    with at_most(2):
+        anonymous(text * (10_000 // len(text)))
