@@ -5,18 +5,35 @@ from decimal import Decimal
 from django.conf import settings
 
 from backend.agents.models import AgentVersion
+from backend.agents.tools import search_knowledge
 from backend.billing import pricing
 from backend.http.money import MICRO
 from backend.llm.catalog import Model
 
-PASSAGE_TOKENS = 500  # A generous passage with its name and number, as the model reads it.
+PASSAGE_TOKENS = 750  # A generous passage with its name and number, as the model reads it.
 FEWEST_OUTPUT_TOKENS = 32  # An answer cut shorter than this is not worth its input.
+SMALLEST_LIMIT = 16  # Providers take no lower limit on an answer, so fewer tokens are never what it may cost.
+ESTIMATE_OF_OUTPUT = 2  # What was so many tokens as an answer may be estimated as this many times that when it is read.
 
 
 def max_output_tokens(version: AgentVersion, model: Model) -> int:
     """How long one answer of the model may be."""
     wanted = int(version.setting("max_tokens", settings.RUN_MAX_OUTPUT_TOKENS))
     return max(1, min(wanted, model.max_output_tokens, model.context_window // 2))
+
+
+def search_tokens(*, passages: int) -> int:
+    """Tokens that the model may have to read of one search."""
+    return min(passages * PASSAGE_TOKENS, search_knowledge.LONGEST_OUTPUT_TOKENS)
+
+
+def longest_answer(version: AgentVersion, model: Model, *, searches: bool) -> int:
+    """Tokens that a whole answer, all that it says between searches, may be estimated as when it is read again."""
+    return ESTIMATE_OF_OUTPUT * max_output_tokens(version, model) * max_steps(version, searches=searches)
+
+
+def max_steps(version: AgentVersion, *, searches: bool) -> int:
+    return int(version.limit("max_steps", settings.RUN_MAX_STEPS)) if searches else 1
 
 
 def limit_on_cost(version: AgentVersion, max_cost: int | None) -> int | None:
@@ -34,15 +51,14 @@ def most_possible_cost(
     :raises ModelUnpriced: the model has no price.
     """
     output = max_output_tokens(version, model)
-    steps = int(version.limit("max_steps", settings.RUN_MAX_STEPS)) if passages else 1
-    grown = passages * PASSAGE_TOKENS + output
+    grown = search_tokens(passages=passages) + output
     total = sum(
         pricing.most_possible_cost(
             model,
             input_tokens=min(input_tokens + step * grown, model.context_window - output),
-            max_output_tokens=output,
+            max_output_tokens=max(output, SMALLEST_LIMIT),
         )
-        for step in range(steps)
+        for step in range(max_steps(version, searches=passages > 0))
     )
     limit = limit_on_cost(version, max_cost)
     return total if limit is None else min(total, limit)
@@ -55,6 +71,6 @@ def affordable_output_tokens(*, model: Model, input_tokens: int, left: Decimal, 
     if input_cost == 0 and price == 0:
         return wanted
     affordable = wanted if price == 0 else int((left - input_cost) / price)
-    if left < input_cost or affordable < min(FEWEST_OUTPUT_TOKENS, wanted):
+    if left < input_cost or affordable < max(SMALLEST_LIMIT, min(FEWEST_OUTPUT_TOKENS, wanted)):
         return 0
     return min(wanted, affordable)

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from backend.agents.models import Conversation, Message, Run, Step
 from backend.agents.models.runs import LEASED
 from backend.agents.representations import message_data, run_data
 from backend.billing import operations as billing
+from backend.http.money import MICRO, format_money
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,14 @@ class Ending:
     def failed(cls, code: str, detail: str, *, provider: str | None = None, retryable: bool = True) -> "Ending":
         error = {"code": code, "detail": detail, "provider": provider, "retryable": retryable}
         return cls(Run.Status.FAILED, Message.Status.FAILED, error)
+
+
+class Failed(Exception):
+    """The run cannot go on."""
+
+    def __init__(self, code: str, detail: str, *, provider: str | None = None, retryable: bool = True) -> None:
+        super().__init__(detail)
+        self.ending = Ending.failed(code, detail, provider=provider, retryable=retryable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +94,15 @@ def finish(
         raise LeaseLost
     run.status, run.error, run.finished_at = ending.status, ending.error, timezone.now()
     run.waits, run.lease_owner, run.lease_until = False, "", None
-    run.usage = _usage(run)
+    run.usage, used = _usage(run)
     version = run.agent_version
     most = budget.limit_on_cost(version, run.max_cost)  # Whatever the provider says that it used.
     if settles:
         run.cost = billing.settle(reference=run.public_id, description=version.agent.name, most=most)
     else:
         logger.error("run_ended_unsettled run=%s", run.public_id)
+    if used * MICRO > run.cost:  # Billing keeps the difference as the hold's shortfall.
+        logger.warning("run_shortfall run=%s used=%s charged=%s", run.public_id, used, format_money(run.cost))
     run.save()
     message = run.output_message
     message.status, message.usage, message.cost = ending.message_status, run.usage, run.cost
@@ -111,9 +123,11 @@ def promote(conversation_id: UUID) -> UUID | None:
     return waiting
 
 
-def _usage(run: Run) -> dict[str, int]:
-    total = {"input_tokens": 0, "cached_input_tokens": 0, "output_tokens": 0}
-    for usage in Step.objects.filter(run=run).values_list("usage", flat=True):
+def _usage(run: Run) -> tuple[dict[str, int], Decimal]:
+    """The tokens that its steps used, and their exact cost in units of the currency."""
+    total, cost = {"input_tokens": 0, "cached_input_tokens": 0, "output_tokens": 0}, Decimal(0)
+    for usage, step_cost in Step.objects.filter(run=run).values_list("usage", "cost"):
+        cost += step_cost
         for name in total:
             total[name] += usage.get(name, 0)
-    return total
+    return total, cost

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+import msgspec
 from django.conf import settings
 
 from backend.agents import statements
@@ -13,6 +14,7 @@ from backend.llm import chat
 from backend.llm.catalog import Model
 
 LONGEST_HISTORY = 100  # Messages.
+SPARE_OVERHEAD = 100  # Tokens of what is put around the passages of a search, and of the last step's instruction.
 
 KNOWLEDGE = """\
 You have documents that may answer the user. Call search_knowledge before answering anything they may cover; search \
@@ -33,20 +35,42 @@ def tools_of(*, knows: bool) -> tuple[chat.ToolDefinition, ...]:
 
 def opening(*, version: AgentVersion, model: Model, history: Sequence[Message], knows: bool) -> chat.ChatRequest:
     """The first request of a run; ``history`` ends with the question. Old messages are left out until it fits."""
-    turns = [turn for message in history if (turn := _turn(message)) is not None]
-    while True:
-        request = chat.ChatRequest(
-            model=model,
-            instructions=instructions_of(version, knows=knows),
-            messages=tuple(turns),
-            tools=tools_of(knows=knows),
-            temperature=version.setting("temperature", None) if model.temperature else None,
-        )
-        if len(turns) <= 1 or chat.count_request(request) <= room(model, knows=knows):
-            return request
-        turns = turns[2:] if len(turns) > 2 else turns[1:]
-        while len(turns) > 1 and turns[0].role != "user":
-            turns = turns[1:]
+    request = chat.ChatRequest(
+        model=model,
+        instructions=instructions_of(version, knows=knows),
+        messages=tuple(turn for message in history if (turn := _turn(message)) is not None),
+        tools=tools_of(knows=knows),
+        temperature=version.setting("temperature", None) if model.temperature else None,
+    )
+    return fitted(request, tokens=room(model, knows=knows))
+
+
+def fitted(request: chat.ChatRequest, *, tokens: int) -> chat.ChatRequest:
+    """The request without its oldest messages, as many as make it longer than ``tokens``.
+
+    It begins with a question then. The last question and what follows it always stay.
+    """
+    turns, size = request.messages, chat.count_request(request)
+    start, last = 0, _last_question(turns)
+    while start < last and (size > tokens or (start and turns[start].role != "user")):
+        size -= chat.count_turn(turns[start])
+        start += 1
+    return msgspec.structs.replace(request, messages=turns[start:]) if start else request
+
+
+def spare(request: chat.ChatRequest, turns: Sequence[chat.Message], *, answered: int) -> int:
+    """Tokens for what one more search finds, after the request, the ``turns`` that follow it and an answer.
+
+    Old messages are left out for it, as far as it needs a quarter of the window.
+    """
+    window = request.model.context_window
+    older = sum(map(chat.count_turn, request.messages[: _last_question(request.messages)]))
+    left = window - answered - chat.count_request(request) - sum(map(chat.count_turn, turns)) - SPARE_OVERHEAD
+    return max(0, min(left + older, max(left, window // 4)))
+
+
+def _last_question(turns: Sequence[chat.Message]) -> int:
+    return max((place for place, turn in enumerate(turns) if turn.role == "user"), default=0)
 
 
 def room(model: Model, *, knows: bool) -> int:

@@ -34,6 +34,15 @@ class Reply:
     interrupted: bool = False
 
 
+CHARACTERS_OF_TOKEN = 16  # More than any token of an answer has, taken together.
+
+
+def _overlong(reply: Reply, request: chat.ChatRequest) -> bool:
+    """The provider goes on beyond the limit that it was given: what it charges would not be paid by anyone but us."""
+    longest = (request.max_tokens or request.model.max_output_tokens) * CHARACTERS_OF_TOKEN
+    return len(reply.text) + len(reply.reasoning) > longest
+
+
 @dataclass(slots=True)
 class Pump:
     """Where the events of one run go."""
@@ -56,6 +65,9 @@ class Pump:
             async with aclosing(model.stream(request)) as events:
                 async for event in events:
                     self._take(event, reply)
+                    if _overlong(reply, request):
+                        reply.finish_reason = "length"
+                        break
         except asyncio.CancelledError:
             reply.interrupted = True
         except ProviderError as error:

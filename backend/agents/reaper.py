@@ -94,6 +94,7 @@ def _recover(lost: Run) -> list[UUID]:
 
     :raises LeaseLost: its lease was renewed, or it has ended.
     """
+    streamed = replay(recorded(lost.pk)) if lost.recovery_failures < FULL_TRIES else None
     with transaction.atomic():
         run = _take_over(lost.pk, lost.epoch)
         sent = Step.objects.filter(run=run, attempt=run.attempt, kind=Step.Kind.MODEL)
@@ -102,7 +103,7 @@ def _recover(lost: Run) -> list[UUID]:
             return [run.pk]
         answer = None
         if run.recovery_failures < FULL_TRIES:
-            answer = _best_known(run)
+            answer = _best_known(run, streamed)
             _charge_unfinished(run, answer)
         ended = _end(run, _ending(run), answer)
     return announce(ended)
@@ -172,11 +173,10 @@ def _ending(run: Run) -> Ending:
     return Ending.failed("worker_lost", "The worker that was answering died. What it had answered is kept.")
 
 
-def _best_known(run: Run) -> Answer:
+def _best_known(run: Run, streamed: Answer | None) -> Answer:
     """The row lags up to a second behind the stream; take whichever says more."""
     stored = Answer()
     stored.replace(parts=run.output_message.parts, citations=run.output_message.citations)
-    streamed = replay(recorded(run.pk))
     if streamed is not None and _length(streamed) > _length(stored):
         return streamed
     return stored

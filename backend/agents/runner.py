@@ -5,6 +5,7 @@ This is the thread's half: it keeps the books. The other half, ``pump``, streams
 
 import json
 import logging
+import math
 import random
 import time
 from decimal import Decimal
@@ -14,11 +15,10 @@ from uuid import UUID
 import msgspec
 from django.conf import settings
 from django.utils import timezone
-from rest_framework.exceptions import ParseError
 
-from backend.agents import budget, finishing, lease, loop, offer, prompt, statements, steps
+from backend.agents import budget, finishing, lease, loop, measure, offer, prompt, statements, steps
 from backend.agents.bookkeeping import give_back, persist
-from backend.agents.finishing import Ended, Ending, Failure
+from backend.agents.finishing import Ended, Ending, Failed
 from backend.agents.lease import LeaseLost
 from backend.agents.loop import Job
 from backend.agents.models import Knowledge, Run
@@ -27,24 +27,15 @@ from backend.agents.representations import step_data
 from backend.agents.session import Session, Stopped
 from backend.agents.tools import search_knowledge
 from backend.agents.turn import Turn
-from backend.http import parsers
 from backend.http.money import MICRO
 from backend.llm import chat
-from backend.llm.errors import ProviderError, UnknownModel
+from backend.llm.errors import UnknownModel
 
 logger = logging.getLogger(__name__)
 
 LONGEST_RETRY_AFTER = 30.0
 TOOL_FAILURES = 3
-NONSENSE = 2  # Context windows: no usage is so large, and ours may be told smaller than they are.
-
-
-class Failed(Exception):
-    """The run cannot go on."""
-
-    def __init__(self, code: str, detail: str, *, provider: str | None = None, retryable: bool = True) -> None:
-        super().__init__(detail)
-        self.ending = Ending.failed(code, detail, provider=provider, retryable=retryable)
+MAX_CALLS = 8  # Tools that are used of one reply; the others count as not asked for.
 
 
 def execute(*, run_id: UUID | None = None) -> UUID | None:
@@ -84,6 +75,7 @@ class Runner:
         self.session = Session(run, job)
         self.spent = Decimal(0)  # Micro-units, exact.
         self.steps = 0
+        self.density = 1.0  # Tokens of the provider in one of our estimates, where that was too low.
 
     def carry(self) -> None:
         """To the end. The end is committed first and told afterwards.
@@ -159,7 +151,7 @@ class Runner:
         model = msgspec.structs.replace(model, temperature=now.temperature)
         history, knowledge = persist(self._read)
         request = prompt.opening(version=self.version, model=model, history=history, knows=bool(knowledge))
-        most_steps = int(self.version.limit("max_steps", settings.RUN_MAX_STEPS)) if knowledge else 1
+        most_steps = budget.max_steps(self.version, searches=bool(knowledge))
         failures = 0
         for number in range(1, most_steps + 1):
             if number == most_steps and number > 1:
@@ -172,15 +164,35 @@ class Runner:
                 if reply.text:
                     return reply
                 raise Failed("budget_exhausted", "The agent used all its steps without coming to an answer.")
-            turns = [chat.Message(role="assistant", text=reply.text, tool_calls=tuple(reply.calls))]
-            for call in reply.calls:
-                output, failed = self._use_tool(call, knowledge)
+            calls = reply.calls[:MAX_CALLS]
+            turns = [chat.Message(role="assistant", text=reply.text, tool_calls=tuple(calls))]
+            for call in calls:
+                output, failed = self._use_tool(call, knowledge, tokens=self._spare(request, turns, knowledge))
                 failures += failed
                 if failures >= TOOL_FAILURES:
                     raise Failed("tool_failed", "A tool that the agent needs failed again and again.")
                 turns.append(chat.Message(role="tool", text=output, tool_call_id=call.id))
             request = msgspec.structs.replace(request, messages=(*request.messages, *turns))
         raise AssertionError  # The last step returns or raises.
+
+    def _spare(self, request: chat.ChatRequest, turns: list[chat.Message], knowledge: list[Knowledge]) -> int:
+        """Tokens that one search may give the model to read: they fit its window, and money was held for them."""
+        answered = budget.max_output_tokens(self.version, request.model)
+        fitting = int(prompt.spare(request, turns, answered=answered) / self.density)
+        return min(fitting, budget.search_tokens(passages=max((row.limit for row in knowledge), default=0)))
+
+    def _fitted(self, request: chat.ChatRequest) -> tuple[chat.ChatRequest, int]:
+        """The request without the old messages that leave no room for the answer, and its tokens.
+
+        :raises Failed: what cannot be left out fills the model's window.
+        """
+        window, wanted = request.model.context_window, budget.max_output_tokens(self.version, request.model)
+        request = prompt.fitted(request, tokens=int((window - wanted) / self.density))
+        tokens = math.ceil(chat.count_request(request) * self.density)
+        if tokens + min(wanted, chat.SMALLEST_ANSWER) > window:
+            detail = "The question and what was found for it are more than the model can read at once."
+            raise Failed("context_too_long", detail, provider=request.model.provider, retryable=False)
+        return request, tokens
 
     def _read(self) -> tuple[list[Any], list[Knowledge]]:
         return prompt.history_of(self.run.input_message), statements.knowledge(self.version.pk)
@@ -211,8 +223,8 @@ class Runner:
     def _step(self, adapter: chat.ChatModel, request: chat.ChatRequest) -> Reply:
         """One request to the provider: stored before it is sent, with its usage after it ended."""
         self.session.check()
-        input_tokens = chat.count_request(request)
-        wanted = budget.max_output_tokens(self.version, request.model)
+        request, input_tokens = self._fitted(request)
+        wanted = min(budget.max_output_tokens(self.version, request.model), request.model.context_window - input_tokens)
         most = budget.affordable_output_tokens(
             model=request.model, input_tokens=input_tokens, left=self.run.reserved - self.spent, wanted=wanted
         )
@@ -230,24 +242,30 @@ class Runner:
         reply = self.session.wait_for(pouring)
         if self.job.stop_reason == "lease_lost":
             raise LeaseLost
-        usage = _credible(reply.usage, request) or _estimated(reply, request, input_tokens)
+        usage = measure.credible(reply.usage, request) or measure.estimated(reply, request, input_tokens)
         step.reply = {
             "text_length": len(reply.text),
             "tool_calls": [call.name for call in reply.calls],
             "finish_reason": reply.finish_reason,
         }
-        step.error = _failure(reply.error)
+        step.error = measure.failure_of(reply.error)
         step.finished_at, answer = timezone.now(), self.session.unstored()
         persist(lambda: steps.end(self.run, step, usage=usage, answer=answer))
         self.spent += step.cost * MICRO
+        if usage is not None and usage.input_tokens > input_tokens:
+            logger.warning(
+                "input_estimated_too_low run=%s estimated=%s measured=%s",
+                *(self.run.public_id, input_tokens, usage.input_tokens),
+            )
+            self.density *= usage.input_tokens / max(1, input_tokens)
         self.session.tell("step.finished", step_data(step))
         return reply
 
-    def _use_tool(self, call: chat.ToolCall, knowledge: list[Knowledge]) -> tuple[str, bool]:
+    def _use_tool(self, call: chat.ToolCall, knowledge: list[Knowledge], *, tokens: int) -> tuple[str, bool]:
         """What the model reads, and whether the tool failed (not for what the model asked, but by itself)."""
         self.session.check()
         self.steps += 1
-        arguments = _decoded(call.arguments)
+        arguments = measure.decoded(call.arguments)
         step = steps.tool_step(self.run, index=self.steps, name=call.name, arguments=arguments)
         identity = step.public_id  # Ours: providers repeat theirs.
         self.session.answer.add_call(id=identity, name=call.name, arguments=arguments)
@@ -266,6 +284,7 @@ class Runner:
                     knowledge=knowledge,
                     arguments=arguments,
                     tracker=self.session.tracker,
+                    tokens=tokens,
                 ),
                 patience=10,
             )
@@ -281,34 +300,3 @@ class Runner:
         persist(lambda: steps.end(self.run, step, usage=None, answer=answer))
         self.session.tell("tool.result", {"message": self.session.message, "id": identity, **result})
         return output, failed
-
-
-def _credible(usage: chat.Usage | None, request: chat.ChatRequest) -> chat.Usage | None:
-    """What the provider says that it used, unless no request to this model can have used so much."""
-    if usage is None or max(usage.input_tokens, usage.output_tokens) <= NONSENSE * request.model.context_window:
-        return usage
-    logger.warning("usage_not_credible model=%s usage=%s", request.model.id, usage)
-    return None
-
-
-def _estimated(reply: Reply, request: chat.ChatRequest, input_tokens: int) -> chat.Usage | None:
-    """What the provider will charge for an answer that did not end, as well as we can tell."""
-    if not (reply.began or (reply.interrupted and reply.sent)):
-        return None
-    output = chat.count_tokens(reply.text) + chat.count_tokens(reply.reasoning) + chat.count_calls(reply.calls)
-    output = min(output, request.max_tokens or output)
-    return chat.Usage(input_tokens=input_tokens, cached_input_tokens=0, output_tokens=output, estimated=True)
-
-
-def _failure(error: ProviderError | None) -> Failure | None:
-    if error is None:
-        return None
-    return {"code": error.code, "detail": error.detail, "provider": error.provider, "retryable": error.retryable}
-
-
-def _decoded(arguments: str) -> Any:
-    """The arguments that a model wrote, or its words where they are no JSON that can be stored."""
-    try:
-        return parsers.loads(arguments.encode() or b"{}")
-    except ParseError:
-        return arguments

@@ -31,6 +31,7 @@ __all__ = [
     "count_calls",
     "count_request",
     "count_tokens",
+    "count_turn",
     "output_limit",
 ]
 
@@ -143,10 +144,11 @@ def chat_model(model: Model) -> ChatModel:
 def count_request(request: ChatRequest) -> int:
     """About how many input tokens the request is, on the high side."""
     tools = count_tokens(msgspec.json.encode(request.tools).decode()) if request.tools else 0
-    messages = sum(
-        MESSAGE_OVERHEAD + count_tokens(turn.text) + count_calls(turn.tool_calls) for turn in request.messages
-    )
-    return MESSAGE_OVERHEAD + count_tokens(request.instructions) + tools + messages
+    return MESSAGE_OVERHEAD + count_tokens(request.instructions) + tools + sum(map(count_turn, request.messages))
+
+
+def count_turn(turn: Message) -> int:
+    return MESSAGE_OVERHEAD + count_tokens(turn.text) + count_calls(turn.tool_calls)
 
 
 def count_calls(calls: Iterable[ToolCall]) -> int:

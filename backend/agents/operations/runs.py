@@ -14,7 +14,7 @@ from backend.accounts.actors import Actor
 from backend.agents import budget, finishing, offer, prompt, reaper, statements, tasks
 from backend.agents.errors import AgentDeleted, ContextTooLong, ConversationBusy, RunEnded, RunNotRetryable
 from backend.agents.finishing import Ending
-from backend.agents.models import Agent, Conversation, Message, Run
+from backend.agents.models import Agent, Conversation, Knowledge, Message, Run
 from backend.agents.representations import run_data
 from backend.agents.stream.publish import ask_to_stop, publish
 from backend.billing import operations as billing
@@ -186,8 +186,11 @@ def _new_run(
     knows = situation.passages > 0
     request = prompt.opening(version=version, model=model, history=history, knows=knows)
     input_tokens = chat.count_request(request)
-    if input_tokens > prompt.room(model, knows=knows):
+    room = prompt.room(model, knows=knows)
+    if input_tokens > room:
         raise ContextTooLong
+    if situation.busy:  # It will read the answers that it waits for, however long they become.
+        input_tokens = min(room, input_tokens + _answers_to_come(conversation))
     now = timezone.now()
     answer = Message(
         conversation=conversation, parent=asked, role=Message.Role.ASSISTANT, status=Message.Status.STREAMING
@@ -215,6 +218,15 @@ def _new_run(
         created_at=now,
     )
     return run, is_new
+
+
+def _answers_to_come(conversation: Conversation) -> int:
+    """Tokens that the answers of the conversation's unfinished runs may be estimated as in a later question's input."""
+    total = 0
+    for run in Run.objects.unfinished().filter(conversation=conversation).select_related("agent_version"):
+        model, version = offer.agreed_model(run), run.agent_version
+        total += budget.longest_answer(version, model, searches=Knowledge.objects.filter(version=version).exists())
+    return total
 
 
 def _question_message(conversation: Conversation, question: Question) -> tuple[Message, bool]:

@@ -392,7 +392,7 @@ def test_stop_stops_the_provider_and_the_cost(ask: Any, owner: Person, provider:
     assert answer["parts"][0]["text"] == text_of(recorded(run_id))
     words = len(answer["parts"][0]["text"].split())
     assert 0 < words < 50
-    assert 0 < after["usage"]["output_tokens"] < 4 * words
+    assert 0 < after["usage"]["output_tokens"] < 5 * words
     assert_settled(owner, after)
 
 

@@ -9,11 +9,12 @@ from uuid import UUID
 from backend.agents.citations import CitationTracker, Source
 from backend.agents.models import Knowledge
 from backend.documents import queries as documents
-from backend.llm.chat import ToolDefinition
+from backend.llm.chat import ToolDefinition, count_tokens
 
 NAME = "search_knowledge"
 LONGEST_QUERY = 1000  # Characters.
 LONGEST_OUTPUT_TOKENS = 8000
+NO_ROOM = "There was no room for them. Answer from what you have."
 
 DEFINITION = ToolDefinition(
     name=NAME,
@@ -60,15 +61,22 @@ def search(*, workspace_id: UUID, knowledge: Sequence[Knowledge], query: str) ->
     )
 
 
-def run(*, workspace_id: UUID, knowledge: Sequence[Knowledge], arguments: Any, tracker: CitationTracker) -> Found:
-    """Search and number what was found.
+def run(
+    *, workspace_id: UUID, knowledge: Sequence[Knowledge], arguments: Any, tracker: CitationTracker, tokens: int
+) -> Found:
+    """Search and number what was found: whole passages, the best first, as many as fit ``tokens``.
 
     :raises BadArguments: there is no usable query.
     """
     query = query_of(arguments)
     result = search(workspace_id=workspace_id, knowledge=knowledge, query=query)
-    passages = []
+    passages: list[dict[str, Any]] = []
     for passage in result.passages:
+        shown = {"n": 9999, "document": passage.document_name, "page": passage.page_from, "text": passage.text}
+        size = count_tokens(_json(shown))
+        if size > tokens:
+            continue
+        tokens -= size
         number = tracker.number(passage.chunk_id)
         tracker.add_source(
             Source(
@@ -81,16 +89,15 @@ def run(*, workspace_id: UUID, knowledge: Sequence[Knowledge], arguments: Any, t
                 page_to=passage.page_to,
             )
         )
-        passages.append(
-            {"n": number, "document": passage.document_name, "page": passage.page_from, "text": passage.text}
-        )
+        passages.append({**shown, "n": number})
+    left_out = len(result.passages) - len(passages)
     searched = documents.count_ready(
         workspace_id,
         [row.collection_id for row in knowledge if row.collection_id],
         [row.document_id for row in knowledge if row.document_id],
     )
     return Found(
-        text=json.dumps({"passages": passages}, ensure_ascii=False),
+        text=_json({"passages": passages, **({"left_out": left_out, "reason": NO_ROOM} if left_out else {})}),
         summary={
             "passages": [{name: passage[name] for name in ("n", "document", "page")} for passage in passages],
             "documents_searched": searched,
@@ -98,3 +105,7 @@ def run(*, workspace_id: UUID, knowledge: Sequence[Knowledge], arguments: Any, t
             "degraded": result.degraded,
         },
     )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

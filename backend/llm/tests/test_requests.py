@@ -188,5 +188,5 @@ def test_the_limit_of_the_answer_fits_the_model_and_its_window(provider: FakePro
     assert output_limit(request("chat")) == 1000
     assert output_limit(request("chat", max_tokens=10)) == 10
     assert output_limit(request("chat", max_tokens=10**9)) == 1000
-    assert 256 < output_limit(request("chat", instructions="word " * 18_800)) < 1000
+    assert 256 < output_limit(request("chat", instructions="word " * 14_800)) < 1000
     assert output_limit(request("chat", instructions="word " * 100_000)) == 256
