@@ -376,6 +376,7 @@ PARSER_BATCH_SECONDS: float = env.float("PARSER_BATCH_SECONDS", default=60.0)  #
 # Of one document in all, whatever its batches, attempts and workers.
 PARSER_DOCUMENT_CPU_SECONDS: float = env.float("PARSER_DOCUMENT_CPU_SECONDS", default=180.0)
 PARSER_DOCUMENT_SECONDS: float = env.float("PARSER_DOCUMENT_SECONDS", default=600.0)  # Wall clock.
+RECONCILE_SECONDS = 330.0  # One of the 256 folders of the storage at a time: each once a day.
 RENDER_CPU_SECONDS: int = env.int("RENDER_CPU_SECONDS", default=4)  # Of one page as a picture.
 RENDER_SECONDS: float = env.float("RENDER_SECONDS", default=8.0)  # Wall clock.
 RENDERINGS_PER_WORKSPACE: int = env.int("RENDERINGS_PER_WORKSPACE", default=2)  # At the same time.
@@ -466,6 +467,10 @@ CELERY_WORKER_DIRECT = bool(HEARTBEAT_FILE)  # A queue for each worker alone, th
 CELERY_BEAT_SCHEDULER = "backend.http.heartbeat.Scheduler"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "documents.sweep": {"task": "backend.documents.tasks.sweep", "schedule": 15.0},
+    "documents.reconcile_storage": {
+        "task": "backend.documents.tasks.reconcile_storage",
+        "schedule": RECONCILE_SECONDS,
+    },
     "documents.refresh_statistics": {"task": "backend.documents.tasks.refresh_statistics", "schedule": 60.0},
     "agents.reap_runs": {"task": "backend.agents.tasks.reap_runs", "schedule": RUN_SWEEP_SECONDS},
     "agents.purge_conversations": {

@@ -6,7 +6,8 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -166,6 +167,45 @@ def open_part(key: str, start: int, end: int) -> Readable:
 
 def exists(key: str) -> bool:
     return store().exists(key)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object as a listing shows it."""
+
+    key: str
+    modified_at: datetime
+
+
+def list_objects(folder: str, *, after: str, limit: int) -> list[Stored]:
+    """The first objects below a folder whose keys come after ``after``, in the order of their keys.
+
+    :raises ServiceUnavailable: the storage does not answer.
+    """
+    storage = store()
+    if isinstance(storage, FileSystemStorage):
+        return _list_files(Path(storage.location), folder, after=after, limit=limit)
+    try:
+        listed = _client(storage).list_objects_v2(
+            Bucket=settings.S3_BUCKET, Prefix=f"{folder}/", StartAfter=after, MaxKeys=limit
+        )
+    except OUTAGES as error:
+        raise ServiceUnavailable from error
+    return [Stored(entry["Key"], entry["LastModified"]) for entry in listed.get("Contents", ())]
+
+
+def _list_files(root: Path, folder: str, *, after: str, limit: int) -> list[Stored]:
+    keys = sorted(
+        key
+        for path in (root / folder).rglob("*")
+        if (key := path.relative_to(root).as_posix()) > after and path.is_file()
+    )
+    found = []
+    for key in keys[:limit]:
+        with contextlib.suppress(FileNotFoundError):
+            modified = (root / key).stat().st_mtime
+            found.append(Stored(key, datetime.fromtimestamp(modified, UTC)))
+    return found
 
 
 def delete(key: str) -> None:

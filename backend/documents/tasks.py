@@ -7,15 +7,15 @@ from uuid import UUID
 
 from celery import current_app, shared_task
 from celery.signals import worker_process_init, worker_process_shutdown
+from django.conf import settings
 from django.db import connections
 
-from backend.documents import deletion, statistics, uploads
+from backend.documents import deletion, reconciliation, statistics, uploads
 from backend.documents.ingestion import lease, process, queue, runner
 
 logger = logging.getLogger(__name__)
 
 QUEUE = "documents"
-FORGOTTEN_AFTER = 24 * 3600  # Seconds.
 
 
 @shared_task(ignore_result=True)
@@ -53,13 +53,22 @@ def sweep() -> None:
         purge_document.delay(document_id=str(document_id))
     for document_id in replaced:
         purge_replaced.delay(document_id=str(document_id))
-    uploads.remove_forgotten(older_than=time.time() - FORGOTTEN_AFTER)
+    uploads.remove_forgotten()
 
 
 @shared_task(ignore_result=True)
 def refresh_statistics() -> None:
     for workspace_id in statistics.changed():
         statistics.refresh(workspace_id=workspace_id)
+
+
+@shared_task(ignore_result=True)
+def reconcile_storage(*, folder: int | None = None, after: str = "") -> None:
+    """Compare one folder of the storage with the database: the one whose time it is, or the rest of a large one."""
+    if folder is None:
+        folder = int(time.time() // settings.RECONCILE_SECONDS) % reconciliation.FOLDERS
+    if rest := reconciliation.reconcile(folder=folder, after=after):
+        reconcile_storage.delay(folder=folder, after=rest)
 
 
 @worker_process_init.connect

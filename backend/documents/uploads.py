@@ -1,8 +1,12 @@
 """Takes files as they arrive: to disk while hashing, never whole in memory, never more than allowed."""
 
+import contextlib
+import fcntl
 import hashlib
+import logging
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,6 +21,10 @@ from rest_framework.request import Request
 
 from backend.documents.errors import FileTooLarge
 
+logger = logging.getLogger(__name__)
+
+CLEAN_EVERY = 600.0  # Seconds.
+UNLOCKED_SECONDS = 60.0  # A file is made a moment before it is locked.
 FORM_OVERHEAD = 1024 * 1024  # What boundaries and the other fields may add to a body, in bytes.
 
 # Django refuses more than 1,024 bytes of headers per part: too few for a name of 255 characters of other alphabets,
@@ -25,14 +33,19 @@ multipartparser.MAX_TOTAL_HEADER_SIZE = 8 * 1024  # type: ignore[attr-defined]  
 
 
 class HashedUpload(TemporaryUploadedFile):
-    """A file on disk, in the folder where it will stay if files are kept in a folder: storing it is a rename."""
+    """A file on disk, in the folder where it will stay if files are kept in a folder: storing it is a rename.
+
+    It is locked while it is open, by which ``remove_forgotten`` knows that its process lives.
+    """
 
     sha256 = ""
 
     def __init__(self, name: str, content_type: str, charset: str | None, extra: dict[str, Any] | None) -> None:
         folder = incoming()
         folder.mkdir(parents=True, exist_ok=True)
+        _clean_now_and_then()
         file = tempfile.NamedTemporaryFile(prefix="upload-", dir=folder)  # noqa: SIM115  # Closed with the upload.
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         UploadedFile.__init__(self, file, name, content_type, 0, charset, extra)
 
 
@@ -113,15 +126,27 @@ def refuse_too_long(request: Request) -> None:
         raise FileTooLarge(limit=settings.MAX_UPLOAD_BYTES)
 
 
-def remove_forgotten(*, older_than: float) -> int:
-    """Remove what killed processes left in the folder of incoming files, by the time of its last change; how many."""
+def remove_forgotten() -> int:
+    """Remove what killed processes left in the folder of incoming files, on the disk of this machine; how many."""
     removed = 0
     folder = incoming()
     for path in folder.glob("upload-*") if folder.exists() else ():
-        try:
-            if path.stat().st_mtime < older_than:
-                os.unlink(path)
-                removed += 1
-        except FileNotFoundError:
-            continue
+        with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+            if path.stat().st_mtime > time.time() - UNLOCKED_SECONDS:
+                continue
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # The kernel ends a lock with its process.
+            os.unlink(path)
+            removed += 1
     return removed
+
+
+_cleaned_at: dict[Path, float] = {}
+
+
+def _clean_now_and_then() -> None:
+    """By the process that takes uploads, because no other may see its disk: at its first upload, and then regularly."""
+    folder, now = incoming(), time.monotonic()
+    if now - _cleaned_at.get(folder, -CLEAN_EVERY) >= CLEAN_EVERY:
+        _cleaned_at[folder] = now
+        if removed := remove_forgotten():
+            logger.warning("%d uploads of processes that were killed are removed", removed)

@@ -86,6 +86,7 @@ def test_no_call_of_storage_or_redis_is_made_within_a_transaction(
         tasks.purge_document(document_id=str(uuid_of(document)))
     tasks.sweep()
     tasks.refresh_statistics()
+    tasks.reconcile_storage()
     assert owner.delete(f"/api/v1/collections/{collection}").status_code == 204
 
 

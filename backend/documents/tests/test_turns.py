@@ -134,7 +134,7 @@ def test_a_document_has_a_budget_over_all_of_its_batches(owner: Person, settings
 
     shown = owner.get(f"/api/v1/documents/{document.public_id}").json()
     assert (shown["status"], shown["error"]["code"], shown["error"]["retryable"]) == ("failed", "too_complex", False)
-    assert 0 < shown["progress"]["pages_done"] < 30
+    assert shown["progress"]["pages_done"] < 30
 
 
 def test_the_death_of_a_worker_does_not_reset_the_budget(

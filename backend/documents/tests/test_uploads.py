@@ -1,11 +1,12 @@
 """What is taken, what is refused, and what becomes of a name."""
 
 import io
+import os
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
@@ -309,13 +310,23 @@ def test_storage_that_does_not_answer_is_an_outage(owner: Person, monkeypatch: p
     assert not Blob.objects.exists()
 
 
-def test_forgotten_parts_of_uploads_are_removed_once_they_are_old() -> None:
+def test_what_killed_processes_left_is_removed_by_the_next_upload_and_nothing_that_is_open(
+    owner: Person, settings: Any, tmp_path: Path
+) -> None:
+    settings.MEDIA_ROOT = tmp_path
     folder = uploads.incoming()
-    folder.mkdir(parents=True, exist_ok=True)
-    left = folder / "upload-left"
-    left.write_bytes(b"x")
+    folder.mkdir(parents=True)
+    left, fresh = folder / "upload-left", folder / "upload-fresh"
+    for path in (left, fresh):
+        path.write_bytes(b"x")
+    with uploads.HashedUpload("open.txt", "text/plain", None, None) as under_way:
+        assert left.exists()  # Nothing is old yet.
+        for path in (left, Path(under_way.temporary_file_path())):
+            os.utime(path, (1, 1))
+        uploads._cleaned_at.clear()
 
-    assert uploads.remove_forgotten(older_than=left.stat().st_mtime - 1) == 0
-    assert uploads.remove_forgotten(older_than=left.stat().st_mtime + 1) == 1
-    assert not left.exists()
-    assert str(folder).startswith(str(settings.MEDIA_ROOT))
+        assert upload(owner, TEXT).status_code == 201
+
+        assert not left.exists()
+        assert fresh.exists()
+        assert Path(under_way.temporary_file_path()).exists()

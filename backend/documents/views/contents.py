@@ -18,8 +18,8 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backend.documents import filetypes, rendering, storage
-from backend.documents.models import Chunk, Document, Page
+from backend.documents import filetypes, rendering, storage, texts
+from backend.documents.models import Chunk, Document
 from backend.documents.serializers import ChunkSerializer, TextSerializer
 from backend.documents.views.access import DocumentsView
 from backend.errors import FieldError, NotFound
@@ -92,20 +92,10 @@ class ContentView(OfDocument):
 
 class TextView(OfDocument):
     @extend_schema(responses=TextSerializer, operation_id="documents_text")
-    def get(self, request: Request, pk: str) -> Response:
+    def get(self, request: Request, pk: str) -> HttpResponseBase:
         """The text that was read from the file."""
-        document = self.document()
-        ingestion = document.active_ingestion
-        pages = Page.objects.filter(ingestion=ingestion).order_by("number").values_list("number", "char_start", "text")
-        rows = list(pages) if ingestion is not None else []
-        spans = [{"page": page, "char_start": start, "char_end": start + len(text)} for page, start, text in rows]
-        return Response(
-            {
-                "document": document.public_id,
-                "text": "".join(text for _page, _start, text in rows),
-                "pages": spans if ingestion is not None and ingestion.paged else [],
-            }
-        )
+        sent = StreamingHttpResponse(texts.blocks(self.document()), content_type="application/json")
+        return while_sent(sent, "downloads", str(self.actor.user_id), limit=settings.DOWNLOADS_PER_USER)
 
 
 class InReadingOrder(CursorPagination):

@@ -1,0 +1,104 @@
+"""Compares the storage with the database, both ways, a part of it at a time.
+
+Objects without a row are removed once they are old: bytes of an upload whose process was killed, a picture that was
+drawn while its document was purged. Rows without an object are only reported: what they name cannot be made again.
+
+Keys are spread over 256 folders by the end of their id. One call looks at one of them; a cycle of calls takes a day.
+"""
+
+import logging
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import CharField, QuerySet
+from django.db.models.functions import Cast, Right
+from django.utils import timezone
+
+from backend.documents import storage
+from backend.documents.models import Blob
+
+logger = logging.getLogger(__name__)
+
+FOLDERS = 256
+GRACE = timedelta(hours=24)  # What is younger may be on its way: bytes are stored before their row is made.
+PAGE = 1_000  # Objects of one listing.
+PAGES = 10  # Listings of one call.
+
+
+def reconcile(*, folder: int, after: str = "") -> str:
+    """Look at one of the folders.
+
+    :param after: the key to go on from, as an earlier call returned it.
+    :returns: the key to go on from, if there is more than one call may look at; empty at the end.
+    """
+    name = f"{folder:02x}"
+    if not after:
+        _remove_unused_rows(name)
+    pages = PAGES
+    for kind in ("blobs", "images"):
+        whole = f"{kind}/{name}/"
+        after = max(after, whole)
+        while after.startswith(whole):  # An earlier call may have ended in the next kind.
+            if not pages:
+                return after
+            pages -= 1
+            listed = storage.list_objects(whole[:-1], after=after, limit=PAGE)
+            _remove_orphans(listed)
+            if kind == "blobs":
+                _report_missing(name, after=after, listed=listed)
+            if len(listed) < PAGE:
+                break
+            after = listed[-1].key
+    return ""
+
+
+def _remove_orphans(listed: list[storage.Stored]) -> None:
+    ids = {stored.key: _id_of(stored.key) for stored in listed}
+    wanted = [blob_id for blob_id in ids.values() if blob_id is not None]
+    known = set(Blob.objects.filter(pk__in=wanted).values_list("pk", flat=True))
+    old = timezone.now() - GRACE
+    for stored in listed:
+        blob_id = ids[stored.key]
+        if blob_id is not None and blob_id not in known and stored.modified_at < old:
+            logger.warning("removing an object that no row names: %s", stored.key)
+            storage.delete(stored.key)
+
+
+def _report_missing(folder: str, *, after: str, listed: list[storage.Stored]) -> None:
+    rows = _rows(folder).filter(doomed_at=None)
+    if (first := _id_of(after)) is not None:
+        rows = rows.filter(pk__gt=first)
+    if len(listed) == PAGE and (last := _id_of(listed[-1].key)) is not None:
+        rows = rows.filter(pk__lte=last)
+    there = {stored.key for stored in listed}
+    for blob in rows.only("pk").iterator():
+        if blob.key not in there and not storage.exists(blob.key):
+            logger.error("the bytes of a document are missing: workspace=%s key=%s", blob.workspace_id, blob.key)
+
+
+def _remove_unused_rows(folder: str) -> None:
+    """Rows whose documents are all gone, with their objects."""
+    for blob in _rows(folder).filter(documents=None):
+        with transaction.atomic():
+            unused = Blob.objects.select_for_update(no_key=True).filter(pk=blob.pk)
+            if not unused.exists() or blob.documents.exists():
+                continue
+            unused.update(doomed_at=timezone.now())
+        storage.delete_folder(blob.images_folder)
+        storage.delete(blob.key)
+        Blob.objects.filter(pk=blob.pk, documents=None).exclude(doomed_at=None).delete()
+
+
+def _rows(folder: str) -> "QuerySet[Blob]":
+    rows = Blob.objects.annotate(folder=Right(Cast("pk", CharField()), 2))
+    return rows.filter(folder=folder, created_at__lt=timezone.now() - GRACE)
+
+
+def _id_of(key: str) -> UUID | None:
+    """The blob that an object belongs to; none if its key is none of ours."""
+    parts = key.split("/")
+    try:
+        return UUID(hex=parts[2])
+    except (IndexError, ValueError):
+        return None

@@ -1,0 +1,65 @@
+"""The text of a document as JSON, written while it is read from the database: never whole in memory."""
+
+import json
+from collections.abc import Iterator
+from uuid import UUID
+
+from django.db import connection
+from django.db.models.functions import Length
+
+from backend.documents.models import Document, Ingestion, Page
+
+BLOCK = 256 * 1024  # Characters that are fetched at once; a page that is longer comes whole.
+SPANS = 2_000  # Pages whose places are fetched at once.
+
+
+class TextGone(Exception):
+    """The reading was purged while its text was sent, so the rest is missing: the answer must not look complete."""
+
+
+def blocks(document: Document) -> Iterator[bytes]:
+    """``{"document", "text", "pages": [{"page", "char_start", "char_end"}]}`` in parts.
+
+    The connection to the database is given back between two parts: a client may be slow.
+
+    :raises TextGone: after the first parts.
+    """
+    ingestion = document.active_ingestion
+    yield f'{{"document":"{document.public_id}","text":"'.encode()
+    if ingestion is not None:
+        yield from _text(ingestion)
+    yield b'","pages":['
+    if ingestion is not None and ingestion.paged:
+        yield from _spans(ingestion.pk)
+    yield b"]}"
+
+
+def _text(ingestion: Ingestion) -> Iterator[bytes]:
+    pages = Page.objects.filter(ingestion=ingestion).order_by("number")
+    number, position = 0, 0
+    while rows := list(
+        pages.filter(number__gt=number, char_start__lt=position + BLOCK).values_list("number", "text")[:SPANS]
+    ):
+        _release_connection()
+        text = "".join(text for _number, text in rows)
+        number, position = rows[-1][0], position + len(text)
+        yield json.dumps(text, ensure_ascii=False)[1:-1].encode()
+    if position != ingestion.text_length:
+        raise TextGone
+
+
+def _spans(ingestion_id: UUID) -> Iterator[bytes]:
+    pages = Page.objects.filter(ingestion=ingestion_id).order_by("number")
+    number = 0
+    while rows := list(pages.filter(number__gt=number).values_list("number", "char_start", Length("text"))[:SPANS]):
+        _release_connection()
+        spans = [{"page": page, "char_start": start, "char_end": start + length} for page, start, length in rows]
+        comma = "," if number else ""
+        number = rows[-1][0]
+        yield f"{comma}{json.dumps(spans, separators=(',', ':'))[1:-1]}".encode()
+
+
+def _release_connection() -> None:
+    """To the pool. In a transaction it is the caller's."""
+    if not connection.in_atomic_block:
+        connection.close()
