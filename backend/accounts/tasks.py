@@ -3,13 +3,13 @@
 from celery import shared_task
 
 from backend.accounts import idempotency, operations
+from backend.http import sweeps
 
 
 @shared_task(ignore_result=True)
 def purge() -> None:
     """Forget answers that are no longer replayed and log-ins that ended long ago."""
-    idempotency.purge()
-    operations.purge_sessions()
+    sweeps.each([idempotency.purge, operations.purge_sessions], lambda purge: purge(), name="accounts_purge")
 
 
 @shared_task(ignore_result=True)

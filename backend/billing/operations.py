@@ -16,12 +16,14 @@ from django.utils import timezone
 from backend.billing import ledger, pricing
 from backend.billing.errors import KeyReused
 from backend.billing.models import CREDIT_EXPIRED, SIGN_UP_CREDIT, CreditGrant, Hold, Transfer
-from backend.http import mailboxes
+from backend.http import mailboxes, sweeps
 from backend.http.ids import encode
 from backend.http.money import parse_money
 from backend.llm.catalog import Model
 
 logger = logging.getLogger(__name__)
+
+BATCH = 1000  # Rows of one sweep.
 
 SIGN_UP_KEY = "sign-up:"  # What the keys of sign-up credits begin with.
 
@@ -165,20 +167,24 @@ def adjust(*, workspace_id: UUID, amount: int, description: str, key: str) -> No
 
 
 def expire_holds() -> int:
-    """Release every open hold past its time; answers how many. Each is its own short transaction."""
-    released = 0
-    overdue = Hold.objects.expired(at=timezone.now()).order_by("expires_at")
-    for reference in list(overdue.values_list("reference", flat=True)[:1000]):
-        if ledger.release(reference=reference):
-            released += 1
-            logger.warning("hold_expired", extra={"reference": reference})
+    """Release every open hold past its time; returns how many. Each is its own short transaction."""
+    overdue = Hold.objects.expired(at=timezone.now()).order_by("?")
+    return sum(sweeps.each(overdue.values_list("reference", flat=True)[:BATCH], _expire_hold, name="hold_expiry"))
+
+
+def _expire_hold(reference: str) -> bool:
+    released = ledger.release(reference=reference)
+    if released:
+        logger.warning("hold_expired", extra={"reference": reference})
     return released
 
 
 def expire_grants() -> int:
-    """Take back what is left of grants past their time; answers the micro-units taken."""
-    overdue = CreditGrant.objects.filter(unspent=True, expires_at__lte=timezone.now()).order_by("expires_at")
-    return sum(
-        ledger.expire_grant(transfer_id=pk, reference=encode(Transfer.id_prefix, pk), description=CREDIT_EXPIRED)
-        for pk in list(overdue.values_list("pk", flat=True)[:1000])
-    )
+    """Take back what is left of grants past their time; returns the micro-units taken."""
+    overdue = CreditGrant.objects.filter(unspent=True, expires_at__lte=timezone.now()).order_by("?")
+    return sum(sweeps.each(overdue.values_list("pk", flat=True)[:BATCH], _expire_grant, name="grant_expiry"))
+
+
+def _expire_grant(transfer_id: UUID) -> int:
+    reference = encode(Transfer.id_prefix, transfer_id)
+    return ledger.expire_grant(transfer_id=transfer_id, reference=reference, description=CREDIT_EXPIRED)

@@ -37,11 +37,14 @@ def purge_replaced(document_id: UUID) -> None:
 
 
 def left_over() -> tuple[list[UUID], list[UUID]]:
-    """Documents whose purge did not end, and documents with replaced readings that were not purged."""
+    """Documents whose purge did not end, and documents with replaced readings that were not purged.
+
+    At most a hundred of each, in random order: those whose purge always fails do not keep the others back.
+    """
     since = timezone.now() - AGAIN_AFTER
-    deleted = Document.objects.filter(deleted_at__lt=since).order_by("deleted_at").values_list("pk", flat=True)
-    replaced = _replaced().filter(finished_at__lt=since).order_by("document_id").values_list("document_id", flat=True)
-    return list(deleted[:100]), list(replaced.distinct()[:100])
+    deleted = Document.objects.filter(deleted_at__lt=since).order_by("?").values_list("pk", flat=True)
+    replaced = _replaced().filter(finished_at__lt=since).order_by("?").values_list("document_id", flat=True)
+    return list(deleted[:100]), list(set(replaced[:100]))
 
 
 def _replaced() -> "QuerySet[Ingestion]":

@@ -12,6 +12,7 @@ from django.db import connections
 
 from backend.documents import deletion, reconciliation, statistics, uploads
 from backend.documents.ingestion import lease, process, queue, runner
+from backend.http import sweeps
 
 logger = logging.getLogger(__name__)
 
@@ -45,21 +46,32 @@ def purge_replaced(*, document_id: str) -> None:
 @shared_task(ignore_result=True)
 def sweep() -> None:
     """Call workers again for what lost its worker, and finish the purges that did not end."""
+    sweeps.each([_call_again, _purge_again, _remove_forgotten], lambda part: part(), name="documents_sweep")
+
+
+def _call_again() -> None:
     for ingestion_id in lease.due():
         logger.info("calling a worker again for ingestion %s", ingestion_id)
         ingest_document.delay(ingestion_id=str(ingestion_id))
+
+
+def _remove_forgotten() -> None:
+    uploads.remove_forgotten()
+
+
+def _purge_again() -> None:
+    """Each in a task of its own, so that one that fails again holds up no other."""
     deleted, replaced = deletion.left_over()
     for document_id in deleted:
         purge_document.delay(document_id=str(document_id))
     for document_id in replaced:
         purge_replaced.delay(document_id=str(document_id))
-    uploads.remove_forgotten()
 
 
 @shared_task(ignore_result=True)
 def refresh_statistics() -> None:
-    for workspace_id in statistics.changed():
-        statistics.refresh(workspace_id=workspace_id)
+    changed = statistics.changed()
+    sweeps.each(changed, lambda workspace_id: statistics.refresh(workspace_id=workspace_id), name="statistics")
 
 
 @shared_task(ignore_result=True)

@@ -1,11 +1,12 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from django.contrib.sessions.models import Session as State
 from django.utils import timezone
 
 from backend import celery
-from backend.accounts import operations, tasks
+from backend.accounts import idempotency, operations, tasks
 from backend.accounts.models import Session
 from backend.http.redis import client as redis
 from tests.actors import Person
@@ -41,6 +42,20 @@ def test_log_ins_that_ended_long_ago_are_forgotten(owner: Person, stranger: Pers
 
     assert list(Session.objects.values_list("user__email", flat=True)) == ["stranger@example.com"]
     assert State.objects.count() == 1
+
+
+def test_answers_that_cannot_be_forgotten_keep_no_log_in(
+    owner: Person, stranger: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down() -> int:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(idempotency, "purge", break_down)
+    Session.objects.filter(user=owner.user).update(revoked_at=timezone.now() - timedelta(days=91))
+
+    tasks.purge()
+
+    assert list(Session.objects.values_list("user__email", flat=True)) == ["stranger@example.com"]
 
 
 def test_the_beat_knows_the_tasks() -> None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from redis.connection import AbstractConnection
 
 from backend.accounts.tests.threads import at_once
-from backend.documents import deletion, tasks
+from backend.documents import deletion, statistics, tasks
 from backend.documents.ingestion import lease, queue
 from backend.documents.models import Document, Ingestion
 from backend.documents.tests.cast import pdf, upload, uuid_of
@@ -136,7 +136,8 @@ def test_operations_on_one_document_never_wait_for_each_other(owner: Person, set
         Ingestion.objects.filter(lease_until__lt=timezone.now() + timedelta(hours=1)).update(lease_until=None)
         for document in Document.objects.all():
             deletion.purge_replaced(document.pk)
-        tasks.refresh_statistics()
+        for workspace_id in statistics.changed():
+            statistics.refresh(workspace_id=workspace_id)
 
     def actor(seed: int) -> None:
         chosen = random.Random(seed)
