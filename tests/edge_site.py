@@ -102,6 +102,11 @@ def _rows(name: str) -> Iterator[bytes]:
             redis.decr(f"open:{name}")
 
 
+def whole(request: HttpRequest) -> HttpResponse:
+    """A large answer that is no stream."""
+    return HttpResponse(LARGE, content_type="text/plain")
+
+
 def queried(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"one": query("SELECT 1")})
 
@@ -129,6 +134,7 @@ urlpatterns = [
     path("api/v1/private", Private.as_view()),
     path("api/v1/rows/<name>", rows),
     path("api/v1/queried", queried),
+    path("api/v1/whole", whole),
     path("api/v1/runs/<name>/events", events),
     path("api/v1/held/<name>", held),
     path("api/v1/bug", bug),

@@ -146,6 +146,31 @@ def test_slow_readers_hold_nothing_and_are_cut_off(strict: Site, redis: Redis, p
     assert answers(strict)
 
 
+def test_an_account_has_few_large_answers_in_memory(strict: Site) -> None:
+    mine = bearer()
+    with connected(strict, 2, window=4096) as (first, second), strict.connect() as other:
+        first.sendall(request("GET /api/v1/whole", mine))
+        assert first.recv(100).startswith(b"HTTP/1.1 200")
+        second.sendall(request("GET /api/v1/echo", mine))
+        other.sendall(request("GET /api/v1/echo", bearer()))
+        assert read_answer(other)[0] == 200
+        assert select.select([second], [], [], 1)[0] == []  # Half of two threads is one place.
+        received = first.recv(1_000_000)
+        while len(received) < len(LARGE):
+            received += first.recv(1_000_000)
+        assert read_answer(second)[0] == 200
+
+
+def test_the_head_of_a_large_answer_is_only_that(strict: Site) -> None:
+    for path in ("/api/v1/large", "/api/v1/whole", "/api/v1/rows/head"):
+        with strict.connect() as connection:
+            connection.sendall(request(f"HEAD {path}") + request("GET /api/v1/echo"))
+            received = b""
+            while received.count(b"HTTP/1.1 200") < 2:
+                received += connection.recv(65536)
+            assert len(received) < 5000
+
+
 def test_a_reader_that_takes_all_of_it_gets_all_of_it(strict: Site) -> None:
     status, _, body = strict.get("/api/v1/rows/whole")
     assert (status, len(body)) == (200, 30 * 300_000)

@@ -8,12 +8,20 @@ option on the command line wins over all of them.
 
 import gc
 import os
+import resource
 import shutil
 from typing import Any
 
 from backend import settings
 from backend.http import garbage
 from backend.http.logs import dict_config
+
+OPEN_FILES = 16_384
+
+# Each connection is an open file, and 1,024 of them, a common limit, is what one client can open.
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+if 0 <= soft < OPEN_FILES:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES if hard < 0 else min(OPEN_FILES, hard), hard))
 
 gc.disable()  # Until all is loaded: what is loaded stays. The workers have it on.
 host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "8000")

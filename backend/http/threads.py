@@ -29,6 +29,7 @@ WSGI = Callable[..., Iterable[bytes]]
 AccountOf = Callable[[Scope], str | None]
 
 BLOCK = 256 * 1024  # Bytes that cross from a thread to the event loop at once.
+KEPT_BYTES = 64 * 1024  # Of a whole answer; a larger one counts until its client has taken it.
 WAITING_PER_ACCOUNT = 256  # Requests beyond its share of the threads; more are refused.
 
 
@@ -42,8 +43,8 @@ class Blocks(FileWrapper):
 class Threads:
     """The WSGI application as an ASGI application; bodies come collected (``backend.http.bodies``).
 
-    :param account_of: whose request it is; one account's requests get half of the threads at most, and wait in order
-        of arrival for them.
+    :param account_of: whose request it is. One account's requests have half as many places as there are threads, and
+        wait for them in order of arrival. A large answer keeps its place until it is taken, since it is in memory.
     """
 
     def __init__(self, application: WSGI, *, workers: int, account_of: AccountOf = lambda scope: None) -> None:
@@ -65,10 +66,14 @@ class Threads:
             environ[REFUSAL] = refusal()
         try:
             block = await fetch(partial(answer.begin, self._application, environ))
-            if taken:
+            whole = answer.ended or scope["method"] == "HEAD"
+            if taken and not (whole and len(block) > KEPT_BYTES):
                 taken = self._shares.give(str(account))
             await send(answer.start)
-            if answer.ended:
+            if whole and len(block) > KEPT_BYTES:  # The second message waits until the client has taken the first.
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+                await send({"type": "http.response.body", "body": b""})
+            elif whole:
                 await send({"type": "http.response.body", "body": block})
             else:
                 await _send_blocks(scope, receive, send, block=block, answer=answer, fetch=fetch)
