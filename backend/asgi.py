@@ -1,7 +1,7 @@
 """The ASGI application of the web process: streams are native, everything else runs as WSGI in threads.
 
 Django's own ASGI handler takes a thread and a database connection for each synchronous request and three times the
-processor time; behind a2wsgi's pool they are kept. An event stream of hours, in turn, must not hold a thread.
+processor time; in a pool of threads connections are kept. An event stream of hours, in turn, must not hold a thread.
 """
 
 import os

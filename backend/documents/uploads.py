@@ -1,4 +1,4 @@
-"""Takes files as they arrive: to disk while hashing, never whole in memory, never more than allowed."""
+"""Takes the files of a form: to disk while hashing, never whole in memory, never more than allowed."""
 
 import contextlib
 import fcntl
