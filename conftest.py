@@ -2,12 +2,14 @@
 
 import pytest
 from django.conf import settings
+from django.core.mail import EmailMessage
 from django.db import connection
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
 from redis import Redis
 
+from backend.accounts import mail, outbox
 from backend.billing import roles
 from tests.actors import Person, join, sign_up
 from tests.services import PRODUCT
@@ -70,3 +72,10 @@ def viewer(owner: Person) -> Person:
 def stranger(db: None) -> Person:
     """Has a workspace of their own and no business in the owner's."""
     return sign_up("stranger@example.com")
+
+
+@pytest.fixture
+def mailoutbox(mailoutbox: list[EmailMessage], monkeypatch: pytest.MonkeyPatch) -> list[EmailMessage]:
+    """Every e-mail, as if a worker had sent it while the request went on."""
+    monkeypatch.setattr(outbox, "_enqueue", lambda job, *, seconds: mail.deliver(mail.keep(job, seconds=seconds)))
+    return mailoutbox

@@ -308,10 +308,12 @@ SIMPLE_JWT: dict[str, Any] = {
 }
 FRONTEND_URL: str = env.str("FRONTEND_URL", default=PUBLIC_URL).rstrip("/")  # Where links in e-mails lead.
 EMAIL_VERIFICATION: str = env.str("EMAIL_VERIFICATION", default="none")  # none, optional or mandatory.
-EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+EMAIL_BACKEND = "backend.accounts.filebased.EmailBackend"
 EMAIL_FILE_PATH = DATA_DIR / "mail"
 if env.str("EMAIL_URL", default=""):
     vars().update(env.email_url("EMAIL_URL"))  # Such as smtp+tls://user:password@mail.example.com:587.
+if EMAIL_BACKEND == "django.core.mail.backends.filebased.EmailBackend":
+    EMAIL_BACKEND = "backend.accounts.filebased.EmailBackend"
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="Orquestra <no-reply@localhost>")
 ACCOUNT_ADAPTER = "backend.accounts.adapter.AccountAdapter"
@@ -323,7 +325,7 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGIN_BY_CODE_ENABLED = True
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True  # In the flow that signed up, nowhere else.
-ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # Nobody gets a mail because a stranger typed their address.
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = True  # Our adapter takes as long over it as over another, and sends none.
 ACCOUNT_RATE_LIMITS = {
     "signup": "",  # AUTH_RATE_LIMIT counts these, and exactly.
     "login": "",

@@ -1,23 +1,22 @@
 """Where allauth's flows meet our users, texts and limits."""
 
-from email.utils import parseaddr
 from typing import Any
 from uuid import UUID
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
 from allauth.headless.adapter import DefaultHeadlessAdapter
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from backend.accounts import addresses, brakes, operations
+from backend.accounts import addresses, brakes, mail, operations, outbox
 from backend.accounts.inputs import proved_by_account
 from backend.accounts.models import User
 from backend.http.limits import RateLimited
 
 SESSION_ID = "session_id"  # In allauth's state of a log-in: the id of our session, once there is one.
+UNKNOWN_ACCOUNT, LOGIN_CODE = "account/email/unknown_account", "account/email/login_code"  # Templates.
 LONGEST_EMAIL = 254
 LONGEST_PASSWORD = 1024  # Characters; hashing more is work for nothing.
 
@@ -43,10 +42,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         return cleaned
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """E-mails call the product what their sender is called, whatever host the request named."""
-        name, address = parseaddr(settings.DEFAULT_FROM_EMAIL)
-        site = {"name": name or address, "domain": settings.FRONTEND_URL}
-        super().send_mail(template_prefix, email, {**context, "current_site": site})
+        """Hand the mail to a worker. To an unknown account goes none, at the cost of the one that a known one gets."""
+        is_wanted = template_prefix != UNKNOWN_ACCOUNT
+        if not is_wanted:
+            template_prefix, context = LOGIN_CODE, {**context, "code": self.generate_login_code()}
+        context = {"request": self.request, "email": email, "current_site": mail.site(), **context}
+        message = self.render_mail(template_prefix, email, context)
+        outbox.post(template=template_prefix, message=message, is_wanted=is_wanted)
 
     def send_confirmation_mail(self, request: HttpRequest, emailconfirmation: Any, signup: bool) -> None:
         """The link that verifies an address; the address's owner is only informed that someone else tried to add it."""

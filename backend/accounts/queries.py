@@ -45,6 +45,10 @@ def owner_of_email(email: str) -> User | None:
     return named if named is not None and not named.has_verified else None
 
 
+def user_exists(user_id: UUID) -> bool:
+    return User.objects.filter(pk=user_id).first() is not None
+
+
 def lock_mailbox(email: str) -> None:
     """Until the end of the transaction no other one decides whose address this is."""
     sql.row("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"mailbox:{email}"])

@@ -1,9 +1,16 @@
 """What accounts do when nobody asks."""
 
+import logging
+from typing import Any
+
 from celery import shared_task
 
-from backend.accounts import idempotency, operations
+from backend.accounts import idempotency, mail, operations
 from backend.http import sweeps
+
+logger = logging.getLogger(__name__)
+
+MAIL_RETRIES = 10  # About an hour and a half in all; what waits expires by itself.
 
 
 @shared_task(ignore_result=True)
@@ -16,3 +23,19 @@ def purge() -> None:
 def repeat_revocations() -> None:
     """Tell Redis again who was logged out lately: it may have been away, or have lost its memory."""
     operations.repeat_revocations()
+
+
+@shared_task(bind=True, ignore_result=True, max_retries=MAIL_RETRIES)
+def send_mail(self: Any, *, mail_id: str) -> None:
+    """Send one mail, and again while its server does not take it. No error text is logged: it names the receiver."""
+    try:
+        mail.deliver(mail_id)
+        return
+    except OSError as error:  # smtplib's errors are of this kind too.
+        attempt, kind = self.request.retries, type(error).__name__
+    if attempt >= MAIL_RETRIES:
+        logger.error("mail_failed", extra={"mail": mail_id, "error": kind})
+        mail.forget(mail_id)
+        return
+    logger.warning("mail_delayed", extra={"mail": mail_id, "error": kind, "attempt": attempt})
+    raise self.retry(countdown=min(900, 3 * 2**attempt))
