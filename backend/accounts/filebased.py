@@ -5,7 +5,6 @@ from typing import Any
 
 from django.core.mail.backends.filebased import EmailBackend as DjangoEmailBackend
 
-
 FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 
 
