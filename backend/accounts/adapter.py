@@ -65,7 +65,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
     def _may_mail(self, request: HttpRequest, email: str) -> bool:
         """Whether a mail that any client can cause is one too many. The answer to the client is the same."""
         try:
-            brakes.use(brakes.MAILS, email=email, request=request)
+            brakes.use(brakes.LINKS, email=email, request=request)
         except RateLimited:
             return False
         return True

@@ -27,7 +27,9 @@ class Brake:
 
 
 PASSWORDS = Brake("wrong-password", near=Rate(10, 300), far=Rate(100, 600))
-MAILS = Brake("mail", near=Rate(5, 60), far=Rate(30, 3600))
+RESETS, CODES, LINKS = (  # Mails that any client can cause.
+    Brake(f"mail-{kind}", near=Rate(10, 300), far=Rate(30, 3600)) for kind in ("reset", "code", "link")
+)
 
 
 @dataclass(frozen=True, slots=True)

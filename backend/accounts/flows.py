@@ -26,7 +26,7 @@ class RequestPasswordResetView(views.RequestPasswordResetView):  # type: ignore[
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         email = self.input.cleaned_data["email"]
-        brakes.use(brakes.MAILS, email=email, request=request)
+        brakes.use(brakes.RESETS, email=email, request=request)
         outbox.post_password_reset(email=email)
         response: HttpResponse = RequestPasswordResponse(request)
         return response
@@ -47,7 +47,7 @@ class RequestLoginCodeView(views.RequestLoginCodeView):  # type: ignore[misc]  #
     input_class = inputs.RequestLoginCodeInput
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        brakes.use(brakes.MAILS, email=self.input.cleaned_data["email"], request=request)
+        brakes.use(brakes.CODES, email=self.input.cleaned_data["email"], request=request)
         if self.input._user is None:
             queries.user_exists(new_id())  # The answer reads a known user once more: it must not take longer.
         response: HttpResponse = super().post(request, *args, **kwargs)

@@ -33,6 +33,8 @@ class SignupInput(inputs.SignupInput):  # type: ignore[misc]  # allauth ships no
     def try_save(self, request: HttpRequest) -> Any:
         if self.account_already_exists:
             operations.spend_the_time_of_a_registration(password=self.cleaned_data.get("password"))
+            for _commit in range(2):  # A sign-up commits the account and its address, each by itself.
+                request.session.save()
         return super().try_save(request)
 
     def save(self, request: HttpRequest) -> User:

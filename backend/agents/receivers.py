@@ -8,7 +8,8 @@ from django.conf import settings
 from django.db import transaction
 from django.dispatch import receiver
 
-from backend.accounts.signals import workspace_created
+from backend.accounts import queries as accounts
+from backend.accounts.signals import primary_verified, workspace_created
 from backend.agents import demo
 from backend.errors import DomainError
 from backend.llm.errors import CatalogError
@@ -18,7 +19,23 @@ logger = logging.getLogger(__name__)
 
 @receiver(workspace_created)
 def welcome(sender: object, *, workspace_id: UUID, owner_id: UUID, **_: Any) -> None:
-    """Give a new workspace something to ask, where that is wanted: once it is committed, because files are stored."""
+    """Give a new workspace something to ask, where that is wanted.
+
+    Where an address must be verified before anything can be asked, that waits for it: a sign-up then takes as long for
+    an address that has an account already, and makes no workspace.
+    """
+    if settings.EMAIL_VERIFICATION != "mandatory" or accounts.has_verified_primary(owner_id):
+        _make_demo_on_commit(workspace_id=workspace_id, owner_id=owner_id)
+
+
+@receiver(primary_verified)
+def welcome_after_verification(sender: object, *, user_id: UUID, **_: Any) -> None:
+    if settings.EMAIL_VERIFICATION == "mandatory":
+        _make_demo_on_commit(workspace_id=accounts.personal_workspace_id(user_id), owner_id=user_id)
+
+
+def _make_demo_on_commit(*, workspace_id: UUID, owner_id: UUID) -> None:
+    """Once the workspace is committed, because files are stored."""
     if settings.DEMO_CONTENT:
         transaction.on_commit(lambda: _make_demo(workspace_id=workspace_id, owner_id=owner_id), robust=True)
 
