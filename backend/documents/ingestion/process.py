@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import hashlib
 import logging
 import os
 import select
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
+from django.conf import settings
 
 from backend.documents.errors import IngestionFailed, ParserSilent, ParserTimedOut
 from backend.documents.ingestion.parsers.frames import LARGEST, Frame, Job, Report, encode
@@ -23,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 TICK = 5.0  # Seconds between two calls of ``on_wait`` while nothing comes.
 PROGRAM = "import sys; sys.path.append(sys.argv[1]); from parsers.child import serve; serve()"
-_SECONDS_TO_END = 5.0  # From the last frame of a job to the end of its process.
+_SECONDS_TO_SETTLE = 10.0  # From its start, or from the last frame of a job, until it is ready for the next.
 _DAMAGED = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 _TOO_COMPLEX = "too_complex", "Reading the file takes more time or memory than allowed."
 _CORRUPT = "corrupt", "The file is damaged: its parser ended on it."
@@ -42,7 +44,7 @@ class ParserProcess:
         self._control, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", PROGRAM, str(Path(__file__).parent)],
+                [sys.executable, "-I", "-c", PROGRAM, str(Path(__file__).parent), *map(str, _users())],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 env={},
@@ -50,7 +52,9 @@ class ParserProcess:
                 start_new_session=True,  # Ctrl-C in a terminal reaches the worker only.
             )
         self._reports = bytearray()
-        self._ready = False
+        self._reports_due = 1  # The first says that it is ready, each further one that a job has ended.
+        self._died_of = 0
+        self.layers: dict[str, str] = {}  # What isolates it: empty where a layer holds, else why it does not.
 
     @property
     def alive(self) -> bool:
@@ -65,15 +69,14 @@ class ParserProcess:
         :raises IngestionFailed: the file cannot be read, or not within the limits.
         :raises FileNotFoundError: there is no such file.
         """
+        self.settle(time.monotonic() + seconds, on_wait)
         self.cpu_seconds = 0.0
-        self._wait_until_ready(time.monotonic() + seconds, on_wait)
         frames, buffer = self._send(job, path), bytearray()
         try:
             while (frame := _next(frames, buffer, time.monotonic() + seconds, on_wait)) is not None:
                 self.cpu_seconds = max(self.cpu_seconds, frame.cpu_seconds)
                 match frame.kind:
                     case "end":
-                        self._finish()
                         return
                     case "failed":
                         raise IngestionFailed(frame.code, frame.detail)
@@ -84,11 +87,28 @@ class ParserProcess:
                         yield frame
         finally:
             os.close(frames)
-        died = self._report(time.monotonic() + seconds, on_wait)
-        self.cpu_seconds = max(self.cpu_seconds, died.cpu_seconds)
-        if died.signal == signal.SIGXCPU:
+        self.settle(time.monotonic() + seconds, on_wait)
+        if self._died_of == signal.SIGXCPU:
             raise ParserTimedOut(*_TOO_COMPLEX)
-        raise IngestionFailed(*(_CORRUPT if died.signal in _DAMAGED else _TOO_COMPLEX))
+        raise IngestionFailed(*(_CORRUPT if self._died_of in _DAMAGED else _TOO_COMPLEX))
+
+    def settle(self, deadline: float, on_wait: Callable[[], None] | None = None) -> None:
+        """Wait until the process is ready for a job: it has started, and what it forked for the last job is gone.
+
+        :raises ParserTimedOut: it is not.
+        :raises ConnectionError: it has ended.
+        """
+        while self._reports_due:
+            body = _message(self._control.fileno(), self._reports, deadline, on_wait)
+            if body is None:
+                raise ConnectionError("the parser process has ended")
+            report = msgspec.msgpack.decode(body, type=Report)
+            self._reports_due -= 1
+            self._died_of = report.signal
+            self.cpu_seconds = max(self.cpu_seconds, report.cpu_seconds)
+            if report.kind == "ready":
+                self.layers = report.layers
+                _note(report.layers)
 
     def close(self) -> None:
         """End the process and what it forked, at once."""
@@ -96,11 +116,6 @@ class ParserProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._control.close()
         self._process.wait()
-
-    def _wait_until_ready(self, deadline: float, on_wait: Callable[[], None] | None) -> None:
-        if not self._ready:
-            _note(self._report(deadline, on_wait).layers)
-            self._ready = True
 
     def _send(self, job: Job, path: str | Path) -> int:
         """Hand the job over; the end of the pipe that its frames come from.
@@ -117,20 +132,8 @@ class ParserProcess:
         finally:
             os.close(source)
             os.close(theirs)
+        self._reports_due += 1
         return frames
-
-    def _finish(self) -> None:
-        """Wait until the process of a job that has sent all its frames is gone; end it otherwise."""
-        try:
-            self.cpu_seconds = self._report(time.monotonic() + _SECONDS_TO_END, None).cpu_seconds
-        except (IngestionFailed, ConnectionError):
-            self.close()
-
-    def _report(self, deadline: float, on_wait: Callable[[], None] | None) -> Report:
-        body = _message(self._control.fileno(), self._reports, deadline, on_wait)
-        if body is None:
-            raise ConnectionError("the parser process has ended")
-        return msgspec.msgpack.decode(body, type=Report)
 
 
 def _next(descriptor: int, buffer: bytearray, deadline: float, on_wait: Callable[[], None] | None) -> Frame | None:
@@ -169,6 +172,16 @@ def _message(descriptor: int, buffer: bytearray, deadline: float, on_wait: Calla
         if not data:
             return None
         buffer += data
+
+
+def _users() -> list[int]:
+    """Whom a parser becomes that root starts: users of nothing else on the machine, others for each data folder.
+
+    The first is above all ids that systems give out; where those do not reach so far, as in some containers, the second
+    is of those that systemd lends to services.
+    """
+    number = int.from_bytes(hashlib.sha256(os.fsencode(settings.DATA_DIR)).digest()[:8], "big")
+    return [0x70000000 + number % 0x0FF00000, 61184 + number % 4336]
 
 
 _noted: list[dict[str, str]] = []
@@ -223,10 +236,19 @@ def _take() -> ParserProcess:
             process = _idle.pop() if _idle else None
         if process is None:
             return ParserProcess()
-        if process.alive:
+        if process.alive and _is_free(process):
             return process
         if process.owner == os.getpid():  # Otherwise it is the process's that this one was forked from.
             process.close()
+
+
+def _is_free(process: ParserProcess) -> bool:
+    """Whether nothing of its last job is left: a parser that a file has taken over may go on after its last frame."""
+    try:
+        process.settle(time.monotonic() + _SECONDS_TO_SETTLE)
+    except (IngestionFailed, ConnectionError):
+        return False
+    return True
 
 
 def _keep(process: ParserProcess) -> None:

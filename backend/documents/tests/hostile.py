@@ -1,12 +1,14 @@
 """Programs run where a document is read: what an attacker does who has taken a parser over.
 
 ``python -m backend.documents.tests.hostile`` is a worker: it reads programs as JSON from standard input, gives each
-as a document to the parser process that every worker starts, and writes what each printed, as JSON.
+as a document to the parser process that every worker starts, and writes what each printed, as JSON. Layers named as
+arguments are left out, to see what the others do.
 """
 
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -29,26 +31,31 @@ def run(source, job):
     return printed.getvalue() or "nothing"
 
 child.READERS["text/x-program"] = run
+LEAVE_OUT
 child.serve()
 """
+LEAVE_OUT = {
+    "seccomp": "child.isolation.seccomp.allow_reading_only = lambda: None",
+    "landlock": "child.isolation.landlock.give_up_everything = lambda: None",
+}
 
 
-def run(requests: dict[str, str], *, memory_bytes: int = 1 << 30, cpu_seconds: int = 2) -> dict[str, Any]:
+def run(programs: dict[str, str], *, without: Sequence[str]) -> dict[str, Any]:
     """What each program printed, or how its document failed; ``layers`` is what the parser process says of itself."""
     from backend.documents.errors import IngestionFailed
     from backend.documents.ingestion import process as starter
     from backend.documents.ingestion.parsers.frames import Job
 
-    starter.PROGRAM = PROGRAM
+    starter.PROGRAM = PROGRAM.replace("LEAVE_OUT", "; ".join(LEAVE_OUT[name] for name in without))
     printed: dict[str, Any] = {}
     process = starter.ParserProcess()
-    for name, program in requests.items():
+    for name, program in programs.items():
         job = Job(
             task="parse",
             content_type="text/x-program",
-            cpu_seconds=cpu_seconds,
-            total_cpu_seconds=cpu_seconds,
-            memory_bytes=memory_bytes,
+            cpu_seconds=2,
+            total_cpu_seconds=2,
+            memory_bytes=1 << 30,
         )
         with NamedTemporaryFile() as file:
             file.write(program.replace("PARENT", str(os.getpid())).encode())
@@ -63,8 +70,8 @@ def run(requests: dict[str, str], *, memory_bytes: int = 1 << 30, cpu_seconds: i
         if not process.alive:
             process = starter.ParserProcess()
     process.close()
-    return printed
+    return {**printed, "layers": process.layers}
 
 
 if __name__ == "__main__":
-    json.dump(run(json.load(sys.stdin)), sys.stdout)
+    json.dump(run(json.load(sys.stdin), without=sys.argv[1:]), sys.stdout)

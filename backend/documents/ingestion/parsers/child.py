@@ -13,6 +13,7 @@ import resource
 import select
 import signal
 import socket
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -38,12 +39,12 @@ def serve() -> None:
     control = socket.socket(fileno=0)
     nothing = os.open(os.devnull, os.O_RDWR)
     gc.freeze()  # What was imported stays out of collections, so forks share its memory.
-    layers = isolation.isolate()
+    layers = isolation.isolate([int(user) for user in sys.argv[2:]])
     with contextlib.suppress(BrokenPipeError):
         control.sendall(encode(Report(kind="ready", layers=layers)))
         while (received := _receive(control)) is not None:
             job, (source, target) = received
-            ended = _run(job, source, target, nothing, control, filtered=not layers["seccomp"])
+            ended = _run(job, source, target, nothing=nothing, control=control, layers=layers)
             control.sendall(encode(ended))
 
 
@@ -62,7 +63,7 @@ def _receive(control: socket.socket) -> tuple[Job, tuple[int, int]] | None:
     return msgspec.msgpack.decode(data[4:], type=Job), (source, target)
 
 
-def _run(job: Job, source: int, target: int, nothing: int, control: socket.socket, *, filtered: bool) -> Report:
+def _run(job: Job, source: int, target: int, *, nothing: int, control: socket.socket, layers: dict[str, str]) -> Report:
     """Fork, do the job in the fork, and wait for its end or for that of the worker."""
     parent = os.getpid()
     alive, kept_open = os.pipe()
@@ -72,7 +73,7 @@ def _run(job: Job, source: int, target: int, nothing: int, control: socket.socke
         for standard in (0, 1, 2):  # What a parser prints, and it prints what is in the file, goes nowhere.
             os.dup2(nothing, standard)
         isolation.close_all_but(source, target, kept_open)
-        os._exit(_work(job, source, target, filtered=filtered))
+        os._exit(_work(job, source, target, layers))
     for descriptor in (source, target, kept_open):
         os.close(descriptor)
     readable, _, _ = select.select([control.fileno(), alive], [], [])
@@ -84,9 +85,9 @@ def _run(job: Job, source: int, target: int, nothing: int, control: socket.socke
     return Report(kind="ended", signal=number, cpu_seconds=usage.ru_utime + usage.ru_stime)
 
 
-def _work(job: Job, source: int, target: int, *, filtered: bool) -> int:
+def _work(job: Job, source: int, target: int, layers: dict[str, str]) -> int:
     try:
-        isolation.restrict(memory_bytes=job.memory_bytes, cpu_seconds=job.total_cpu_seconds, filtered=filtered)
+        isolation.restrict(layers, memory_bytes=job.memory_bytes, cpu_seconds=job.total_cpu_seconds)
         with open(source, "rb") as file:
             for frame in _TASKS[job.task](file, job):
                 frame.cpu_seconds = _cpu_seconds()

@@ -10,9 +10,9 @@ import errno
 import os
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
-from . import seccomp
+from . import landlock, namespaces, seccomp
 from .kernel import (
     LINUX,
     PR_CAP_AMBIENT,
@@ -31,35 +31,42 @@ _SPARE_CPU_SECONDS = 2  # Beyond the limit that is moved from page to page, so t
 _NOTHING_OF = ("CORE", "FSIZE", "NPROC", "MEMLOCK", "MSGQUEUE")
 
 
-def isolate() -> dict[str, str]:
-    """Give up what no parser needs, for this process and all that it forks.
+def isolate(users: Sequence[int]) -> dict[str, str]:
+    """Give up what no parser needs, for this process and all that it forks. It may return in a fork of the caller.
 
+    :param users: whom to become, if we are root: the first of these that can be had.
     :return: the layers by name: empty where one holds, else why it does not.
     """
     os.chdir("/")
     layers = {
         "no_new_privs": _attempt(_gain_nothing),
+        **namespaces.separate(users),
         "no_capabilities": _attempt(_drop_capabilities),
-        "seccomp": _attempt(seccomp.check_available),  # The filter itself follows in ``restrict``.
+        "seccomp": _attempt(seccomp.check_available),  # Both are only available here; ``restrict`` uses them.
+        "landlock": _attempt(landlock.check_available),
     }
     with contextlib.suppress(OSError):  # Last, since a change of credentials resets it.
         prctl(PR_SET_DUMPABLE, 0)
+    if not layers["namespaces"]:
+        _become_first_of_all()
     return layers
 
 
-def restrict(*, memory_bytes: int, cpu_seconds: int, filtered: bool) -> None:
+def restrict(layers: Mapping[str, str], *, memory_bytes: int, cpu_seconds: int) -> None:
     """Bound this process, which reads one file.
 
-    :param filtered: whether this machine has filters of system calls.
-    :raises OSError: it has none after all.
+    :param layers: what ``isolate`` has found.
+    :raises OSError: what is available cannot be had after all.
     """
+    if not layers["landlock"]:
+        landlock.give_up_everything()
     # The limit of processes counts those of the same user, whom we may share; at 0 it forbids any more of ours.
     for name in _NOTHING_OF:
         _limit(f"RLIMIT_{name}", 0)
     _limit("RLIMIT_NOFILE", 64)
     _limit("RLIMIT_AS", memory_bytes)
     _limit("RLIMIT_CPU", cpu_seconds + _SPARE_CPU_SECONDS)
-    if filtered:
+    if not layers["seccomp"]:
         seccomp.allow_reading_only()
 
 
@@ -77,6 +84,18 @@ def close_all_but(*kept: int) -> None:
     for descriptor in (*sorted(kept), _HIGHEST_DESCRIPTOR):
         os.closerange(start, descriptor)
         start = descriptor + 1
+
+
+def _become_first_of_all() -> None:
+    """Go on as the first process of the namespace of processes; with its end all others in it end. The one that the
+    worker knows waits for it here.
+    """
+    first = os.fork()
+    if first == 0:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        return
+    os.closerange(0, _HIGHEST_DESCRIPTOR)
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) & 0xFF)
 
 
 def _attempt(layer: Callable[[], None]) -> str:

@@ -4,6 +4,7 @@ import ctypes
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 LINUX = sys.platform == "linux"
@@ -23,6 +24,17 @@ _libc: Any = ctypes.CDLL(None, use_errno=True) if LINUX else None
 
 def prctl(option: int, *arguments: Any) -> None:
     call("prctl", option, *arguments, *([0] * (4 - len(arguments))))
+
+
+def system_call(numbers: Mapping[str, int], *arguments: Any) -> int:
+    """A system call that the C library has no function for.
+
+    :param numbers: its number by machine.
+    :raises OSError: it failed, or its number on this machine is not known.
+    """
+    if MACHINE not in numbers:
+        raise OSError(f"the system calls of {MACHINE} are not listed")
+    return call("syscall", numbers[MACHINE], *arguments)
 
 
 def call(name: str, *arguments: Any) -> int:
