@@ -368,6 +368,7 @@ S3_ACCESS_KEY: str = env.str("S3_ACCESS_KEY", default="")
 S3_SECRET_KEY: str = env.str("S3_SECRET_KEY", default="")
 INGESTION_BATCH_PAGES: int = env.int("INGESTION_BATCH_PAGES", default=16)  # What a dead worker loses at most.
 INGESTION_LEASE_SECONDS: float = env.float("INGESTION_LEASE_SECONDS", default=30.0)
+PARSER_ISOLATION: str = env.str("PARSER_ISOLATION", default="available")  # What this machine has; or strict.
 PARSER_MEMORY_BYTES: int = env.int("PARSER_MEMORY_BYTES", default=1024 * 1024 * 1024)  # Address space per document.
 # A batch ends after so many seconds even if it has fewer pages; a worker then looks whether another document is due.
 INGESTION_TURN_SECONDS: float = env.float("INGESTION_TURN_SECONDS", default=1.0)

@@ -159,6 +159,7 @@ print(json.dumps([read, identity.marked(instance)]))
 @pytest.mark.skipif(not identity.LINUX, reason="Other systems have no /proc.")
 def test_processes_with_secrets_hide_them_from_their_own_user_and_are_found_all_the_same(running: Launcher) -> None:
     assert running.process is not None
+    running.wait_for(lambda: all(running.pids().values()))
     pids = [running.pid(name) for name in ("web", "agents", "documents", "beat")]
     running.wait_for(lambda: below(running.pid("documents")) != [])
     forks = [each for pid in pids for each in below(pid)]

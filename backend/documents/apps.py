@@ -5,7 +5,7 @@ class DocumentsConfig(AppConfig):
     name = "backend.documents"
 
     def ready(self) -> None:
-        from backend.documents import storage
+        from backend.documents import checks, storage  # noqa: F401  # Checks register themselves.
         from backend.http import health
 
         health.CHECKS["storage"] = storage.check_answers

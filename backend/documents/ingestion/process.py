@@ -20,9 +20,11 @@ from django.conf import settings
 
 from backend.documents.errors import IngestionFailed, ParserSilent, ParserTimedOut
 from backend.documents.ingestion.parsers.frames import LARGEST, Frame, Job, Report, encode
+from backend.errors import ServiceUnavailable
 
 logger = logging.getLogger(__name__)
 
+ESSENTIAL = ("no_new_privs", "seccomp")  # The layers without which PARSER_ISOLATION=strict reads no file.
 TICK = 5.0  # Seconds between two calls of ``on_wait`` while nothing comes.
 PROGRAM = "import sys; sys.path.append(sys.argv[1]); from parsers.child import serve; serve()"
 _SECONDS_TO_SETTLE = 10.0  # From its start, or from the last frame of a job, until it is ready for the next.
@@ -68,8 +70,11 @@ class ParserProcess:
         :raises ParserTimedOut: it took longer, of the clock or of the processor.
         :raises IngestionFailed: the file cannot be read, or not within the limits.
         :raises FileNotFoundError: there is no such file.
+        :raises ServiceUnavailable: PARSER_ISOLATION is strict, and this machine isolates no parser.
         """
         self.settle(time.monotonic() + seconds, on_wait)
+        if settings.PARSER_ISOLATION == "strict" and self.missing():
+            raise ServiceUnavailable
         self.cpu_seconds = 0.0
         frames, buffer = self._send(job, path), bytearray()
         try:
@@ -109,6 +114,10 @@ class ParserProcess:
             if report.kind == "ready":
                 self.layers = report.layers
                 _note(report.layers)
+
+    def missing(self) -> dict[str, str]:
+        """Which layers are missing that every machine of production must have, and why."""
+        return {name: self.layers[name] for name in ESSENTIAL if self.layers[name]}
 
     def close(self) -> None:
         """End the process and what it forked, at once."""

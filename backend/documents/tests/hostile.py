@@ -53,8 +53,8 @@ def run(programs: dict[str, str], *, without: Sequence[str]) -> dict[str, Any]:
         job = Job(
             task="parse",
             content_type="text/x-program",
-            cpu_seconds=2,
-            total_cpu_seconds=2,
+            cpu_seconds=1,
+            total_cpu_seconds=1,
             memory_bytes=1 << 30,
         )
         with NamedTemporaryFile() as file:

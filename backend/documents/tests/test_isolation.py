@@ -7,11 +7,18 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.core.checks import ERROR
 
+from backend.documents import checks
+from backend.documents.ingestion import process
+from backend.documents.tests.cast import make_document, read, upload
+from backend.documents.tests.test_formats import zipped
+from tests.actors import Person
 from tests.launched import ORDINARY, ROOT, as_ordinary_user
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Other systems have none of this.")
@@ -90,6 +97,8 @@ PROGRAMS = {
 
 
 SECRET = "the secret"
+USERS = ["root", "ordinary"] if os.geteuid() == 0 else ["ordinary"]
+HARMLESS = {"listen", "pair", "executable memory"}  # In a network of its own, with nothing to run.
 
 
 @pytest.fixture(scope="module")
@@ -111,43 +120,117 @@ def folder() -> Iterator[Path]:
             yield place
 
 
-@pytest.fixture(scope="module", params=["root", "ordinary"])
-def printed(request: pytest.FixtureRequest, folder: Path) -> dict[str, str]:
+def run(folder: Path, *, user: str, without: Sequence[str] = ()) -> dict[str, Any]:
     """What the programs print that are read as documents by a worker of this user."""
-    command = [sys.executable, "-m", "backend.documents.tests.hostile"]
-    if request.param == "ordinary":
-        command = as_ordinary_user(command)
-    elif os.geteuid() != 0:
-        pytest.skip("only root can be root")
+    command = [sys.executable, "-m", "backend.documents.tests.hostile", *without]
     column = {"x86_64": 0, "aarch64": 1}[platform.machine()]
     calls = {name: CALL.format(number=numbers[column]) for name, numbers in SYSCALLS.items()}
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
         programs = {
             name: program.replace("FOLDER", str(folder)).replace("TCP", port)
-            for name, program in (PROGRAMS | calls).items()
+            for name, program in (PROGRAMS | ({} if without else calls)).items()
         }
         done = subprocess.run(
-            command,
+            command if user == "root" else as_ordinary_user(command),
             input=json.dumps(programs),
             cwd=ROOT,
             text=True,
             stdout=subprocess.PIPE,
             check=True,
+            timeout=120,
             env={"DJANGO_SETTINGS_MODULE": "backend.settings", "SECRET": SECRET},
         )
-    printed: dict[str, str] = json.loads(done.stdout)
+    printed: dict[str, Any] = json.loads(done.stdout)
     return printed
 
 
+@pytest.fixture(scope="module", params=USERS)
+def printed(request: pytest.FixtureRequest, folder: Path) -> dict[str, Any]:
+    return run(folder, user=request.param)
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_parser_that_a_document_has_taken_over_is_refused(printed: dict[str, str], name: str) -> None:
+def test_a_parser_that_a_document_has_taken_over_is_refused(printed: dict[str, Any], name: str) -> None:
     assert printed[name]
     assert "done" not in printed[name]
     assert SECRET not in printed[name]
     assert "NameError" not in printed[name]  # It was tried.
 
 
+@pytest.mark.parametrize("user", USERS)
+def test_without_the_filter_of_system_calls_the_other_layers_refuse_as_much(folder: Path, user: str) -> None:
+    printed = run(folder, user=user, without=["seccomp"])
+
+    layers = printed.pop("layers")
+    done = {name for name, output in printed.items() if "done" in output}
+    assert layers["no_new_privs"] == layers["no_capabilities"] == layers["seccomp"] == ""
+    if layers["landlock"] == layers["namespaces"] == "":  # Both depend on the machine.
+        assert done <= HARMLESS
+
+
+def test_memory_and_processor_time_end_with_the_document(folder: Path) -> None:
+    programs = {
+        "memory": "kept = [bytearray(1 << 26) for _ in range(64)]",
+        "memory mapped": "kept = [mmap.mmap(-1, 1 << 26) for _ in range(64)]",
+        "processor": "resource.setrlimit(resource.RLIMIT_CPU, (3, 3))\nwhile True: pass",  # Raised as far as it goes.
+        "afterwards": "print('read')",
+    }
+    command = [sys.executable, "-m", "backend.documents.tests.hostile"]
+    environment = {"DJANGO_SETTINGS_MODULE": "backend.settings"}
+    done = subprocess.run(
+        command, input=json.dumps(programs), cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True, env=environment
+    )
+
+    printed = json.loads(done.stdout)
+    assert printed["memory"].startswith("MemoryError")
+    assert printed["memory mapped"].startswith("OSError [Errno 12]")
+    assert printed["processor"] == "failed: too_complex"
+    assert printed["afterwards"] == "read"
+
+
+UNFILTERED = """
+import sys; sys.path.append(sys.argv[1])
+from parsers import child
+
+def missing():
+    raise OSError("not here")
+
+child.isolation.seccomp.check_available = missing
+child.serve()
+"""
+
+
+@pytest.mark.django_db
+def test_a_strict_machine_without_the_filter_reads_nothing(
+    owner: Person, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process.end_idle()
+    monkeypatch.setattr(process, "PROGRAM", UNFILTERED)
+    settings.PARSER_ISOLATION = "strict"
+
+    archive = upload(owner, zipped({"word/document.xml": b"<w/>"}), "letter.docx")
+    document = read(upload(owner, "Some words.", "notes.txt").json()["id"])
+    settings.PARSER_ISOLATION = "available"
+    later = make_document(owner, "Some other words.", "other.txt")
+    process.end_idle()
+
+    assert (archive.status_code, archive.json()["code"]) == (503, "service_unavailable")
+    assert document.status == "scanning"  # Until another worker takes it.
+    assert later.status == "ready"
+
+
+def test_a_check_before_production_says_what_is_missing(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checks.isolation(None) == []
+    monkeypatch.setattr(process, "PROGRAM", UNFILTERED)
+    (warning,) = checks.isolation(None)
+    settings.PARSER_ISOLATION = "strict"
+    (error,) = checks.isolation(None)
+
+    assert warning.msg == error.msg == "Parsers of documents run without seccomp: not here."
+    assert warning.level < ERROR <= error.level
+
+
 @pytest.mark.parametrize("name", SYSCALLS)
-def test_the_kernel_takes_no_other_call_from_a_parser(printed: dict[str, str], name: str) -> None:
+def test_the_kernel_takes_no_other_call_from_a_parser(printed: dict[str, Any], name: str) -> None:
     assert printed[name] == "EPERM"

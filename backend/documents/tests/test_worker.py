@@ -38,7 +38,9 @@ def parsers(live: Stack) -> set[int]:
     while more := {pid for pid, parent in parents.items() if parent in below} - below:
         below |= more
     found = {pid for pid in below if b"parsers.child" in Path(f"/proc/{pid}/cmdline").read_bytes()}
-    assert not [pid for pid in found if b"DATABASE_URL" in Path(f"/proc/{pid}/environ").read_bytes()]
+    for pid in found:
+        with contextlib.suppress(PermissionError):  # A parser hides from its own user, too.
+            assert Path(f"/proc/{pid}/environ").read_bytes() == b""
     return found
 
 
