@@ -8,7 +8,7 @@ from typing import IO
 
 from django.conf import settings
 
-from backend.documents.errors import IngestionFailed, UnsupportedFile
+from backend.documents.errors import IngestionFailed, ParserSilent, UnsupportedFile
 from backend.documents.ingestion.parsers.frames import Job
 from backend.documents.ingestion.process import parser_process
 from backend.documents.places import Places
@@ -23,11 +23,13 @@ def type_of_archive(file: IO[bytes]) -> str:
     """The content type of an archive.
 
     :raises UnsupportedFile: it is none that can be read, or looking at it takes more than it may.
-    :raises ServiceUnavailable: too many archives are being looked at.
+    :raises ServiceUnavailable: too many archives are being looked at, or the machine has no time for it.
     """
     try:
         with _places.taken(), _path_of(file) as path:
             kind = _detect(path)
+    except ParserSilent as error:  # Its processor time is bounded far below: the machine is busy with other things.
+        raise ServiceUnavailable from error
     except IngestionFailed as error:
         raise UnsupportedFile(error.detail) from error
     if not kind:

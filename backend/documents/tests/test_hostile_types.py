@@ -195,3 +195,11 @@ def test_a_kept_child_that_has_ended_is_replaced(owner: Person, monkeypatch: pyt
 
     assert upload(owner, word("All the same."), "letter.docx").status_code == 201
     process.end_idle()
+
+
+def test_a_machine_without_time_for_an_archive_asks_to_come_again(
+    owner: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspection, "SECONDS", 0.0)
+
+    assert upload(owner, word("Later."), "letter.docx").status_code == 503
