@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
 
-from backend.documents import deletion, storage
+from backend.documents import deletion, reconciliation, storage
 from backend.documents.models import Blob
 from backend.documents.tests.cast import make_document, pdf, upload
 from backend.errors import ServiceUnavailable
@@ -94,6 +95,23 @@ def test_a_document_lives_and_dies_in_s3(owner: Person, s3: Any) -> None:
     deletion.purge_document(document.pk)
 
     assert keys(s3) == []
+
+
+def test_objects_that_no_row_names_are_found_page_by_page(
+    owner: Person, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciliation, "PAGE", 2)
+    monkeypatch.setattr(reconciliation, "GRACE", timedelta(0))
+    document = make_document(owner, "Kept.")
+    folder = document.blob.pk.hex[-2:]
+    for number in range(5):
+        storage.save(f"blobs/{folder}/{number:030x}{folder}", ContentFile(b"x"))
+        storage.save(f"images/{folder}/{number:030x}{folder}/1-240.png", ContentFile(b"x"))
+    time.sleep(1.1)  # The server tells times in whole seconds.
+
+    assert reconciliation.reconcile(folder=int(folder, 16)) == ""
+
+    assert keys(s3) == [document.blob.key]
 
 
 def test_an_address_is_signed_and_nobody_else_s(owner: Person, s3: Any) -> None:
