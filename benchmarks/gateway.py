@@ -128,7 +128,7 @@ def main() -> int:
     if nginx() is None:
         print("nginx is not installed here: nothing to measure", file=sys.stderr)
         return 1
-    with site(settings={"WEB_CONCURRENCY": "2"}) as running:
+    with site(settings={"WEB_CONCURRENCY": "2", "STREAMS_PER_USER": str(chosen.streams)}) as running:
         person = ApiClient.sign_up(running.url)
         token = person.tokens["access"]
         alone = f"http://127.0.0.1:{services.free_port()}"
