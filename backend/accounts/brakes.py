@@ -1,6 +1,6 @@
 """What bounds guesses at one account, and mails to one mailbox, without letting anyone lock its owner out.
 
-A limit per account over all client addresses would do just that: whoever uses it up is refused together with the owner.
+A limit per account over all client addresses would do just that: a stranger who uses it up shuts the owner out as well.
 So each client address has its own, and all of them together a much higher one, which does not count for an address that
 the account has logged in from before.
 """
