@@ -140,7 +140,7 @@ def below(pid: int) -> list[int]:
     return [int(each) for file in found for each in file.read_text().split()]
 
 
-HIDDEN = """
+LOOK = """
 import json, sys
 from backend.embedded import identity
 instance, *pids = sys.argv[1:]
@@ -150,7 +150,7 @@ for pid in pids:
         try:
             open(f"/proc/{pid}/{name}", "rb").close()
             read.append(f"{pid} {name}")
-        except PermissionError:
+        except OSError:
             pass
 print(json.dumps([read, identity.marked(instance)]))
 """
@@ -158,22 +158,23 @@ print(json.dumps([read, identity.marked(instance)]))
 
 @pytest.mark.skipif(not identity.LINUX, reason="Other systems have no /proc.")
 def test_processes_with_secrets_hide_them_from_their_own_user_and_are_found_all_the_same(running: Launcher) -> None:
-    assert running.process is not None
-    running.wait_for(lambda: all(running.pids().values()))
-    pids = [running.pid(name) for name in ("web", "agents", "documents", "beat")]
-    running.wait_for(lambda: below(running.pid("documents")) != [])
-    forks = [each for pid in pids for each in below(pid)]
-    hiding = [str(pid) for pid in (running.process.pid, *pids, *forks)]
-    instance = (running.data / "secrets" / "instance").read_text()
-
-    command = as_ordinary_user([sys.executable, "-c", HIDDEN, instance, *hiding])
-
-    def looked() -> tuple[list[str], list[int]]:
+    def look() -> tuple[list[str], set[int]]:
+        """What their own user can read of them, and which are known by their mark."""
+        command = as_ordinary_user([sys.executable, "-c", LOOK, instance, *map(str, (launcher, *ours()))])
         done = subprocess.run(command, cwd=running.project, capture_output=True, check=True)
-        return tuple(json.loads(done.stdout))
+        read, marked = json.loads(done.stdout)
+        return read, set(marked)
 
-    running.wait_for(lambda: looked()[0] == [])  # Each as soon as it has read its settings.
-    assert {*pids, *forks} <= set(looked()[1])
+    def ours() -> set[int]:
+        python = ("web", "agents", "documents", "default")
+        forks = [each for name in ("web", "documents") for each in below(running.pid(name))]
+        return {*map(running.pid, python), *forks}
+
+    assert running.process is not None
+    launcher, instance = running.process.pid, (running.data / "secrets" / "instance").read_text()
+    running.wait_for(lambda: all(running.pids().values()) and below(running.pid("documents")) != [])
+    running.wait_for(lambda: look()[0] == [])  # Each from when it has read its settings.
+    running.wait_for(lambda: ours() <= look()[1])
 
 
 def test_every_process_keeps_json_lines(running: Launcher) -> None:

@@ -14,7 +14,7 @@ from backend.documents import inspection
 from backend.documents.errors import UnsupportedFile
 
 PDF = "application/pdf"
-DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+DOCX = inspection.DOCX
 HTML = "text/html"
 MARKDOWN = "text/markdown"
 PLAIN = "text/plain"

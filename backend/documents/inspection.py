@@ -14,6 +14,7 @@ from backend.documents.ingestion.process import parser_process
 from backend.documents.places import Places
 from backend.errors import ServiceUnavailable
 
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 CPU_SECONDS = 2  # An ordinary DOCX takes a few milliseconds.
 SECONDS = 10.0  # Wall clock.
 _places = Places(at_once=2, held=settings.WEB_THREADS // 4, wait=5.0)
@@ -32,7 +33,7 @@ def type_of_archive(file: IO[bytes]) -> str:
         raise ServiceUnavailable from error
     except IngestionFailed as error:
         raise UnsupportedFile(error.detail) from error
-    if not kind:
+    if kind != DOCX:  # It is stored and sent to browsers, and a parser that a file has taken over may state anything.
         raise UnsupportedFile
     return kind
 

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 ESSENTIAL = ("no_new_privs", "seccomp")  # The layers without which PARSER_ISOLATION=strict reads no file.
 TICK = 5.0  # Seconds between two calls of ``on_wait`` while nothing comes.
 PROGRAM = "import sys; sys.path.append(sys.argv[1]); from parsers.child import serve; serve()"
+_SECONDS_TO_WARM_UP = 2.0  # Celery waits four for a new process of its pool.
 _SECONDS_TO_SETTLE = 10.0  # From its start, or from the last frame of a job, until it is ready for the next.
 _DAMAGED = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 _TOO_COMPLEX = "too_complex", "Reading the file takes more time or memory than allowed."
@@ -226,8 +227,11 @@ def parser_process() -> Iterator[ParserProcess]:
 
 
 def warm_up() -> None:
-    """Start the kept process before the first document needs it."""
-    _keep(_take())
+    """Start the kept process before the first document needs it, and log what isolates it."""
+    process = _take()
+    with contextlib.suppress(IngestionFailed, ConnectionError):
+        process.settle(time.monotonic() + _SECONDS_TO_WARM_UP)
+    _keep(process)
 
 
 def end_idle() -> None:
