@@ -86,4 +86,5 @@ case "$GATEWAY_ACCOUNTS $GATEWAY_AGENTS $GATEWAY_DOCUMENTS $GATEWAY_BILLING" in
 esac
 main="daemon off;"
 [ "$(id -u)" != 0 ] || [ -z "$GATEWAY_USER" ] || main="$main user $GATEWAY_USER;"
+ulimit -n "$(ulimit -Hn)" 2>/dev/null || true  # An ordinary user's nginx cannot have more than that.
 exec nginx -e stderr -c "$GATEWAY_RUN/nginx.conf" -g "$main"

@@ -1,5 +1,8 @@
 """What the gateway refuses: too much, too slow, and whatever should never have been sent."""
 
+import resource
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -28,6 +31,7 @@ def strict(house: Site) -> Nginx:
         GATEWAY_RATE_AUTH="1",
         GATEWAY_BURST_AUTH="1",
         GATEWAY_STREAMS_PER_CLIENT="1",
+        GATEWAY_UPLOADS_PER_CLIENT="1",
         GATEWAY_TRUSTED_PROXY="127.0.0.1/32",
     )
 
@@ -58,6 +62,33 @@ def test_a_customer_of_ipv6_is_a_network(strict: Nginx) -> None:
     ]
     assert answers[-1][0] == 429
     assert strict.send(request("GET /.well-known/jwks.json", b"X-Forwarded-For: 2001:db8:0:1::1"))[0] == 200
+
+
+def test_one_upload_too_many_is_refused_as_that_however_large(strict: Nginx) -> None:
+    by = b"X-Forwarded-For: 198.51.100.4"
+    large = (b"Content-Length: 90000000", b"Content-Type: multipart/form-data; boundary=x")
+    with strict.connect() as first:
+        # Without a token the service answers at once; the rest of this one's body keeps its place all the same.
+        first.sendall(request("POST /api/v1/documents", by, b"Content-Type: text/plain", CHUNKED, body=b"1\r\na\r\n"))
+        time.sleep(0.2)
+        answer = strict.send(request("POST /api/v1/documents", by, *large))
+    assert problem(answer)["code"] == "rate_limited"
+
+
+def test_heads_without_an_end_from_one_address_leave_room_for_others(house: Site) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(12_000, hard), hard))
+    waiting: list[socket.socket] = []
+    try:
+        for _ in range(9_000):  # Two workers of nginx with 4,096 connections each had none left.
+            connection = socket.create_connection(("127.0.0.1", house.front.port), timeout=15)
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
+            waiting.append(connection)
+        assert [house.front.send(request("GET /healthz"))[0] for _ in range(20)] == [200] * 20
+    finally:
+        for connection in waiting:
+            connection.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 # Bad input ------------------------------------------------------------------------------------------------------------
