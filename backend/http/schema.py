@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib import import_module
+from threading import Lock
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
@@ -11,6 +12,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import translation
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
 from drf_spectacular.generators import SchemaGenerator
@@ -179,11 +181,23 @@ def _refusal(text: str) -> Schema:
     return {"description": text, "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 
 
-@lru_cache(maxsize=1)
 def document() -> bytes:
-    """The document as JSON. It takes a third of a second to make and never changes while the process lives."""
+    """The document as JSON. It takes a third of a second to make and never changes while the process lives.
+
+    One thread makes it, and those that ask meanwhile wait: the generator keeps its state in globals, such as the patched
+    classes of its extensions and the traces of its warnings.
+    """
+    with _making:
+        return _made()
+
+
+_making = Lock()
+
+
+@lru_cache(maxsize=1)
+def _made() -> bytes:
     every_route = getattr(import_module(settings.ROOT_URLCONF), "routes", None)  # Also of services elsewhere.
-    with GENERATOR_STATS.silence():
+    with GENERATOR_STATS.silence(), translation.override(settings.LANGUAGE_CODE):  # Not in that of the first request.
         generator = SchemaGenerator(patterns=every_route and every_route())  # type: ignore[no-untyped-call]  # Untyped upstream.
         schema = generator.get_schema(request=None, public=True)  # type: ignore[no-untyped-call]  # Likewise.
     return bytes(OpenApiJsonRenderer2().render(schema, renderer_context={}))
