@@ -1,10 +1,13 @@
 """Which ingestion a worker takes next: workspaces by turns, and within one the small before the large.
 
 PostgreSQL holds the queue; a task is only a notification that it is not empty. First comes the workspace with the
-fewest readings under way, then the one that was served longest ago. Within a workspace files come by size, and a file's
+fewest readings under way, then the one that was served longest ago. A reading counts until its end, and as much later as
+it took of the processor; a workspace that was never served counts from its oldest waiting file, so that new workspaces
+come behind older customers and not before them. Within a workspace files come by size, and a file's
 size counts half for each minute that it has waited, so that a large one is not passed over for ever.
 """
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +24,8 @@ MAX_WORN_OUT = 100  # Ingestions that one call fails as ``worker_lost`` on its w
 # ``own`` is an ingestion that the caller holds: it is ranked as if it were free, and does not count as under way.
 _NEXT = """
 WITH unfinished AS (
-    SELECT i.id, i.created_at, i.lease_until, d.workspace_id, d.deleted_at, b.size
+    SELECT i.id, i.created_at, i.lease_until, d.workspace_id, d.deleted_at, b.size,
+        min(i.created_at) OVER (PARTITION BY d.workspace_id) AS waits_since
     FROM documents_ingestion i
     JOIN documents_document d ON d.id = i.document_id
     JOIN documents_blob b ON b.id = d.blob_id
@@ -35,7 +39,7 @@ LEFT JOIN under_way USING (workspace_id)
 LEFT JOIN documents_usage USING (workspace_id)
 WHERE (waiting.lease_until IS NULL OR waiting.lease_until < %(now)s OR waiting.id = %(own)s::uuid)
     AND waiting.deleted_at IS NULL AND coalesce(readings, 0) < %(limit)s
-ORDER BY coalesce(readings, 0), served_at NULLS FIRST,
+ORDER BY coalesce(readings, 0), coalesce(served_at, waits_since),
     ln(size) - ln(2) * extract(epoch FROM %(now)s - waiting.created_at) / %(halves_after)s, waiting.id
 LIMIT 1
 """
@@ -90,3 +94,9 @@ def _note_served(workspace_id: UUID) -> None:
         unique_fields=["workspace"],
         update_fields=["served_at"],
     )
+
+
+def note_cost(workspace_id: UUID, *, cpu_seconds: float) -> None:
+    """A reading has ended, for good or for others' turns, that took so much processor time."""
+    served_at = timezone.now() + timedelta(seconds=cpu_seconds)
+    Usage.objects.filter(workspace_id=workspace_id).update(served_at=served_at)

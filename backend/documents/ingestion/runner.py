@@ -33,6 +33,7 @@ def execute(*, ingestion_id: UUID) -> Document | None:
 def _execute(ingestion: Ingestion) -> Document:
     """Read the claimed document to a truthful end: ready, failed with the reason, or left for the next worker."""
     document = ingestion.document
+    cpu_seconds_before = ingestion.cpu_seconds
     progress.announce(document.pk)
     try:
         _read(ingestion)
@@ -43,6 +44,7 @@ def _execute(ingestion: Ingestion) -> Document:
     except Exception:  # Whatever it is, the document must not stay "parsing" for ever.
         logger.exception("ingestion %s was interrupted", ingestion.public_id)
         lease.give_back(ingestion)
+    queue.note_cost(document.workspace_id, cpu_seconds=ingestion.cpu_seconds - cpu_seconds_before)
     progress.announce(document.pk)
     return document
 

@@ -9,8 +9,10 @@ from django.utils import timezone
 from backend.documents import tasks
 from backend.documents.ingestion import queue, runner
 from backend.documents.ingestion.budget import Budget
+from backend.documents.ingestion.parsers import cpu
+from backend.documents.ingestion.parsers.frames import Job
 from backend.documents.ingestion.writing import Writer
-from backend.documents.models import Chunk, Document, Ingestion
+from backend.documents.models import Chunk, Document, Ingestion, Usage
 from backend.documents.tests.cast import ingestion_of, make_document, pdf, slow_pdf, upload, uuid_of
 from tests.actors import Person
 
@@ -175,6 +177,66 @@ def test_a_page_that_takes_too_long_is_left_out(owner: Person, settings: Any) ->
     assert (shown["status"], shown["page_count"]) == ("ready", 3)
     assert [warning["code"] for warning in shown["warnings"]] == ["page_too_slow", "no_text"]
     assert "Page 2 " in shown["warnings"][0]["detail"]
+
+
+def test_a_new_workspace_does_not_come_before_an_older_customer(owner: Person, stranger: Person) -> None:
+    queued(owner, "The first.")
+    work()
+    Usage.objects.filter(workspace_id=owner.workspace.pk).update(served_at=timezone.now() - timedelta(hours=1))
+    of_new = queued(stranger, "New.")
+    of_older = queued(owner, "The second.")
+
+    work()
+
+    assert (state(of_older)[0], state(of_new)[0]) == ("ready", "queued")
+
+
+def test_what_a_reading_took_counts_against_the_turn_of_its_workspace(owner: Person, stranger: Person) -> None:
+    for person in (owner, stranger):
+        queued(person, f"Of {person.workspace.pk}.")
+    work()
+    work()
+    document = queued(owner, "x", "x.txt")
+    ingestion = queue.claim_next()
+    assert ingestion is not None
+    ingestion.cpu_seconds = 0.0
+
+    def costly(self: Budget, **_: float) -> None:
+        self._ingestion.cpu_seconds = 30.0
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Budget, "note", costly)
+        runner._execute(ingestion)
+
+    assert state(document)[0] == "ready"
+    served = Usage.objects.get(workspace_id=owner.workspace.pk).served_at
+    assert served is not None
+    assert served > timezone.now() + timedelta(seconds=15)
+    again, theirs = queued(owner, "y"), queued(stranger, "z is longer than y")
+    work()
+    assert (state(theirs)[0], state(again)[0]) == ("ready", "queued")
+
+
+def test_markdown_whose_formatting_takes_too_long_is_read_as_plain_text(owner: Person) -> None:
+    document = queued(owner, "# Zebras graze.\n\n" + "![" * 150_000, "hostile.md")
+
+    work()
+
+    shown = owner.get(f"/api/v1/documents/{document.public_id}").json()
+    assert (shown["status"], [warning["code"] for warning in shown["warnings"]]) == ("ready", ["formatting_ignored"])
+    assert ingestion_of(document).cpu_seconds < 9
+    assert Chunk.objects.filter(document=document).order_by("index")[0].text.startswith("# Zebras graze.")
+
+
+def test_a_file_without_pages_may_take_what_its_size_explains() -> None:
+    job = Job(task="parse", content_type="", cpu_seconds=30, total_cpu_seconds=180, memory_bytes=1)
+    allowed: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cpu, "limit", allowed.append)
+        for size in (20, 1_000_000, 5_000_000, 100_000_000):
+            cpu.limit_for(job, size)
+
+    assert allowed == [2, 6, 22, 30]
 
 
 def test_the_ingestion_that_is_due_is_found_among_many_with_one_statement(

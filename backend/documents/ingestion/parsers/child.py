@@ -9,7 +9,6 @@ import array
 import contextlib
 import gc
 import os
-import resource
 import select
 import signal
 import socket
@@ -21,7 +20,7 @@ from typing import IO
 
 import msgspec
 
-from . import archive, docx, html, isolation, markdown, pdf, plain
+from . import archive, cpu, docx, html, isolation, markdown, pdf, plain
 from .frames import LARGEST_JOB, Frame, Job, PageText, ParseError, Report, encode
 
 READERS: dict[str, Callable[[IO[bytes], Job], str]] = {
@@ -90,9 +89,9 @@ def _work(job: Job, source: int, target: int, layers: dict[str, str]) -> int:
         isolation.restrict(layers, memory_bytes=job.memory_bytes, cpu_seconds=job.total_cpu_seconds)
         with open(source, "rb") as file:
             for frame in _TASKS[job.task](file, job):
-                frame.cpu_seconds = _cpu_seconds()
+                frame.cpu_seconds = cpu.spent()
                 _send(target, frame)
-                _limit_cpu(job.cpu_seconds)
+                cpu.limit(job.cpu_seconds)
     except ParseError as error:
         _send(target, Frame(kind="failed", code=error.code, detail=error.detail))
     except (MemoryError, RecursionError):
@@ -105,18 +104,34 @@ def _work(job: Job, source: int, target: int, layers: dict[str, str]) -> int:
 
 
 def _parse(file: IO[bytes], job: Job) -> Iterator[Frame]:
-    _limit_cpu(job.cpu_seconds)
+    cpu.limit(job.cpu_seconds)
     if job.content_type == "application/pdf":
         yield from _parse_pdf(file, job)
         return
-    text = READERS[job.content_type](file, job)
+    text, warnings = _text(file, job)
     if len(text) > job.max_characters:
         raise ParseError("too_large", f"The text is longer than {job.max_characters} characters.")
     stretches = plain.stretches(text)
     yield Frame(kind="opened", total=len(stretches), paged=False)
     for start in range(job.start, len(stretches), job.batch):
-        yield Frame(kind="pages", pages=stretches[start : start + job.batch])
+        yield Frame(kind="pages", pages=stretches[start : start + job.batch], warnings=warnings if start == 0 else [])
     yield Frame(kind="end")
+
+
+def _text(file: IO[bytes], job: Job) -> tuple[str, list[tuple[str, str]]]:
+    """The text of a file without pages, and warnings. Markdown that takes too long is read as plain text."""
+    size = os.fstat(file.fileno()).st_size
+    if job.content_type != "text/markdown":
+        cpu.limit_for(job, size)
+        return READERS[job.content_type](file, job), []
+    try:
+        with cpu.raising():
+            cpu.limit_for(job, size, per_megabyte=cpu.OF_MARKDOWN)
+            return markdown.read(file, job), []
+    except cpu.TooSlow:
+        file.seek(0)
+        cpu.limit_for(job, size)
+        return plain.read(file, job), [("formatting_ignored", "The formatting takes too long to read and was ignored.")]
 
 
 def _parse_pdf(file: IO[bytes], job: Job) -> Iterator[Frame]:
@@ -128,7 +143,7 @@ def _parse_pdf(file: IO[bytes], job: Job) -> Iterator[Frame]:
     warnings: list[tuple[str, str]] = []
     size = 0
     began = time.monotonic()
-    _limit_cpu(job.page_cpu_seconds)
+    cpu.limit(job.page_cpu_seconds)
     for page, readable in pdf.read_pages(document, job):
         pages.append(page)
         size += len(page.text)
@@ -140,19 +155,19 @@ def _parse_pdf(file: IO[bytes], job: Job) -> Iterator[Frame]:
             yield Frame(kind="pages", pages=pages, warnings=warnings)
             pages, warnings = [], []
             began = time.monotonic()
-        _limit_cpu(job.page_cpu_seconds)
+        cpu.limit(job.page_cpu_seconds)
     yield Frame(kind="pages", pages=pages, warnings=warnings)
     yield Frame(kind="end")
 
 
 def _render(file: IO[bytes], job: Job) -> Iterator[Frame]:
-    _limit_cpu(job.cpu_seconds)
+    cpu.limit(job.cpu_seconds)
     yield Frame(kind="image", image=pdf.render(pdf.open_document(file), job))
     yield Frame(kind="end")
 
 
 def _detect(file: IO[bytes], job: Job) -> Iterator[Frame]:
-    _limit_cpu(job.cpu_seconds)
+    cpu.limit(job.cpu_seconds)
     yield Frame(kind="detected", content_type=archive.content_type(file))
     yield Frame(kind="end")
 
@@ -168,19 +183,3 @@ def _send(target: int, frame: Frame) -> None:
     data = memoryview(encode(frame))
     while data:
         data = data[os.write(target, data) :]
-
-
-def _limit_cpu(seconds: int) -> None:
-    """So many seconds from now on; the kernel then sends SIGXCPU, which ends the process."""
-    spent = int(_cpu_seconds()) + 1
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    wanted = spent + seconds
-    if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CPU, (wanted, hard))
-
-
-def _cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime

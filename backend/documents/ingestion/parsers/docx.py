@@ -7,7 +7,7 @@ from typing import IO
 
 from lxml import etree
 
-from . import archive
+from . import archive, cpu
 from .cleaning import clean_line
 from .frames import Job, ParseError
 from .plain import join
@@ -21,18 +21,21 @@ _NOTES = ("footnotes.xml", "endnotes.xml")  # Beside the main part.
 def read(source: IO[bytes], job: Job) -> str:
     try:
         with archive.opened(source) as opened:
-            return join(_blocks(opened, job.max_unpacked_bytes), job.max_characters)
+            return join(_blocks(opened, job), job.max_characters)
     except etree.XMLSyntaxError as error:
         raise ParseError("corrupt", "The file is damaged: its parts cannot be unpacked.") from error
 
 
-def _blocks(opened: zipfile.ZipFile, limit: int) -> Iterator[str]:
+def _blocks(opened: zipfile.ZipFile, job: Job) -> Iterator[str]:
+    limit = job.max_unpacked_bytes
     entries = opened.infolist()
     if sum(entry.file_size for entry in entries) > limit:
         raise archive.too_large(limit)
     names = {entry.filename for entry in entries}
     main = archive.main_part(opened)
-    for name in (main, *(posixpath.join(posixpath.dirname(main), notes) for notes in _NOTES)):
+    parts = (main, *(posixpath.join(posixpath.dirname(main), notes) for notes in _NOTES))
+    cpu.limit_for(job, sum(entry.file_size for entry in entries if entry.filename in parts))
+    for name in parts:
         if name in names or name == main:
             data = archive.unpack(opened, name, limit)
             limit -= len(data)
