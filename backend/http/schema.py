@@ -184,8 +184,8 @@ def _refusal(text: str) -> Schema:
 def document() -> bytes:
     """The document as JSON. It takes a third of a second to make and never changes while the process lives.
 
-    One thread makes it, and those that ask meanwhile wait: the generator keeps its state in globals, such as the patched
-    classes of its extensions and the traces of its warnings.
+    One thread makes it, and those that ask meanwhile wait: the generator keeps its state in globals, such as the traces
+    of its warnings.
     """
     with _making:
         return _made()

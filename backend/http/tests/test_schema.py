@@ -3,10 +3,12 @@
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.test import Client
 from django.utils import translation
+from drf_spectacular.generators import SchemaGenerator
 
 from backend.http import schema
 
@@ -25,13 +27,13 @@ def cold() -> Iterator[None]:
 @pytest.mark.usefixtures("cold")
 def test_first_requests_at_the_same_time_get_one_and_the_same_document(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
-    generate = schema.SchemaGenerator.get_schema
+    generate: Any = SchemaGenerator.get_schema
 
     def counted(*args: object, **kwargs: object) -> object:
         made.append(1)
         return generate(*args, **kwargs)
 
-    monkeypatch.setattr(schema.SchemaGenerator, "get_schema", counted)
+    monkeypatch.setattr(SchemaGenerator, "get_schema", counted)
     barrier = threading.Barrier(12)
     answers: list[tuple[int, bytes]] = []
 
