@@ -1,10 +1,10 @@
 """Which ingestion a worker takes next: workspaces by turns, and within one the small before the large.
 
 PostgreSQL holds the queue; a task is only a notification that it is not empty. First comes the workspace with the
-fewest readings under way, then the one that was served longest ago. A reading counts until its end, and as much later as
-it took of the processor; a workspace that was never served counts from its oldest waiting file, so that new workspaces
-come behind older customers and not before them. Within a workspace files come by size, and a file's
-size counts half for each minute that it has waited, so that a large one is not passed over for ever.
+fewest readings under way, then the one that was served longest ago. A reading counts until its end, and as much later
+as it took of the processor; a workspace that was never served counts from its oldest waiting file, so that new
+workspaces come behind older customers and not before them. Within a workspace files come by size, and a file's size
+counts half for each minute that it has waited, so that a large one is not passed over for ever.
 """
 
 from datetime import timedelta
