@@ -122,3 +122,24 @@ def test_markup_of_any_shape_is_read_in_proportion(markup: str) -> None:
 def test_white_space_of_any_shape_is_cleaned_in_proportion(text: str) -> None:
     with at_most(5):
         clean_lines(text * 1_000_000)
+
+
+AGENT = {"name": "Reader", "model": "offline"}
+MANY: dict[str, tuple[str, dict[str, Any]]] = {
+    "tools": ("agents", {**AGENT, "tools": [1] * 400_000}),
+    "starters": ("agents", {**AGENT, "starters": [{}] * 250_000}),
+    "settings": ("agents", {**AGENT, "settings": {f"a{n}": 1 for n in range(60_000)}}),
+    "a few tools less": ("agents", {**AGENT, "tools": [1] * 9_000}),
+    "unknown conditions": ("search", {"query": "x", "filter": {f"a{n}": 1 for n in range(4_500)}}),
+    "collections": ("search", {"query": "x", "collections": ["x"] * 200_000}),
+}
+
+
+@pytest.mark.parametrize(("path", "body"), MANY.values(), ids=MANY)
+def test_many_mistakes_cost_little_and_are_not_all_listed(owner: Person, path: str, body: dict[str, Any]) -> None:
+    with at_most(3):
+        answer = owner.post(f"/api/v1/{path}", body)
+
+    assert answer.status_code in (400, 413, 422)
+    assert len(answer.content) < 40_000
+    assert len(answer.json().get("errors", ())) <= 100

@@ -10,6 +10,7 @@ from backend.agents.errors import ContextTooLong
 from backend.agents.models import Agent, Knowledge
 from backend.agents.operations.runs import Question
 from backend.agents.tools import search_knowledge
+from backend.http.fields import ListField
 from backend.http.ids import PublicIdField
 from backend.http.money import MoneyField
 
@@ -62,10 +63,10 @@ class AgentSerializer(serializers.Serializer[Any]):
         max_length=200, required=False, allow_null=True, allow_blank=True, help_text="Omitted: the default model."
     )
     settings = SettingsSerializer(required=False)
-    tools = serializers.ListField(child=serializers.ChoiceField([search_knowledge.NAME]), required=False, max_length=20)
+    tools = ListField(child=serializers.ChoiceField([search_knowledge.NAME]), required=False, max_length=20)
     knowledge = KnowledgeSerializer(many=True, required=False, max_length=100)  # type: ignore[call-arg]  # Of the list.
     limits = LimitsSerializer(required=False)
-    starters = serializers.ListField(child=serializers.CharField(max_length=200), required=False, max_length=10)
+    starters = ListField(child=serializers.CharField(max_length=200), required=False, max_length=10)
     output_schema = serializers.DictField(required=False, allow_null=True)
     variables = serializers.DictField(required=False)
     visibility = serializers.ChoiceField(Agent.Visibility.choices, required=False)

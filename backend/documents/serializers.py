@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 from backend.documents import queries
 from backend.documents.models import Chunk, Collection, Document, Ingestion, Language
+from backend.http.fields import ListField
 from backend.http.ids import PublicIdField, encode
 
 STATUSES = ["awaiting_upload", *Ingestion.Status.values, "deleting"]
@@ -249,8 +250,8 @@ class MembershipSerializer(serializers.Serializer[Any]):
 class SearchFilterSerializer(serializers.Serializer[Any]):
     """What the documents must be. ``metadata``: each of these members, with this value."""
 
-    content_type = serializers.ListField(child=serializers.CharField(max_length=128), required=False, max_length=20)
-    language = serializers.ListField(child=LanguageField(), required=False, max_length=5)
+    content_type = ListField(child=serializers.CharField(max_length=128), required=False, max_length=20)
+    language = ListField(child=LanguageField(), required=False, max_length=5)
     metadata = MetadataField(required=False)
 
     def to_internal_value(self, data: Any) -> Any:
@@ -267,10 +268,10 @@ class SearchFilterSerializer(serializers.Serializer[Any]):
 
 class SearchSerializer(serializers.Serializer[Any]):
     query = serializers.CharField(max_length=4_000)
-    collections = serializers.ListField(
+    collections = ListField(
         child=serializers.CharField(max_length=64), required=False, allow_empty=True, max_length=100
     )
-    documents = serializers.ListField(
+    documents = ListField(
         child=serializers.CharField(max_length=64), required=False, allow_empty=True, max_length=1_000
     )
     filter = SearchFilterSerializer(required=False)

@@ -12,14 +12,16 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
 DEEPEST = 64
+MAX_VALUES = 10_000  # Each may cost a refusal of its own; the largest body that means anything has a tenth.
 LARGEST_INTEGER = 2**63 - 1
 
 
 def loads(body: bytes) -> Any:
     """The value of a JSON text.
 
-    :raises ParseError: not UTF-8, not JSON (RFC 8259), nested more than 64 deep, a name twice in one object, a number
-        that is infinite, not a number or an integer of more than 64 bits, or text with NUL or half a surrogate pair.
+    :raises ParseError: not UTF-8, not JSON (RFC 8259), nested more than 64 deep, more than 10,000 values and names, a
+        name twice in one object, a number that is infinite, not a number or an integer of more than 64 bits, or text
+        with NUL or half a surrogate pair.
     """
     try:
         text = body.decode("utf-8-sig")
@@ -98,11 +100,14 @@ def _integer(digits: str) -> int:
 
 
 def _check(value: Any) -> None:
-    level = [value]
+    level, seen = [value], 0
     for _depth in range(DEEPEST):
         level = [inner for container in level for inner in _contents(container)]
         if not level:
             return
+        seen += len(level)
+        if seen > MAX_VALUES:
+            raise ParseError(_("The JSON holds too many values."))
     raise ParseError(_("The JSON is nested too deep."))
 
 

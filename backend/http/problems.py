@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, TypedDict
 
 from django.core.exceptions import (
@@ -37,6 +38,8 @@ from backend.http.codes import CONTENT_TYPE, TEXTS, code_of
 from backend.http.request_id import request_id_of
 
 logger = logging.getLogger(__name__)
+
+MAX_ERRORS = 100  # In one answer; who sent more mistakes corrects these first.
 
 # Among the OperationalErrors are statement_timeout, lock_timeout and the victim of a deadlock. The last of this list is
 # an InternalError to psycopg.
@@ -152,7 +155,7 @@ def problem_of(error: BaseException) -> Problem | None:
         return Problem(error.status, error.code, detail=error.detail, errors=errors, headers=headers, extra=extra)
     if isinstance(error, drf.ValidationError | ValidationError):
         detail = error.detail if isinstance(error, drf.ValidationError) else as_serializer_error(error)
-        return Problem(422, "validation_error", errors=list(_fields(detail)))
+        return Problem(422, "validation_error", errors=list(islice(_fields(detail), MAX_ERRORS)))
     if isinstance(error, drf.Throttled):
         wait = max(1, int(getattr(error, "wait", None) or 1))
         return Problem(429, "rate_limited", headers={"Retry-After": str(wait)})
