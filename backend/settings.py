@@ -380,7 +380,9 @@ PARSER_BATCH_SECONDS: float = env.float("PARSER_BATCH_SECONDS", default=60.0)  #
 PARSER_DOCUMENT_CPU_SECONDS: float = env.float("PARSER_DOCUMENT_CPU_SECONDS", default=180.0)
 PARSER_DOCUMENT_SECONDS: float = env.float("PARSER_DOCUMENT_SECONDS", default=600.0)  # Wall clock.
 RECONCILE_SECONDS = 330.0  # One of the 256 folders of the storage at a time: each once a day.
-RENDER_CPU_SECONDS: int = env.int("RENDER_CPU_SECONDS", default=4)  # Of one page as a picture.
+RENDER_CPU_SECONDS: int = env.int("RENDER_CPU_SECONDS", default=2)  # Of one page as a picture.
+# Of all pages of a workspace; an ordinary one takes a twentieth of a second.
+RENDER_CPU_SECONDS_PER_MINUTE: float = env.float("RENDER_CPU_SECONDS_PER_MINUTE", default=20.0)
 RENDER_SECONDS: float = env.float("RENDER_SECONDS", default=8.0)  # Wall clock.
 RENDERINGS_PER_WORKSPACE: int = env.int("RENDERINGS_PER_WORKSPACE", default=2)  # At the same time.
 SEARCHES_PER_WORKSPACE: int = env.int("SEARCHES_PER_WORKSPACE", default=4)  # At the same time.

@@ -36,15 +36,17 @@ _NO_CLAIM = {"", "application/octet-stream", "binary/octet-stream", "application
 _TEXTUAL = re.compile(r"text/.+|application/(?:.*\+)?(?:json|xml|yaml|toml|javascript|x-sh|sql)|application/x-.*")
 
 
-def detect(file: IO[bytes], *, name: str, claimed: str = "") -> str:
+def detect(file: IO[bytes], *, name: str, claimed: str = "", workspace: str = "") -> str:
     """The content type of a file.
 
+    :param workspace: whose upload it is.
     :raises UnsupportedFile: no format that can be read, or another than its name or sender says.
+    :raises RateLimited: it is an archive, and those of the workspace have taken too much processor time lately.
     :raises ServiceUnavailable: it is an archive, and too many of them are being looked at.
     """
     claims = (mimetypes_of(name), claimed.partition(";")[0].strip().lower()[:_LONGEST_CLAIM])
     file.seek(0)
-    kind = _kind(file, claims)
+    kind = _kind(file, claims, workspace)
     file.seek(0)
     for claim in claims:
         if claim in _WRITTEN_IN_TEXT and kind == PLAIN:
@@ -64,12 +66,12 @@ def mimetypes_of(name: str) -> str:
     return EXTENSIONS.get(extension) or mimetypes.guess_type(f"x{extension}", strict=False)[0] or ""
 
 
-def _kind(file: IO[bytes], claims: tuple[str, str]) -> str:
+def _kind(file: IO[bytes], claims: tuple[str, str], workspace: str) -> str:
     head = file.read(_HEAD)
     if b"%PDF-" in head[:1024]:
         return PDF
     if head.startswith(b"PK\x03\x04"):
-        return inspection.type_of_archive(file)
+        return inspection.type_of_archive(file, workspace=workspace)
     if not _is_text(head):
         raise UnsupportedFile
     if HTML in claims or "application/xhtml+xml" in claims or is_markup(head.decode("utf-8", "ignore")):

@@ -11,24 +11,29 @@ from django.conf import settings
 from backend.documents.errors import IngestionFailed, ParserSilent, UnsupportedFile
 from backend.documents.ingestion.parsers.frames import Job
 from backend.documents.ingestion.process import parser_process
-from backend.documents.places import Places
+from backend.documents.places import Budget, Places
 from backend.errors import ServiceUnavailable
 
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 CPU_SECONDS = 2  # An ordinary DOCX takes a few milliseconds.
 SECONDS = 10.0  # Wall clock.
-_places = Places(at_once=2, held=settings.WEB_THREADS // 4, wait=5.0)
+LARGEST_ANSWER = 64 * 1024  # Bytes.
+_budget = Budget("inspections", 20.0)
+_places = Places(at_once=2, held=settings.WEB_THREADS // 4, wait=5.0, much=5.0)
 
 
-def type_of_archive(file: IO[bytes]) -> str:
+def type_of_archive(file: IO[bytes], *, workspace: str) -> str:
     """The content type of an archive.
 
+    :param workspace: whose upload it is.
     :raises UnsupportedFile: it is none that can be read, or looking at it takes more than it may.
+    :raises RateLimited: looking at archives of the workspace has taken as much processor time lately as it may.
     :raises ServiceUnavailable: too many archives are being looked at, or the machine has no time for it.
     """
     try:
-        with _places.taken(), _path_of(file) as path:
-            kind = _detect(path)
+        spent = _budget.spent(workspace)
+        with _places.taken(workspace, spent=spent), _path_of(file) as path:
+            kind = _detect(path, workspace)
     except ParserSilent as error:  # Its processor time is bounded far below: the machine is busy with other things.
         raise ServiceUnavailable from error
     except IngestionFailed as error:
@@ -38,7 +43,7 @@ def type_of_archive(file: IO[bytes]) -> str:
     return kind
 
 
-def _detect(path: str) -> str:
+def _detect(path: str, workspace: str) -> str:
     job = Job(
         task="detect",
         content_type="",
@@ -48,8 +53,10 @@ def _detect(path: str) -> str:
     )
     for _attempt in range(2):  # The kept child may have ended, or end at this moment.
         with contextlib.suppress(ConnectionError), parser_process() as process:
-            frames = list(process.run(job, path=path, seconds=SECONDS))
-            return frames[0].content_type
+            try:
+                return process.answer(job, path=path, seconds=SECONDS, most_bytes=LARGEST_ANSWER).content_type
+            finally:
+                _budget.spend(workspace, process.cpu_seconds)
     raise ServiceUnavailable
 
 

@@ -56,7 +56,8 @@ def received(*, actor: Actor, file: "File[Any]") -> Iterator[Received]:
     if not file.size:
         raise FieldError("/file", _("The file is empty."), code="empty")
     claimed = getattr(file, "content_type", None) or ""
-    content_type = filetypes.detect(file, name=file.name or "", claimed=claimed)
+    workspace = str(actor.workspace_id)
+    content_type = filetypes.detect(file, name=file.name or "", claimed=claimed, workspace=workspace)
     sha256 = getattr(file, "sha256", "") or _sha256(file)
     with _stored(actor.workspace_id, file, sha256=sha256, content_type=content_type) as upload:
         yield upload

@@ -1,7 +1,7 @@
 """Pages as pictures: rendered in the parser process when first asked for, then kept in storage.
 
-A rendering holds a web thread, so it is short, few of them run at once, and one that failed is remembered: the same
-page is not tried again while that may be known.
+A rendering holds a web thread, so it is short, few of them run at once, a workspace has a budget of processor time for
+them, and one that failed is remembered: the same page is not tried again while that may be known.
 """
 
 import contextlib
@@ -19,16 +19,17 @@ from backend.documents.errors import IngestionFailed, ParserTimedOut
 from backend.documents.ingestion.parsers.frames import Job
 from backend.documents.ingestion.process import ParserProcess
 from backend.documents.models import Blob
-from backend.documents.places import Places
+from backend.documents.places import Budget, Places
 from backend.errors import NotFound, ServiceUnavailable
 from backend.http.concurrency import held
 
 PAGE_WIDTH = 1240  # Pixels.
 THUMBNAIL_WIDTH = 240
+LARGEST_IMAGE = 64 * 1024 * 1024  # Bytes.
 MEMORY = 24 * 3600  # Seconds for which a page that cannot be drawn is not tried again.
 SHORT_MEMORY = 5 * 60  # The same, for one that took too long by the clock: the machine may have been busy.
 _NO_IMAGE, _TOO_SLOW = "no_image", "too_slow"
-_places = Places(at_once=2, held=settings.WEB_THREADS // 4, wait=2.0)
+_places = Places(at_once=2, held=settings.WEB_THREADS // 4, wait=4.0, much=settings.RENDER_CPU_SECONDS_PER_MINUTE / 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ def page_image(blob: Blob, *, page: int, width: int = PAGE_WIDTH) -> "File[Any]"
     """A page as PNG.
 
     :raises NotFound: there is no such page, or the format has none, or this one cannot be drawn.
-    :raises RateLimited: as many pages of the workspace are being rendered as may be at once.
+    :raises RateLimited: as many pages of the workspace are being rendered as may be at once, or they have taken as much
+        processor time lately as they may.
     :raises ServiceUnavailable: too many pages are being rendered, or this one took too long a moment ago.
     """
     if blob.content_type != filetypes.PDF or not 1 <= page <= settings.MAX_DOCUMENT_PAGES:
@@ -54,11 +56,16 @@ def page_image(blob: Blob, *, page: int, width: int = PAGE_WIDTH) -> "File[Any]"
         pass
     _refuse_known(image)
     seconds = settings.RENDER_SECONDS + 10  # Of one rendering, with the wait for its turn and for the storage.
-    limit = settings.RENDERINGS_PER_WORKSPACE
-    with held("renderings", str(blob.workspace_id), limit=limit, seconds=seconds), _places.taken():
+    limit, workspace = settings.RENDERINGS_PER_WORKSPACE, str(blob.workspace_id)
+    spent = _budget().spent(workspace)
+    with held("renderings", workspace, limit=limit, seconds=seconds), _places.taken(workspace, spent=spent):
         data = _render(blob, image)
     storage.save(image.key, ContentFile(data))
     return ContentFile(data)
+
+
+def _budget() -> Budget:
+    return Budget("renderings", settings.RENDER_CPU_SECONDS_PER_MINUTE)
 
 
 def _refuse_known(image: _Image) -> None:
@@ -94,9 +101,12 @@ def _render(blob: Blob, image: _Image) -> bytes:
             )
             process = ParserProcess()
             try:
-                frames = list(process.run(job, path=path, seconds=settings.RENDER_SECONDS))
+                answer = process.answer(job, path=path, seconds=settings.RENDER_SECONDS, most_bytes=LARGEST_IMAGE)
             finally:
                 process.close()
+                _budget().spend(str(blob.workspace_id), process.cpu_seconds)
+    except ConnectionError as error:
+        raise ServiceUnavailable from error
     except ParserTimedOut as error:
         if error.by_clock:
             _remember(image, _TOO_SLOW, seconds=SHORT_MEMORY)
@@ -106,4 +116,4 @@ def _render(blob: Blob, image: _Image) -> bytes:
     except (IngestionFailed, FileNotFoundError) as error:
         _remember(image, _NO_IMAGE, seconds=MEMORY)
         raise NotFound from error
-    return frames[0].image
+    return answer.image

@@ -14,15 +14,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from django.conf import settings
 
 from backend.documents.errors import IngestionFailed, ParserSilent, ParserTimedOut
-from backend.documents.ingestion.parsers.frames import LARGEST, Frame, Job, Report, encode
+from backend.documents.ingestion.parsers.frames import LARGEST, Answer, Frame, Job, Report, encode
 from backend.errors import ServiceUnavailable
 
 logger = logging.getLogger(__name__)
+F = TypeVar("F", Frame, Answer)
 
 ESSENTIAL = ("no_new_privs", "seccomp")  # The layers without which PARSER_ISOLATION=strict reads no file.
 TICK = 5.0  # Seconds between two calls of ``on_wait`` while nothing comes.
@@ -73,13 +75,41 @@ class ParserProcess:
         :raises FileNotFoundError: there is no such file.
         :raises ServiceUnavailable: PARSER_ISOLATION is strict, and this machine isolates no parser.
         """
-        self.settle(time.monotonic() + seconds, on_wait)
+        yield from self._run(Frame, job, path, deadline=lambda: time.monotonic() + seconds, on_wait=on_wait)
+
+    def answer(self, job: Job, *, path: str | Path, seconds: float, most_bytes: int) -> Answer:
+        """The frame of a job that has one, within ``seconds`` and ``most_bytes`` in all.
+
+        A file may have taken the parser over, which then sends what it likes.
+
+        :raises: as ``run``.
+        """
+        deadline = time.monotonic() + seconds
+        answers = list(self._run(Answer, job, path, deadline=lambda: deadline, most_bytes=most_bytes))
+        if len(answers) != 1:
+            raise IngestionFailed(*_CORRUPT)
+        return answers[0]
+
+    def _run(
+        self,
+        kind: type[F],
+        job: Job,
+        path: str | Path,
+        *,
+        deadline: Callable[[], float],
+        most_bytes: int = LARGEST,
+        on_wait: Callable[[], None] | None = None,
+    ) -> Iterator[F]:
+        self.cpu_seconds = 0.0
+        self.settle(deadline(), on_wait)
         if settings.PARSER_ISOLATION == "strict" and self.missing():
             raise ServiceUnavailable
         self.cpu_seconds = 0.0
         frames, buffer = self._send(job, path), bytearray()
         try:
-            while (frame := _next(frames, buffer, time.monotonic() + seconds, on_wait)) is not None:
+            while (body := _message(frames, buffer, deadline(), on_wait, most_bytes)) is not None:
+                most_bytes -= len(body) + 4
+                frame = _decoded(body, kind)
                 self.cpu_seconds = max(self.cpu_seconds, frame.cpu_seconds)
                 match frame.kind:
                     case "end":
@@ -93,7 +123,7 @@ class ParserProcess:
                         yield frame
         finally:
             os.close(frames)
-        self.settle(time.monotonic() + seconds, on_wait)
+        self.settle(deadline(), on_wait)
         if self._died_of == signal.SIGXCPU:
             raise ParserTimedOut(*_TOO_COMPLEX)
         raise IngestionFailed(*(_CORRUPT if self._died_of in _DAMAGED else _TOO_COMPLEX))
@@ -105,7 +135,7 @@ class ParserProcess:
         :raises ConnectionError: it has ended.
         """
         while self._reports_due:
-            body = _message(self._control.fileno(), self._reports, deadline, on_wait)
+            body = _message(self._control.fileno(), self._reports, deadline, on_wait, LARGEST)
             if body is None:
                 raise ConnectionError("the parser process has ended")
             report = msgspec.msgpack.decode(body, type=Report)
@@ -146,26 +176,27 @@ class ParserProcess:
         return frames
 
 
-def _next(descriptor: int, buffer: bytearray, deadline: float, on_wait: Callable[[], None] | None) -> Frame | None:
-    body = _message(descriptor, buffer, deadline, on_wait)
+def _decoded(body: bytes, kind: type[F]) -> F:
     try:
-        return None if body is None else msgspec.msgpack.decode(body, type=Frame)
+        return msgspec.msgpack.decode(body, type=kind)
     except msgspec.DecodeError as error:
         raise IngestionFailed(*_CORRUPT) from error
 
 
-def _message(descriptor: int, buffer: bytearray, deadline: float, on_wait: Callable[[], None] | None) -> bytes | None:
+def _message(
+    descriptor: int, buffer: bytearray, deadline: float, on_wait: Callable[[], None] | None, most_bytes: int
+) -> bytes | None:
     """The next message's body; none at the end.
 
     :raises ParserTimedOut: it did not come in time.
-    :raises IngestionFailed: it is longer than any.
+    :raises IngestionFailed: it is longer than ``most_bytes``.
     """
     poll = select.poll()  # Not select(), which refuses descriptors above 1023: a web process may have thousands.
     poll.register(descriptor, select.POLLIN)
     while True:
         if len(buffer) >= 4:
             end = 4 + int.from_bytes(buffer[:4], "big")
-            if end > LARGEST:
+            if end > most_bytes:
                 raise IngestionFailed(*_CORRUPT)
             if len(buffer) >= end:
                 body = bytes(buffer[4:end])

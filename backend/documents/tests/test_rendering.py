@@ -1,5 +1,6 @@
 """Pages as pictures: short, few at once, and a failure is not repeated."""
 
+import os
 import threading
 import time
 from typing import Any
@@ -9,8 +10,9 @@ from django.conf import settings as configured
 from django.test import override_settings
 
 from backend.documents import rendering, search
+from backend.documents.ingestion import process
 from backend.documents.places import Places
-from backend.documents.tests.cast import make_document, pdf, slow_pdf
+from backend.documents.tests.cast import make_document, pdf, slow_pdf, upload
 from backend.errors import ServiceUnavailable
 from backend.http.concurrency import held
 from tests.actors import Person
@@ -70,6 +72,99 @@ def test_a_workspace_renders_few_pages_at_once_and_no_other_is_refused(
     assert member.get(f"/api/v1/documents/{mine.public_id}/pages/1.png").status_code == 200
 
 
+def test_a_workspace_has_a_budget_of_processor_time_for_its_page_images(
+    owner: Person, member: Person, stranger: Person, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile = make_document(owner, slow_pdf(6_000, 1), "slow.pdf")
+    theirs = make_document(stranger, pdf("A page."), "page.pdf")
+    settings.RENDER_CPU_SECONDS = 1
+    settings.RENDER_CPU_SECONDS_PER_MINUTE = 0.5
+    path = f"/api/v1/documents/{hostile.public_id}/pages"
+    assert owner.get(f"{path}/1.png").status_code == 404
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rendering._places, "taken", None)  # Refused before a place is asked for.
+        refused = member.get(f"{path}/2.png")
+
+    assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+    assert int(refused["Retry-After"]) > 1
+    assert stranger.get(f"/api/v1/documents/{theirs.public_id}/pages/1.png").status_code == 200
+    settings.RENDER_CPU_SECONDS_PER_MINUTE = 20.0
+    assert member.get(f"{path}/2.png").status_code == 200
+
+
+def test_a_hundred_ordinary_pages_are_within_the_budget(owner: Person) -> None:
+    document = make_document(owner, pdf("\n".join(["A line of ordinary text on the page."] * 40)), "page.pdf")
+    assert owner.get(f"/api/v1/documents/{document.public_id}/pages/1.png").status_code == 200
+
+    spent = rendering._budget().spent(str(owner.workspace.pk))
+
+    assert 0 < spent < configured.RENDER_CPU_SECONDS_PER_MINUTE / 100
+
+
+def test_those_who_spend_much_leave_a_place_to_others() -> None:
+    places = Places(at_once=2, held=6, wait=0.0, much=5.0)
+    with places.taken("a", spent=9.0):
+        with pytest.raises(ServiceUnavailable), places.taken("b", spent=8.0):
+            pass
+        with pytest.raises(ServiceUnavailable), places.taken("a", spent=0.0):
+            pass
+        with places.taken("c", spent=0.1):
+            pass
+
+
+def test_of_those_who_wait_the_one_that_spent_least_is_next() -> None:
+    places = Places(at_once=1, held=6, wait=10.0)
+    order: list[str] = []
+
+    def work(name: str, spent: float) -> None:
+        with places.taken(name, spent=spent):
+            order.append(name)
+
+    threads = [threading.Thread(target=work, args=args) for args in (("much", 4.0), ("some", 2.0), ("little", 1.0))]
+    with places.taken("first"):
+        for number, thread in enumerate(threads, 1):
+            thread.start()
+            while len(places._waiting) < number:
+                time.sleep(0.001)
+    for thread in threads:
+        thread.join()
+
+    assert order == ["little", "some", "much"]
+
+
+FLOOD = """child._TASKS["%s"] = lambda file, job: (
+    child.Frame(kind="image", image=bytes(1 << 20), content_type=child.archive.DOCX) for _ in range(150)
+)"""
+
+
+@pytest.mark.parametrize("task", ["render", "detect"])
+def test_a_parser_that_a_file_has_taken_over_cannot_fill_a_web_process(
+    owner: Person, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    document = make_document(owner, pdf("A page."), "page.pdf")
+    process.end_idle()
+    program = "import sys; sys.path.append(sys.argv[1]); from parsers import child; " + "exec(%r); child.serve()"
+    monkeypatch.setattr(process, "PROGRAM", program % (FLOOD % task))
+    received: list[int] = []
+    read = os.read
+
+    def counted(descriptor: int, size: int) -> bytes:
+        data = read(descriptor, size)
+        received.append(len(data))
+        return data
+
+    monkeypatch.setattr(os, "read", counted)
+
+    if task == "render":
+        assert owner.get(f"/api/v1/documents/{document.public_id}/pages/1.png").status_code == 404
+    else:
+        assert upload(owner, b"PK\x03\x04", "letter.docx").status_code == 415
+
+    process.end_idle()
+    assert sum(received) < 70 * 1024 * 1024
+
+
 def test_only_a_share_of_the_threads_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     places = Places(at_once=1, held=2, wait=30.0)
     working, done = threading.Event(), threading.Event()
@@ -83,7 +178,7 @@ def test_only_a_share_of_the_threads_waits(monkeypatch: pytest.MonkeyPatch) -> N
     threads[0].start()
     working.wait(10)
     threads[1].start()
-    while places._held._value:  # Until the second waits.
+    while not places._waiting:  # Until the second waits.
         time.sleep(0.001)
 
     with pytest.raises(ServiceUnavailable), places.taken():

@@ -152,14 +152,20 @@ export async function post(path, json = {}, key = randomKey()) {
 // The last: the answer of the first attempt got lost, and the server is still at it.
 const PASSING = new Set(["network", "service_unavailable", "idempotency_in_progress"]);
 
-/** Try again, twice, what failed on its way: a network that changed, a server that is being restarted. */
-async function patiently(work) {
+const LONGEST_WAIT = 15; // Seconds.
+
+/**
+ * Try again, twice, what failed on its way: a network that changed, a server that is being restarted. With `waits` also
+ * what came too soon after others of its kind.
+ */
+async function patiently(work, { waits = false } = {}) {
   for (const milliseconds of [500, 1500]) {
     try {
       return await work();
     } catch (error) {
-      if (!PASSING.has(error.code)) throw error;
-      await new Promise((resolve) => setTimeout(resolve, milliseconds));
+      const tooSoon = waits && error.code === "rate_limited" && error.extra.retryAfter <= LONGEST_WAIT;
+      if (!tooSoon && !PASSING.has(error.code)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, tooSoon ? error.extra.retryAfter * 1000 : milliseconds));
     }
   }
   return work();
@@ -167,7 +173,8 @@ async function patiently(work) {
 
 /** A file behind the bearer token, as a blob: URL that an <img> can show. Whoever asks must revoke it. */
 export async function blobUrl(path, options) {
-  return URL.createObjectURL(await (await patiently(() => authorized("GET", path, options))).blob());
+  const response = await patiently(() => authorized("GET", path, options), { waits: true });
+  return URL.createObjectURL(await response.blob());
 }
 
 /**

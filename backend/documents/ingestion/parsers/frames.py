@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-LARGEST = 256 * 1024 * 1024  # A longer frame is nonsense.
+LARGEST = 256 * 1024 * 1024  # Bytes of all frames of a job: more is nonsense.
 LARGEST_JOB = 64 * 1024
 
 
@@ -47,6 +47,17 @@ class Frame(msgspec.Struct, kw_only=True, omit_defaults=True):
     paged: bool = False
     pages: list[PageText] = []
     warnings: list[tuple[str, str]] = []
+    image: bytes = b""
+    content_type: str = ""
+    code: str = ""
+    detail: str = ""
+    cpu_seconds: float = 0.0
+
+
+class Answer(msgspec.Struct, kw_only=True):
+    """What a web process takes of a frame: no lists, of which a few bytes become many objects."""
+
+    kind: str
     image: bytes = b""
     content_type: str = ""
     code: str = ""
