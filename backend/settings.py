@@ -325,12 +325,14 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGIN_BY_CODE_ENABLED = True
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True  # In the flow that signed up, nowhere else.
+ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "backend.accounts.reset_tokens.ResetTokens"  # noqa: S105 — a class.
+ACCOUNT_EMAIL_NOTIFICATIONS = True  # Our adapter picks those that are sent.
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = True  # Our adapter takes as long over it as over another, and sends none.
 ACCOUNT_RATE_LIMITS = {
     "signup": "",  # AUTH_RATE_LIMIT counts these, and exactly.
     "login": "",
-    "login_failed": "10/5m/key",  # Wrong second factors of one account: the password was right by then.
     # ``backend.accounts.brakes`` counts these, so that no stranger can use an owner's up.
+    "login_failed": "",
     "reset_password": "",
     "request_login_code": "",
     "confirm_email": "",

@@ -15,8 +15,11 @@ from backend.accounts.inputs import proved_by_account
 from backend.accounts.models import User
 from backend.http.limits import RateLimited
 
+PASSWORD_THEN = "password_then"  # noqa: S105 — In the same state: whose log-in, and a digest of the password it was for.
 SESSION_ID = "session_id"  # In allauth's state of a log-in: the id of our session, once there is one.
 UNKNOWN_ACCOUNT, LOGIN_CODE = "account/email/unknown_account", "account/email/login_code"  # Templates.
+EMAIL_DELETED = "account/email/email_deleted"
+NOTICES = ("account/email/email_changed", EMAIL_DELETED)
 LONGEST_EMAIL = 254
 LONGEST_PASSWORD = 1024  # Characters; hashing more is work for nothing.
 
@@ -62,6 +65,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         if self._may_mail(self.request, email):
             super().send_account_already_exists_mail(email)
 
+    def send_notification_mail(
+        self, template_prefix: str, user: User, context: dict[str, Any] | None = None, email: str | None = None
+    ) -> None:
+        """Of allauth's notices, those to a verified address that is the primary one or the account's no longer."""
+        if email is not None and template_prefix in NOTICES:
+            super().send_notification_mail(template_prefix, user, context, email)
+
     def _may_mail(self, request: HttpRequest, email: str) -> bool:
         """Whether a mail that any client can cause is one too many. The answer to the client is the same."""
         try:
@@ -87,6 +97,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
 
     def _delete_login_attempts_cached_email(self, request: HttpRequest, **credentials: Any) -> None:
         brakes.release(brakes.PASSWORDS, email=credentials["email"], request=request)
+
+    def pre_login(self, request: HttpRequest, user: User, **kwargs: Any) -> Any:
+        """Note what the log-in began with, in case that it waits for a second factor: see ``strategy``."""
+        request.session[PASSWORD_THEN] = [str(user.pk), user.get_session_auth_hash()]
+        return super().pre_login(request, user, **kwargs)
 
     def logout(self, request: HttpRequest) -> None:
         session_id = request.session.get(SESSION_ID)

@@ -9,11 +9,14 @@ from allauth.socialaccount.models import SocialAccount
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from backend.accounts import operations, queries
 from backend.accounts.errors import EmailTaken
 from backend.accounts.models import User
+from backend.accounts.reset_tokens import ResetTokens
 from backend.accounts.signals import primary_verified
+from backend.errors import FieldError
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +59,27 @@ def prove(*, user_id: UUID, email: str, by_account: bool) -> None:
     address.save()
     if first:
         primary_verified.send(sender=User, user_id=user_id, email=email)
+
+
+def reset_password(*, user_id: UUID, token: str, password: str) -> None:
+    """Set a new password by a mailed token, once: of several requests with one token, the first alone succeeds.
+
+    The token went to the account's address, which is verified by this if the account has verified none yet. Every
+    log-in ends.
+
+    :raises FieldError: the token is not valid any longer.
+    :raises EmailTaken: another account has verified the address in the meantime.
+    """
+    hashed = make_password(password)  # Slow by design, so before the transaction.
+    with transaction.atomic():
+        queries.lock_mailbox(queries.email_of(user_id))
+        user = User.objects.select_for_update().get(pk=user_id)
+        if not ResetTokens().check_token(user, token):
+            raise FieldError("/key", gettext("The password reset token was invalid."), "invalid_password_reset")
+        if not EmailAddress.objects.filter(user=user, verified=True).exists():
+            prove(user_id=user_id, email=user.email, by_account=False)
+        User.objects.filter(pk=user_id).update(password=hashed)
+        operations.revoke_sessions(user_id=user_id, reason="password_changed")
 
 
 def _drop_credentials(*, user: User, keep: str) -> None:

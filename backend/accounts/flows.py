@@ -2,13 +2,17 @@
 
 from typing import Any
 
+from allauth.account.adapter import get_adapter
+from allauth.account.internal.flows.password_reset import finalize_password_reset
 from allauth.headless.account import views
 from allauth.headless.account.response import RequestPasswordResponse
-from allauth.headless.base.response import ConflictResponse
+from allauth.headless.base.response import AuthenticationResponse, ConflictResponse
+from allauth.headless.mfa import views as mfa_views
 from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse
 
 from backend.accounts import addresses, brakes, inputs, outbox, queries
+from backend.accounts.adapter import EMAIL_DELETED
 from backend.accounts.errors import EmailTaken
 from backend.http.ids import new_id
 
@@ -34,12 +38,13 @@ class RequestPasswordResetView(views.RequestPasswordResetView):  # type: ignore[
 
 class ResetPasswordView(views.ResetPasswordView):  # type: ignore[misc]  # As above.
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Set the password. The key was mailed to the account's address: that one is verified, if none was yet."""
-        user = self.input.user
-        if queries.owner_of_email(user.email) == user:
-            addresses.prove(user_id=user.pk, email=user.email, by_account=False)
-            user.refresh_from_db()
-        response: HttpResponse = super().post(request, *args, **kwargs)
+        """Set the password, and log in unless a second factor is asked for."""
+        user, data = self.input.user, self.input.cleaned_data
+        token = data["key"].partition("-")[2]
+        addresses.reset_password(user_id=user.pk, token=token, password=data["password"])
+        user.refresh_from_db()
+        finalize_password_reset(request, user)
+        response: HttpResponse = AuthenticationResponse(request)
         return response
 
 
@@ -81,3 +86,20 @@ class ManageEmailView(views.ManageEmailView):  # type: ignore[misc]  # As above.
         except IntegrityError as error:
             raise EmailTaken from error
         return response
+
+    def delete(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Remove the address, and tell its mailbox: the caller may not be its owner."""
+        address = self.input.cleaned_data["email"]
+        response: HttpResponse = super().delete(request, *args, **kwargs)
+        if address.verified:
+            context = {"deleted_email": address.email}
+            get_adapter().send_notification_mail(EMAIL_DELETED, self.user, context, email=address.email)
+        return response
+
+
+class AuthenticateView(mfa_views.AuthenticateView):  # type: ignore[misc]  # As above.
+    input_class = inputs.AuthenticateInput
+
+
+class ReauthenticateView(mfa_views.ReauthenticateView):  # type: ignore[misc]  # As above.
+    input_class = inputs.ReauthenticateInput

@@ -12,12 +12,14 @@ from allauth.account.internal.stagekit import unstash_login
 from allauth.account.models import EmailAddress
 from allauth.core import context
 from allauth.headless.account import inputs
+from allauth.headless.mfa import inputs as mfa_inputs
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from backend.accounts import operations, queries
+from backend.accounts import brakes, operations, queries
 from backend.accounts.models import User
+from backend.http.limits import RateLimited
 
 MAX_ADDRESSES = 10  # Of one account, verified or not.
 
@@ -80,6 +82,28 @@ class MarkAsPrimaryEmailInput(inputs.MarkAsPrimaryEmailInput):  # type: ignore[m
         if not address.verified:
             raise get_adapter().validation_error("unverified_primary_email")
         return address
+
+
+class _BrakedCode:
+    """Counts wrong codes, so that whoever knows the password neither guesses on nor locks the account's owner out."""
+
+    def clean_code(self) -> str:
+        form: Any = self
+        try:
+            usage = brakes.use(brakes.SECOND_FACTORS, email=form.user.email, request=context.request)
+        except RateLimited as error:
+            raise get_adapter().validation_error("too_many_login_attempts") from error
+        code: str = super().clean_code()  # type: ignore[misc]  # allauth's.
+        usage.rollback()
+        return code
+
+
+class AuthenticateInput(_BrakedCode, mfa_inputs.AuthenticateInput):  # type: ignore[misc]  # As above.
+    pass
+
+
+class ReauthenticateInput(_BrakedCode, mfa_inputs.ReauthenticateInput):  # type: ignore[misc]  # As above.
+    pass
 
 
 class VerifyEmailInput(inputs.VerifyEmailInput):  # type: ignore[misc]  # As above.

@@ -1,17 +1,21 @@
 """allauth's log-ins become our sessions: tokens when one succeeds, and our tokens accepted on allauth's own routes."""
 
 from typing import Any, cast
+from uuid import UUID
 
 from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.internal.stagekit import LOGIN_SESSION_KEY
+from allauth.account.utils import url_str_to_user_pk
 from allauth.core.internal.httpkit import get_client_ip
 from allauth.headless.tokens.strategies.base import AbstractTokenStrategy
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
+from django.utils.crypto import constant_time_compare
 
 from backend.accounts import operations, queries
-from backend.accounts.adapter import SESSION_ID
+from backend.accounts.adapter import PASSWORD_THEN, SESSION_ID
 from backend.accounts.authentication import JWTAuthentication
 from backend.accounts.errors import SessionRevoked
 from backend.accounts.models import Session, User
@@ -52,8 +56,8 @@ class SessionStrategy(AbstractTokenStrategy):  # type: ignore[misc]  # allauth s
             return None
         state = SessionStore(session_token)
         session_id = state.get(SESSION_ID)
-        if session_id is None:
-            return None if SESSION_KEY in state else state  # A log-in without its session is none.
+        if session_id is None:  # A log-in without its session is none.
+            return None if SESSION_KEY in state or _is_outdated(state) else state
         return state if queries.session_is_live(session_id) else None
 
     def create_session_token(self, request: HttpRequest) -> str:
@@ -99,6 +103,18 @@ def _amr(request: HttpRequest) -> list[str]:
     if any(record.get("type") in ("totp", "recovery_codes") for record in records):
         methods.append("otp")
     return list(dict.fromkeys(methods)) or ["pwd"]
+
+
+def _is_outdated(state: SessionStore) -> bool:
+    """Whether a log-in waits for another step, and its user has another password by now or is locked out."""
+    waiting, then = state.get(LOGIN_SESSION_KEY), state.get(PASSWORD_THEN)
+    if waiting is None or then is None or waiting["user_pk"] is None:
+        return False
+    user_id, digest = then
+    if url_str_to_user_pk(waiting["user_pk"]) != UUID(user_id):
+        return False  # Another log-in, by a mailed code, which no password began.
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    return user is None or not constant_time_compare(user.get_session_auth_hash(), digest)
 
 
 def _is_usable(reference: Reference, session: Session) -> bool:

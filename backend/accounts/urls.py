@@ -27,6 +27,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
             ("auth/password/reset", flows.ResetPasswordView, "reset_password"),
             ("auth/code/request", flows.RequestLoginCodeView, "request_login_code"),
             ("auth/code/confirm", flows.ConfirmLoginCodeView, "confirm_login_code"),
+            ("auth/2fa/authenticate", flows.AuthenticateView, "authenticate"),
+            ("auth/2fa/reauthenticate", flows.ReauthenticateView, "mfa_reauthenticate"),
             ("account/email", flows.ManageEmailView, "manage_email"),
         )
     ),

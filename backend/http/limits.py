@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Self
+from typing import Self, overload
 from uuid import uuid4
 
 from django.conf import settings
@@ -132,6 +132,10 @@ def _key(policy: str, subject: str) -> str:
     return f"limit:{policy}:{hashlib.sha256(subject.encode()).hexdigest()[:32]}"
 
 
+@overload
+def check(policy: str, rate: Rate, *subjects: str) -> Verdict: ...
+@overload
+def check(policy: str, rate: Rate | None, *subjects: str) -> Verdict | None: ...
 def check(policy: str, rate: Rate | None, *subjects: str) -> Verdict | None:
     """``hit``, for operations and views.
 

@@ -19,12 +19,12 @@ from django.utils.translation import gettext_lazy as _
 from unfold.forms import AuthenticationForm
 from unfold.widgets import BASE_INPUT_CLASSES
 
-from backend.accounts import operations, queries
+from backend.accounts import brakes, operations
 from backend.accounts.adapter import LONGEST_PASSWORD, SESSION_ID
 from backend.accounts.models import User
 from backend.http import limits, mailboxes
 
-RATE = limits.Rate(limit=10, seconds=60)
+RATE = limits.Rate(limit=10, seconds=60)  # Of one client address, whatever accounts it names.
 PENDING, PENDING_SECONDS = "operator_pending", 300  # A right password, waiting for its second factor.
 WRONG_CODES = 5  # After so many the password is asked for again.
 AMR = "amr"  # In the state of an operator's log-in: what was proved.
@@ -44,10 +44,11 @@ class PasswordForm(AuthenticationForm):  # type: ignore[misc]  # unfold ships no
 
     def clean(self) -> dict[str, Any]:
         account = _spelled(str(self.cleaned_data.get("username", "")))
-        _limit(self.request, "admin", account)
+        usage = _limit(self.request, brakes.PASSWORDS, account)
         if len(self.cleaned_data.get("password", "")) > LONGEST_PASSWORD:
             raise self.get_invalid_login_error()
         cleaned: dict[str, Any] = super().clean()
+        usage.rollback()  # The password was right.
         return cleaned
 
     def confirm_login_allowed(self, user: User) -> None:
@@ -80,11 +81,12 @@ class CodeForm(AuthenticateForm):  # type: ignore[misc]  # allauth ships no type
         )
 
     def clean_code(self) -> str:
-        _limit(self.request, "admin-code", self.user.email)
+        usage = _limit(self.request, brakes.SECOND_FACTORS, self.user.email)
         with transaction.atomic():
             # Two requests with one recovery code: the second waits here, and finds it used.
             list(Authenticator.objects.select_for_update().filter(user=self.user).order_by("pk"))
             code: str = super().clean_code()
+        usage.rollback()  # The code was right.
         return code
 
 
@@ -177,17 +179,13 @@ def _spelled(email: str) -> str:
         return email  # Of no account.
 
 
-def _limit(request: HttpRequest, policy: str, account: str) -> None:
-    """Per address; per account too, but where this account has logged in from before: guesses made elsewhere must not
-    lock its owner out.
+def _limit(request: HttpRequest, brake: brakes.Brake, account: str) -> brakes.Usage:
+    """What one address may try at all, and what may be tried at one account; the API counts the latter together.
 
     :raises ValidationError: too many attempts.
     """
-    address = limits.address_of(request)
-    subjects = [f"address:{address}"]
-    if not queries.has_logged_in_from(email=account, network=address):
-        subjects.append(f"account:{account}")
     try:
-        limits.check(policy, RATE, *subjects)
+        limits.check(f"admin-{brake.policy}", RATE, f"address:{limits.address_of(request)}")
+        return brakes.use(brake, email=account, request=request)
     except limits.RateLimited as error:
-        raise forms.ValidationError(_("Too many attempts. Try again in a minute.")) from error
+        raise forms.ValidationError(_("Too many attempts. Try again later.")) from error

@@ -1,14 +1,15 @@
 """Guesses at an account are bounded, and its owner is not locked out by them."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.core.mail import EmailMessage
-from django.test import Client
+from django.test import Client, RequestFactory
 
-from backend.accounts import operations
+from backend.accounts import brakes, operations
 from backend.accounts.models import Session, User
-from backend.http.limits import Rate
+from backend.http.limits import Rate, RateLimited
 from tests.actors import PASSWORD, Person
 
 AUTH = "/api/v1/auth"
@@ -49,12 +50,27 @@ def test_the_addresses_of_one_network_count_as_one(owner: Person) -> None:
 
 def test_guesses_from_many_addresses_stop_but_for_those_the_owner_came_from(owner: Person) -> None:
     Session.objects.update(ip_address="2001:db8:1:2::1")
-    guesses = [guess(f"192.0.2.{number}") for number in range(102)]
+    for number in range(10):
+        assert {guess(f"192.0.2.{number}") for _ in range(10)} == {"email_password_mismatch"}
+    guesses = [guess(f"198.51.100.{number}") for number in range(102)]
 
     assert guesses == ["email_password_mismatch"] * 100 + ["too_many_login_attempts"] * 2
-    assert guess("192.0.2.200", password=PASSWORD) == "too_many_login_attempts"
+    assert guess("203.0.113.200", password=PASSWORD) == "too_many_login_attempts"
     assert guess("2001:db8:1:2:3::4", password=PASSWORD) == "in"
-    assert guess("192.0.2.200", "stranger@example.com") == "email_password_mismatch"
+    assert guess("203.0.113.200", "stranger@example.com") == "email_password_mismatch"
+
+
+def test_guesses_that_go_on_leave_a_new_address_of_the_owner_two(
+    owner: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(brakes, "PASSWORDS", replace(brakes.PASSWORDS, far=Rate(6, 600)))
+    for _ in range(3):
+        for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
+            guess(address)
+
+    assert guess("192.0.2.1") == "too_many_login_attempts"
+    assert guess("198.51.100.1") == "email_password_mismatch"
+    assert guess("198.51.100.1", password=PASSWORD) == "in"
 
 
 def test_right_passwords_count_for_nothing(owner: Person) -> None:
@@ -76,21 +92,46 @@ def test_the_new_password_of_a_reset_opens_what_guesses_had_closed(
 @pytest.mark.parametrize("path", ["password/request", "code/request"])
 @pytest.mark.parametrize("email", ["owner@example.com", "nobody@example.com"])
 def test_mails_are_bounded_and_the_owner_still_gets_one(
-    owner: Person, path: str, email: str, mailoutbox: list[EmailMessage]
+    owner: Person, path: str, email: str, mailoutbox: list[EmailMessage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in ("RESETS", "CODES"):
+        monkeypatch.setattr(brakes, name, replace(getattr(brakes, name), far=Rate(30, 3600)))
     answers = [post(path, {"email": email}, "192.0.2.1") for _ in range(11)]
     assert [answer.status_code == 429 for answer in answers] == [False] * 10 + [True]
     assert answers[-1].json()["code"] == "rate_limited"
     assert int(answers[-1]["Retry-After"]) > 0
-    assert post(path, {"email": email}, "192.0.2.2").status_code != 429
 
-    for number in range(3, 40):
+    for number in (2, 3):
+        for _ in range(11):
+            post(path, {"email": email}, f"192.0.2.{number}")
+    assert post(path, {"email": email}, "198.51.100.1").status_code != 429
+    assert post(path, {"email": email}, "198.51.100.1").status_code != 429
+    assert post(path, {"email": email}, "198.51.100.1").status_code == 429
+    for number in range(4, 40):
         post(path, {"email": email}, f"192.0.2.{number}")
-    assert len(mailoutbox) <= 30
+    assert len(mailoutbox) <= 60
     assert post(path, {"email": email}, "192.0.2.99").status_code == 429
     mailoutbox.clear()
     assert post(path, {"email": "owner@example.com"}).status_code != 429  # From where the owner signed up.
     assert len(mailoutbox) == 1
+
+
+@pytest.mark.parametrize("brake", [brakes.RESETS, brakes.CODES, brakes.LINKS])
+def test_one_patient_address_gets_a_fifth_of_the_mails_of_an_hour(brake: brakes.Brake, rf: RequestFactory) -> None:
+    def ask(address: str) -> bool:
+        try:
+            brakes.use(brake, email="nobody@example.com", request=rf.post("/", REMOTE_ADDR=address))
+        except RateLimited:
+            return False
+        return True
+
+    short, long = brake.near
+    patient = replace(brake, near=(replace(short, limit=1000), long))  # As with pauses of five minutes.
+
+    assert sum(ask("192.0.2.1") for _ in range(11)) == 10
+    brake = patient
+    assert sum(ask("192.0.2.1") for _ in range(100)) == 10
+    assert ask("192.0.2.2")
 
 
 def refresh(token: str, address: str = "127.0.0.1") -> Any:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -12,11 +13,12 @@ from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, generate_tot
 from django.contrib.sessions.models import Session as State
 from django.test import Client
 
-from backend.accounts import operations
+from backend.accounts import brakes, operations
 from backend.accounts.checks import check_second_factor
 from backend.accounts.hashers import Argon2id
 from backend.accounts.models import Session, User
 from backend.accounts.tests.threads import at_once
+from backend.http.limits import Rate
 from tests.actors import PASSWORD, Person
 from tests.operators import SECRET, admin_browser, superuser
 
@@ -178,15 +180,40 @@ def test_the_setting_is_one_of_two(settings: Any) -> None:
     assert [problem.id for problem in check_second_factor()] == ["accounts.E005"]
 
 
-def test_guesses_from_elsewhere_do_not_lock_the_operator_out(operator: User) -> None:
+def test_guesses_from_one_address_lock_the_operator_out_nowhere_else(operator: User) -> None:
+    for _ in range(12):
+        with_password("wrong", address="198.51.100.1")
+
+    _, response = with_password(address="198.51.100.1")
+    assert b"Too many attempts" in response.content
+    new, _ = with_password(address="203.0.113.7")
+    assert is_in(new)
+
+
+def test_guesses_from_many_addresses_do_not_lock_the_operator_out_of_a_known_one(
+    operator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(brakes, "PASSWORDS", replace(brakes.PASSWORDS, far=Rate(3, 600)))
     with_password(address="203.0.113.7")
-    for number in range(12):
+    for number in range(6):
         with_password("wrong", address=f"198.51.100.{number}")
 
     _, response = with_password(address="198.51.100.200")
     assert b"Too many attempts" in response.content
     known, _ = with_password(address="203.0.113.7")
     assert is_in(known)
+
+
+def test_wrong_codes_from_one_address_lock_the_operator_out_nowhere_else(operator: User, secret: str) -> None:
+    for _ in range(3):
+        thief, _ = with_password(address="198.51.100.1")
+        for _ in range(4):
+            response = thief.post(LOGIN, {"code": "000000"})
+    assert b"Too many attempts" in response.content
+
+    browser, _ = with_password(address="203.0.113.7")
+    browser.post(LOGIN, {"code": code_of(secret)})
+    assert is_in(browser)
 
 
 def test_no_address_guesses_on(operator: User) -> None:
