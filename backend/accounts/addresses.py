@@ -95,5 +95,5 @@ def _take_from_others(*, user: User, email: str) -> None:
     """Remove the address, which they have not verified, from all other accounts; one may be left without any."""
     EmailAddress.objects.filter(email=email).exclude(user=user).delete()
     for other in User.objects.filter(email=email).exclude(pk=user.pk):
-        User.objects.filter(pk=other.pk).update(email=queries.placeholder_email(other.pk))
+        User.objects.filter(pk=other.pk).update(email=queries.placeholder_email())
         logger.warning("email_lost", extra={"user": other.public_id})

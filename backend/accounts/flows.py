@@ -8,12 +8,13 @@ from allauth.headless.account import views
 from allauth.headless.account.response import RequestPasswordResponse
 from allauth.headless.base.response import AuthenticationResponse, ConflictResponse
 from allauth.headless.mfa import views as mfa_views
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 
 from backend.accounts import addresses, brakes, inputs, outbox, queries
 from backend.accounts.adapter import EMAIL_DELETED
 from backend.accounts.errors import EmailTaken
+from backend.accounts.models import User
 from backend.http.ids import new_id
 
 
@@ -79,6 +80,15 @@ class ManageEmailView(views.ManageEmailView):  # type: ignore[misc]  # As above.
         "POST": inputs.AddEmailInput,
         "PATCH": inputs.MarkAsPrimaryEmailInput,
     }
+
+    def handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Removals and choices of one account take their turn: two at once could leave it without an address."""
+        if request.method not in ("PATCH", "DELETE"):
+            return super().handle(request, *args, **kwargs)
+        with transaction.atomic():
+            User.objects.select_for_update().get(pk=self.user.pk)
+            self.user.refresh_from_db()
+            return super().handle(request, *args, **kwargs)
 
     def patch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:

@@ -3,7 +3,7 @@
 import ipaddress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from allauth.account.models import EmailAddress
 from django.db.models import Count, Exists, OuterRef, Prefetch, Q
@@ -54,9 +54,9 @@ def lock_mailbox(email: str) -> None:
     sql.row("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"mailbox:{email}"])
 
 
-def placeholder_email(user_id: UUID) -> str:
-    """An address that no mailbox has (RFC 2606), for an account that is left without one."""
-    return f"{user_id.hex}@lost.invalid"
+def placeholder_email() -> str:
+    """An address that no mailbox has (RFC 2606), for an account that is left without one; no client can guess it."""
+    return f"{uuid4().hex}@lost.invalid"
 
 
 def email_of(user_id: UUID) -> str:

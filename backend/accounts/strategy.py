@@ -1,7 +1,6 @@
 """allauth's log-ins become our sessions: tokens when one succeeds, and our tokens accepted on allauth's own routes."""
 
 from typing import Any, cast
-from uuid import UUID
 
 from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.internal.stagekit import LOGIN_SESSION_KEY
@@ -106,15 +105,16 @@ def _amr(request: HttpRequest) -> list[str]:
 
 
 def _is_outdated(state: SessionStore) -> bool:
-    """Whether a log-in waits for another step, and its user has another password by now or is locked out."""
+    """Whether a log-in waits for another step, and its user is locked out or has another password by now."""
     waiting, then = state.get(LOGIN_SESSION_KEY), state.get(PASSWORD_THEN)
-    if waiting is None or then is None or waiting["user_pk"] is None:
+    if waiting is None or waiting["user_pk"] is None:
         return False
-    user_id, digest = then
-    if url_str_to_user_pk(waiting["user_pk"]) != UUID(user_id):
-        return False  # Another log-in, by a mailed code, which no password began.
-    user = User.objects.filter(pk=user_id, is_active=True).first()
-    return user is None or not constant_time_compare(user.get_session_auth_hash(), digest)
+    user = User.objects.filter(pk=url_str_to_user_pk(waiting["user_pk"]), is_active=True).first()
+    if user is None:
+        return True
+    if then is None or then[0] != str(user.pk):
+        return False  # A log-in by a mailed code, which no password began.
+    return not constant_time_compare(user.get_session_auth_hash(), then[1])
 
 
 def _is_usable(reference: Reference, session: Session) -> bool:

@@ -1,6 +1,7 @@
 """Who holds an account without its mailbox, or its password of before, does not keep its owner out."""
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,9 +9,10 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, generate_totp_secret, hotp_value
 from django.core.mail import EmailMessage
 from django.test import Client
+from django.utils import timezone
 
 from backend.accounts import operations
-from backend.accounts.models import Session
+from backend.accounts.models import Session, User
 from backend.accounts.tests.test_addresses import (
     AUTH,
     EMAILS,
@@ -24,11 +26,12 @@ from backend.accounts.tests.test_addresses import (
     verify,
 )
 from backend.accounts.tests.threads import at_once
-from tests.actors import PASSWORD, Person
+from tests.actors import PASSWORD, Person, sign_up
 
 
 def asked(mails: Outbox) -> str:
-    """The key of a link to set a new password."""
+    """The key of a link to set a new password, of an account whose last log-in was a while ago."""
+    User.objects.update(last_login=timezone.now() - timedelta(hours=1))
     mails.clear()
     assert post("password/request", {"email": "owner@example.com"}).status_code == 200
     return link_in(mails[0], "reset-password")
@@ -179,3 +182,49 @@ def test_the_old_mailbox_hears_of_another_primary_and_of_its_removal(verified: P
     mailoutbox.clear()
     assert verified.delete(EMAILS, {"email": "nobody@example.com"}).status_code == 200
     assert mailoutbox == []  # It never was this account's.
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_account_keeps_a_primary_address_whatever_is_asked_at_once(verified: Person, mailoutbox: Outbox) -> None:
+    emails = ["owner@example.com", "second@example.com", "third@example.com"]
+    for email in emails[1:]:
+        verified.post(EMAILS, {"email": email})
+    EmailAddress.objects.update(verified=True)
+
+    def choose(email: str) -> Any:
+        return lambda: verified.patch(EMAILS, {"email": email, "primary": True})
+
+    def remove(email: str) -> Any:
+        return lambda: verified.delete(EMAILS, {"email": email})
+
+    answers = at_once(*[make(email) for email in emails for make in (choose, remove)])
+
+    assert all(answer.status_code in (200, 422) for answer in answers)
+    verified.user.refresh_from_db()
+    assert EmailAddress.objects.get(user=verified.user, primary=True).email == verified.user.email
+
+
+def test_no_client_takes_the_name_that_an_account_without_address_gets(
+    owner: Person, stranger: Person, mailoutbox: Outbox
+) -> None:
+    sign_up(f"{stranger.user.pk.hex}@lost.invalid")
+    owner.post(EMAILS, {"email": "stranger@example.com"})
+
+    assert verify(mailoutbox[-1], owner).status_code == 200
+    assert stranger.get("/api/v1/users/me").json()["email"].endswith("@lost.invalid")
+
+
+def test_a_locked_out_user_finishes_no_log_in_by_code(verified: Person, mailoutbox: Outbox) -> None:
+    secret = generate_totp_secret()
+    TOTP.activate(verified.user, secret)
+    asked = post("code/request", {"email": "owner@example.com"}).json()["meta"]["session_token"]
+    code = next(line for line in str(mailoutbox[-1].body).splitlines() if line[4:5] == "-" and len(line) == 9)
+    half = post("code/confirm", {"code": code}, asked)
+    assert half.status_code == 401
+    operations.deactivate_user(user_id=verified.user.pk)
+
+    token = half.json()["meta"].get("session_token", asked)
+    response = post("2fa/authenticate", {"code": code_of(secret)}, token)
+
+    assert response.status_code in (401, 410), response.content
+    assert "access_token" not in response.json().get("meta", {})
