@@ -186,22 +186,21 @@ def test_the_old_mailbox_hears_of_another_primary_and_of_its_removal(verified: P
 
 @pytest.mark.django_db(transaction=True)
 def test_an_account_keeps_a_primary_address_whatever_is_asked_at_once(verified: Person, mailoutbox: Outbox) -> None:
-    emails = ["owner@example.com", "second@example.com", "third@example.com"]
-    for email in emails[1:]:
-        verified.post(EMAILS, {"email": email})
-    EmailAddress.objects.update(verified=True)
-
     def choose(email: str) -> Any:
-        return lambda: verified.patch(EMAILS, {"email": email, "primary": True})
+        return lambda: verified.patch(EMAILS, {"email": email, "primary": True}).status_code
 
     def remove(email: str) -> Any:
-        return lambda: verified.delete(EMAILS, {"email": email})
+        return lambda: verified.delete(EMAILS, {"email": email}).status_code
 
-    answers = at_once(*[make(email) for email in emails for make in (choose, remove)])
+    for number in range(2):
+        old, new = verified.user.email, f"{number}@example.com"
+        EmailAddress.objects.create(user=verified.user, email=new, verified=True)
 
-    assert all(answer.status_code in (200, 422) for answer in answers)
-    verified.user.refresh_from_db()
-    assert EmailAddress.objects.get(user=verified.user, primary=True).email == verified.user.email
+        codes = at_once(choose(new), remove(new), remove(old), choose(old), remove(new))
+
+        assert set(codes) <= {200, 422}
+        verified.user.refresh_from_db()
+        assert EmailAddress.objects.get(user=verified.user, primary=True).email == verified.user.email
 
 
 def test_no_client_takes_the_name_that_an_account_without_address_gets(
