@@ -19,7 +19,7 @@ CPU_SECONDS = 2  # An ordinary DOCX takes a few milliseconds.
 SECONDS = 10.0  # Wall clock.
 LARGEST_ANSWER = 64 * 1024  # Bytes.
 _budget = Budget("inspections", 20.0)
-_places = Places(at_once=2, held=settings.WEB_THREADS // 4, wait=5.0, much=5.0)
+_places = Places(at_once=2, held=settings.WEB_THREADS // 4, wait=5.0, much=2.0)
 
 
 def type_of_archive(file: IO[bytes], *, workspace: str) -> str:
@@ -56,7 +56,7 @@ def _detect(path: str, workspace: str) -> str:
             try:
                 return process.answer(job, path=path, seconds=SECONDS, most_bytes=LARGEST_ANSWER).content_type
             finally:
-                _budget.spend(workspace, process.cpu_seconds)
+                _budget.spend(workspace, process.cpu_seconds or CPU_SECONDS)
     raise ServiceUnavailable
 
 

@@ -29,7 +29,7 @@ LARGEST_IMAGE = 64 * 1024 * 1024  # Bytes.
 MEMORY = 24 * 3600  # Seconds for which a page that cannot be drawn is not tried again.
 SHORT_MEMORY = 5 * 60  # The same, for one that took too long by the clock: the machine may have been busy.
 _NO_IMAGE, _TOO_SLOW = "no_image", "too_slow"
-_places = Places(at_once=2, held=settings.WEB_THREADS // 4, wait=4.0, much=settings.RENDER_CPU_SECONDS_PER_MINUTE / 4)
+_places = Places(at_once=2, held=settings.WEB_THREADS // 4, wait=4.0, much=settings.RENDER_CPU_SECONDS_PER_MINUTE / 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,8 @@ def _render(blob: Blob, image: _Image) -> bytes:
                 answer = process.answer(job, path=path, seconds=settings.RENDER_SECONDS, most_bytes=LARGEST_IMAGE)
             finally:
                 process.close()
-                _budget().spend(str(blob.workspace_id), process.cpu_seconds)
+                # Of one that did not end in time it is unknown: it counts as all that it might have taken.
+                _budget().spend(str(blob.workspace_id), process.cpu_seconds or settings.RENDER_CPU_SECONDS)
     except ConnectionError as error:
         raise ServiceUnavailable from error
     except ParserTimedOut as error:

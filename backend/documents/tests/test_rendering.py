@@ -51,6 +51,7 @@ def test_a_rendering_that_the_machine_had_no_time_for_may_be_asked_for_later(own
     for _twice in range(2):
         refused = owner.get(path)
         assert (refused.status_code, refused["Retry-After"]) == (503, str(rendering.SHORT_MEMORY))
+    assert rendering._budget().spent(str(owner.workspace.pk)) > 1  # It counts, though what it took is unknown.
 
 
 def test_a_workspace_renders_few_pages_at_once_and_no_other_is_refused(
