@@ -19,7 +19,7 @@ CPU_SECONDS = 2  # An ordinary DOCX takes a few milliseconds.
 SECONDS = 10.0  # Wall clock.
 LARGEST_ANSWER = 64 * 1024  # Bytes.
 _budget = Budget("inspections", 20.0)
-_places = Places(at_once=2, held=settings.WEB_THREADS // 4, wait=5.0, much=2.0)
+_places = Places(at_once=2, held=settings.WEB_THREADS // 4, wait=5.0, much=5.0)
 
 
 def type_of_archive(file: IO[bytes], *, workspace: str) -> str:

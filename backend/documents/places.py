@@ -70,14 +70,14 @@ class _Ticket:
     workspace: str
     spent: float
     heavy: bool
-    begun: threading.Event = field(default_factory=threading.Event)
+    decided: threading.Event = field(default_factory=threading.Event)
 
 
 class Places:
     """At most ``at_once`` threads work and ``held`` of them work or wait; any other is refused at once.
 
-    One workspace works in one place at a time. Those that have spent much lately leave one place, and half of the rest,
-    to the others; among those that wait the one comes first that has spent least.
+    One workspace works in one place at a time. Those that have spent much lately leave one place to the others. Among
+    those that wait the one comes first that has spent least, and one that has spent more gives up its wait for it.
 
     :param wait: seconds that a thread waits for its turn, at most.
     :param much: processor seconds.
@@ -97,22 +97,33 @@ class Places:
         """:raises ServiceUnavailable: too many threads do this already."""
         ticket = _Ticket(workspace, spent, heavy=spent >= self._much)
         with self._lock:
-            inside = [*self._working, *self._waiting]
-            heavy = sum(other.heavy for other in inside)
-            if len(inside) >= self._held or (ticket.heavy and heavy >= max(1, self._held // 2)):
-                raise ServiceUnavailable
+            if len(self._working) + len(self._waiting) >= self._held:
+                self._displace(spent)
             self._waiting.append(ticket)
             self._begin()
         try:
-            ticket.begun.wait(self._wait)
+            ticket.decided.wait(self._wait)
             with self._lock:
-                if not ticket.begun.is_set():
+                if ticket not in self._working:
                     raise ServiceUnavailable
             yield
         finally:
             with self._lock:
-                (self._working if ticket.begun.is_set() else self._waiting).remove(ticket)
+                for tickets in (self._working, self._waiting):
+                    if ticket in tickets:
+                        tickets.remove(ticket)
                 self._begin()
+
+    def _displace(self, spent: float) -> None:
+        """End the wait of the one that has spent most. The caller has the lock.
+
+        :raises ServiceUnavailable: none of those that wait has spent more than this.
+        """
+        worst = max(self._waiting, key=lambda ticket: ticket.spent, default=None)
+        if worst is None or worst.spent <= spent:
+            raise ServiceUnavailable
+        self._waiting.remove(worst)
+        worst.decided.set()
 
     def _begin(self) -> None:
         """Let those work for whom there is a place. The caller has the lock."""
@@ -125,4 +136,4 @@ class Places:
                 continue
             self._waiting.remove(ticket)
             self._working.append(ticket)
-            ticket.begun.set()
+            ticket.decided.set()

@@ -29,7 +29,7 @@ LARGEST_IMAGE = 64 * 1024 * 1024  # Bytes.
 MEMORY = 24 * 3600  # Seconds for which a page that cannot be drawn is not tried again.
 SHORT_MEMORY = 5 * 60  # The same, for one that took too long by the clock: the machine may have been busy.
 _NO_IMAGE, _TOO_SLOW = "no_image", "too_slow"
-_places = Places(at_once=2, held=settings.WEB_THREADS // 4, wait=4.0, much=settings.RENDER_CPU_SECONDS_PER_MINUTE / 10)
+_places = Places(at_once=2, held=settings.WEB_THREADS // 4, wait=4.0, much=settings.RENDER_CPU_SECONDS_PER_MINUTE / 4)
 
 
 @dataclass(frozen=True, slots=True)

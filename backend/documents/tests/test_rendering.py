@@ -1,5 +1,6 @@
 """Pages as pictures: short, few at once, and a failure is not repeated."""
 
+import contextlib
 import os
 import threading
 import time
@@ -132,6 +133,32 @@ def test_of_those_who_wait_the_one_that_spent_least_is_next() -> None:
         thread.join()
 
     assert order == ["little", "some", "much"]
+
+
+def test_a_wait_is_given_up_for_one_that_has_spent_less() -> None:
+    places = Places(at_once=1, held=2, wait=10.0)
+    refused = threading.Event()
+
+    def work() -> None:
+        with contextlib.suppress(ServiceUnavailable), places.taken("much", spent=4.0):
+            return
+        refused.set()
+
+    def come() -> None:
+        with places.taken("little", spent=1.0):
+            pass
+
+    waiting, coming = threading.Thread(target=work), threading.Thread(target=come)
+    with places.taken("first"):
+        waiting.start()
+        while not places._waiting:
+            time.sleep(0.001)
+        coming.start()
+        assert refused.wait(10)
+        with pytest.raises(ServiceUnavailable), places.taken("most", spent=9.0):
+            pass
+    waiting.join()
+    coming.join()
 
 
 FLOOD = """child._TASKS["%s"] = lambda file, job: (
