@@ -98,7 +98,7 @@ class Places:
         ticket = _Ticket(workspace, spent, heavy=spent >= self._much)
         with self._lock:
             if len(self._working) + len(self._waiting) >= self._held:
-                self._displace(spent)
+                self._displace(ticket)
             self._waiting.append(ticket)
             self._begin()
         try:
@@ -114,20 +114,24 @@ class Places:
                         tickets.remove(ticket)
                 self._begin()
 
-    def _displace(self, spent: float) -> None:
-        """End the wait of the one that has spent most. The caller has the lock.
+    def _rank(self, ticket: _Ticket) -> tuple[bool, float]:
+        """The lower is next. What a workspace spends with the place it has is not counted yet."""
+        return any(other.workspace == ticket.workspace for other in self._working), ticket.spent
 
-        :raises ServiceUnavailable: none of those that wait has spent more than this.
+    def _displace(self, ticket: _Ticket) -> None:
+        """End the wait of the one that would be the last. The caller has the lock.
+
+        :raises ServiceUnavailable: all of those that wait come before this one.
         """
-        worst = max(self._waiting, key=lambda ticket: ticket.spent, default=None)
-        if worst is None or worst.spent <= spent:
+        worst = max(self._waiting, key=self._rank, default=None)
+        if worst is None or self._rank(worst) <= self._rank(ticket):
             raise ServiceUnavailable
         self._waiting.remove(worst)
         worst.decided.set()
 
     def _begin(self) -> None:
         """Let those work for whom there is a place. The caller has the lock."""
-        for ticket in sorted(self._waiting, key=lambda ticket: ticket.spent):
+        for ticket in sorted(self._waiting, key=self._rank):
             if len(self._working) >= self._at_once:
                 return
             of_workspace = Counter(other.workspace for other in self._working if other.workspace)

@@ -135,12 +135,13 @@ def test_of_those_who_wait_the_one_that_spent_least_is_next() -> None:
     assert order == ["little", "some", "much"]
 
 
-def test_a_wait_is_given_up_for_one_that_has_spent_less() -> None:
+@pytest.mark.parametrize(("workspace", "spent"), [("much", 4.0), ("first", 0.0)])
+def test_a_wait_is_given_up_for_one_that_has_had_less(workspace: str, spent: float) -> None:
     places = Places(at_once=1, held=2, wait=10.0)
     refused = threading.Event()
 
     def work() -> None:
-        with contextlib.suppress(ServiceUnavailable), places.taken("much", spent=4.0):
+        with contextlib.suppress(ServiceUnavailable), places.taken(workspace, spent=spent):
             return
         refused.set()
 
