@@ -74,7 +74,7 @@ def reset_password(*, user_id: UUID, token: str, password: str) -> None:
     with transaction.atomic():
         queries.lock_mailbox(queries.email_of(user_id))
         user = User.objects.select_for_update().get(pk=user_id)
-        if not ResetTokens().check_token(user, token):
+        if not user.is_active or not ResetTokens().check_token(user, token):
             raise FieldError("/key", gettext("The password reset token was invalid."), "invalid_password_reset")
         if not EmailAddress.objects.filter(user=user, verified=True).exists():
             prove(user_id=user_id, email=user.email, by_account=False)

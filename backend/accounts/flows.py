@@ -1,18 +1,23 @@
 """allauth's views of the flows in which an address decides about an account, with our inputs and limits."""
 
+from datetime import timedelta
 from typing import Any
 
+from allauth.account import app_settings
 from allauth.account.adapter import get_adapter
 from allauth.account.internal.flows.password_reset import finalize_password_reset
+from allauth.account.internal.flows.reauthentication import did_recently_reauthenticate
+from allauth.core.exceptions import ReauthenticationRequired
 from allauth.headless.account import views
 from allauth.headless.account.response import RequestPasswordResponse
 from allauth.headless.base.response import AuthenticationResponse, ConflictResponse
 from allauth.headless.mfa import views as mfa_views
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 
 from backend.accounts import addresses, brakes, inputs, outbox, queries
-from backend.accounts.adapter import EMAIL_DELETED
+from backend.accounts.adapter import EMAIL_DELETED, SESSION_ID
 from backend.accounts.errors import EmailTaken
 from backend.accounts.models import User
 from backend.http.ids import new_id
@@ -90,7 +95,14 @@ class ManageEmailView(views.ManageEmailView):  # type: ignore[misc]  # As above.
             self.user.refresh_from_db()
             return super().handle(request, *args, **kwargs)
 
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not self.verification_stage_process:  # Otherwise a sign-up corrects its address.
+            _require_recent_proof(request)
+        response: HttpResponse = super().post(request, *args, **kwargs)
+        return response
+
     def patch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        _require_recent_proof(request)
         try:
             response: HttpResponse = super().patch(request, *args, **kwargs)
         except IntegrityError as error:
@@ -100,11 +112,25 @@ class ManageEmailView(views.ManageEmailView):  # type: ignore[misc]  # As above.
     def delete(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Remove the address, and tell its mailbox: the caller may not be its owner."""
         address = self.input.cleaned_data["email"]
+        if address.verified:
+            _require_recent_proof(request)
         response: HttpResponse = super().delete(request, *args, **kwargs)
         if address.verified:
             context = {"deleted_email": address.email}
             get_adapter().send_notification_mail(EMAIL_DELETED, self.user, context, email=address.email)
         return response
+
+
+def _require_recent_proof(request: HttpRequest) -> None:
+    """Who holds an access token alone must not make the account theirs for good, by an address of their own.
+
+    :raises ReauthenticationRequired: the caller neither logged in nor proved who they are in the last five minutes.
+    """
+    since = timezone.now() - timedelta(seconds=app_settings.REAUTHENTICATION_TIMEOUT)
+    if not queries.session_began_since(request.session.get(SESSION_ID), since) and not did_recently_reauthenticate(
+        request
+    ):
+        raise ReauthenticationRequired
 
 
 class AuthenticateView(mfa_views.AuthenticateView):  # type: ignore[misc]  # As above.

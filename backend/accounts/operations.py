@@ -70,13 +70,18 @@ def give_personal_workspace(*, user: User) -> Workspace:
     return workspace
 
 
+@transaction.atomic
 def start_session(
     *, user: User, amr: list[str], state_key: str = "", user_agent: str = "", ip_address: str | None = None
 ) -> tuple[Session, TokenPair]:
     """Log the user in on one device.
 
     :param state_key: the reference of the log-in's state, which opens nothing from outside.
+    :raises SessionRevoked: the user was locked out meanwhile. A lock-out waits for this, or this for the lock-out:
+        none leaves a log-in behind.
     """
+    if not User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True).exists():
+        raise SessionRevoked
     session = Session.objects.create(
         user=user,
         amr=amr,

@@ -116,6 +116,10 @@ LIMIT 1
 """
 
 
+def session_began_since(session_id: str | None, moment: datetime) -> bool:
+    return session_id is not None and Session.objects.filter(pk=session_id, created_at__gte=moment).exists()
+
+
 def has_logged_in_from(*, email: str, network: str) -> bool:
     """Whether the account of a canonical address has logged in from there, among the log-ins that are still kept.
 

@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from backend.accounts import operations
+from backend.accounts.errors import SessionRevoked
 from backend.accounts.models import Session, User
 from backend.accounts.tests.test_addresses import (
     AUTH,
@@ -165,6 +166,27 @@ def test_wrong_codes_of_a_thief_of_the_password_lock_the_owner_out_nowhere_else(
     assert enter(code_of(secret), "192.0.2.2").status_code == 200
 
 
+def test_an_access_token_alone_moves_no_account_to_another_mailbox(verified: Person, mailoutbox: Outbox) -> None:
+    EmailAddress.objects.create(user=verified.user, email="second@example.com", verified=True)
+    Session.objects.update(created_at=timezone.now() - timedelta(minutes=6))
+    asked = (
+        lambda: verified.post(EMAILS, {"email": "thief@example.com"}),
+        lambda: verified.patch(EMAILS, {"email": "second@example.com", "primary": True}),
+        lambda: verified.delete(EMAILS, {"email": "second@example.com"}),
+    )
+
+    for ask in asked:
+        response = ask()
+        assert (response.status_code, response.json()["code"]) == (401, "reauthentication_required")
+    assert sorted(EmailAddress.objects.values_list("email", "primary")) == [
+        ("owner@example.com", True),
+        ("second@example.com", False),
+    ]
+    assert mailoutbox == []
+    assert verified.post(f"{AUTH}/reauthenticate", {"password": PASSWORD}).status_code == 200
+    assert [ask().status_code for ask in asked[:2]] == [200, 200]
+
+
 def test_the_old_mailbox_hears_of_another_primary_and_of_its_removal(verified: Person, mailoutbox: Outbox) -> None:
     def to_old() -> list[EmailMessage]:
         found = [mail for mail in mailoutbox if mail.to == ["owner@example.com"]]
@@ -227,3 +249,14 @@ def test_a_locked_out_user_finishes_no_log_in_by_code(verified: Person, mailoutb
 
     assert response.status_code in (401, 410), response.content
     assert "access_token" not in response.json().get("meta", {})
+
+
+def test_a_locked_out_user_neither_sets_a_password_nor_begins_a_log_in(verified: Person, mailoutbox: Outbox) -> None:
+    key = asked(mailoutbox)
+    operations.deactivate_user(user_id=verified.user.pk)
+    before = User.objects.get(pk=verified.user.pk).password
+
+    assert use(key).status_code == 422
+    assert User.objects.get(pk=verified.user.pk).password == before
+    with pytest.raises(SessionRevoked):
+        operations.start_session(user=verified.user, amr=["pwd"])

@@ -46,7 +46,7 @@ def test_the_credit_comes_with_the_verified_address(db: None, optional: None, ma
     assert posted(ana) == "5.00"
     ana.post(EMAILS, {"email": "second@example.com"})
     verify(ana, mailoutbox)
-    ana.patch(EMAILS, {"email": "second@example.com", "primary": True})
+    assert ana.patch(EMAILS, {"email": "second@example.com", "primary": True}).status_code == 200
     assert posted(ana) == "5.00"  # Once per workspace.
     assert Transfer.objects.count() == 1
 
