@@ -1,6 +1,7 @@
 """Who holds an account without its mailbox, or its password of before, does not keep its owner out."""
 
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -169,14 +170,14 @@ def test_wrong_codes_of_a_thief_of_the_password_lock_the_owner_out_nowhere_else(
 def test_an_access_token_alone_moves_no_account_to_another_mailbox(verified: Person, mailoutbox: Outbox) -> None:
     EmailAddress.objects.create(user=verified.user, email="second@example.com", verified=True)
     Session.objects.update(created_at=timezone.now() - timedelta(minutes=6))
-    asked = (
+    attempts: tuple[Callable[[], Any], ...] = (
         lambda: verified.post(EMAILS, {"email": "thief@example.com"}),
         lambda: verified.patch(EMAILS, {"email": "second@example.com", "primary": True}),
         lambda: verified.delete(EMAILS, {"email": "second@example.com"}),
     )
 
-    for ask in asked:
-        response = ask()
+    for attempt in attempts:
+        response = attempt()
         assert (response.status_code, response.json()["code"]) == (401, "reauthentication_required")
     assert sorted(EmailAddress.objects.values_list("email", "primary")) == [
         ("owner@example.com", True),
@@ -184,7 +185,7 @@ def test_an_access_token_alone_moves_no_account_to_another_mailbox(verified: Per
     ]
     assert mailoutbox == []
     assert verified.post(f"{AUTH}/reauthenticate", {"password": PASSWORD}).status_code == 200
-    assert [ask().status_code for ask in asked[:2]] == [200, 200]
+    assert [attempt().status_code for attempt in attempts[:2]] == [200, 200]
 
 
 def test_the_old_mailbox_hears_of_another_primary_and_of_its_removal(verified: Person, mailoutbox: Outbox) -> None:
