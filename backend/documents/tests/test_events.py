@@ -97,6 +97,13 @@ async def closed(*responses: Any) -> None:
         response.close()
 
 
+def subscribers() -> set[str]:
+    """The connections to this test's Redis database that are subscribed to something."""
+    own = str(client().connection_pool.connection_kwargs["db"])
+    listed = [each for each in client().client_list() if each["db"] == own]
+    return {str(each["id"]) for each in listed if int(each["sub"]) or int(each["psub"])}
+
+
 def test_readers_share_one_subscription_and_one_look(owner: Person, settings: Any, monkeypatch: Any) -> None:
     documents = [upload(owner, text).json()["id"] for text in ("One.", "Another.")]
     looks: list[Any] = []
@@ -110,10 +117,7 @@ def test_readers_share_one_subscription_and_one_look(owner: Person, settings: An
 
     async def follow() -> None:
         streams = await asyncio.gather(*(opened(owner, document) for document in documents * 10))
-        own = str(client().connection_pool.connection_kwargs["db"])  # Another worker's tests use the same server.
-        listed = [each for each in client().client_list() if each["db"] == own]
-        subscribed = [each for each in listed if int(each["sub"]) or int(each["psub"])]
-        assert len(subscribed) == 1
+        assert len(subscribers() - earlier) == 1
         before = len(looks)
         assert before < 12  # And not one for each of twenty readers.
         await sync_to_async(owner.delete)(f"/api/v1/documents/{documents[0]}")
@@ -123,6 +127,7 @@ def test_readers_share_one_subscription_and_one_look(owner: Person, settings: An
         await closed(*streams)
 
     settings.STREAMS_PER_USER = 20
+    earlier = subscribers()  # Of tests before this one, and of other workers' on the same server.
     async_to_sync(follow)()
 
 
