@@ -9,6 +9,8 @@ import { acceptDrops, createDocuments } from "./documents.js";
 import { element, find, icon, media } from "./dom.js";
 import { switchLanguage, t, translate } from "./i18n.js";
 import { problemText, toast } from "./problems.js";
+import { follow, go, place, rename, replace, route, show } from "./router.js";
+import { createSheets } from "./sheets.js";
 import { createSource } from "./source.js";
 import { createWallet } from "./wallet.js";
 
@@ -19,12 +21,14 @@ const question = find("#question");
 
 // What was typed survives a reload and a log-in, in this tab only.
 const DRAFT = "orquestra.draft";
+const OPEN = "orquestra.conversation"; // The conversation that a sheet lies over, for a reload.
 
+const sheets = createSheets({ onClose: () => go("conversations", chat.current()?.id) });
 const source = createSource();
 const wallet = createWallet({ onShow: () => setView("wallet") });
 const conversations = createConversations({
-  onOpen: (id) => go(id),
-  onDeleted: (id) => id === chat.current()?.id && go(null),
+  onOpen: (id) => goTo(id),
+  onDeleted: (id) => id === chat.current()?.id && goTo(null),
 });
 const documents = createDocuments({
   onOpen: (document, button) => {
@@ -40,7 +44,7 @@ const agents = createAgents({
   onChoose: async (agent) => {
     // A conversation belongs to its agent: another one begins a new conversation.
     await agents.show(agent);
-    if (chat.current() && chat.current().agent !== agent.id) await go(null);
+    if (chat.current() && chat.current().agent !== agent.id) await goTo(null);
     drawStarters();
     question.focus();
   },
@@ -49,7 +53,8 @@ const chat = createChat({
   agent: agents.current,
   onCite: source.show,
   onCreated: (conversation) => {
-    history.pushState(null, "", `/?c=${conversation.id}`);
+    if (place()[0] === "conversations") rename("conversations", conversation.id);
+    sessionStorage.setItem(OPEN, conversation.id);
     conversations.refresh().then(() => conversations.select(conversation.id));
   },
   onStarted: quietly(wallet.refresh),
@@ -60,7 +65,7 @@ const chat = createChat({
     if (!media.sheet.matches && message.citations.length && source.isEmpty()) source.show(message.citations[0], find(".cite", root));
   },
 });
-const entrance = createEntrance({ onEnter: enter });
+const entrance = createEntrance({ onEnter: () => enter().then(begin) });
 
 /** Something that is only nice to have: its failure is not worth a word. */
 function quietly(work) {
@@ -74,52 +79,87 @@ async function enter() {
   try {
     const [user] = await Promise.all([get("/api/v1/users/me"), agents.refresh(), documents.refresh(), conversations.refresh(), wallet.refresh()]);
     drawAccount(user);
-    await openAddress();
+    if (place()[0] !== "conversations") await openConversation(sessionStorage.getItem(OPEN) || null);
+    await show();
   } catch (error) {
     if (signedIn()) toast(problemText(error));
   }
 }
 
+/** Where somebody who has just come in goes on: the question, but on a phone that would bring up its keyboard. */
+function begin() {
+  if (app.hidden || sheets.isOpen()) return;
+  const heading = find("#empty h2");
+  if (!media.phone.matches || !heading.checkVisibility()) question.focus();
+  else heading.focus();
+}
+
 whenSignedOut((reason) => {
   chat.leave();
+  sheets.hide();
   source.clear();
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   find("#toasts").replaceChildren(); // They name files, and the next person may be another.
   app.hidden = true;
   document.title = "Orquestra";
-  if (reason === "here") history.replaceState(null, "", "/");
+  if (reason === "here") {
+    history.replaceState(null, "", "/");
+    sessionStorage.removeItem(OPEN);
+  }
   entrance.show(reason);
 });
 
-// The conversation in the address --------------------------------------------------------------------------------------
+// Addresses ------------------------------------------------------------------------------------------------------------
 
-const addressed = () => new URLSearchParams(location.search).get("c");
+// "#/conversations/cnv_…/msg_…" is a conversation, at one of its messages; without ids it is a new one.
+route(
+  "conversations",
+  async (id = null, message = null) => {
+    sheets.hide();
+    setView("chat");
+    await openConversation(id);
+    if (message) chat.reveal(message);
+  },
+  { isFallback: true },
+);
 
-async function go(id) {
-  if (id !== addressed()) history.pushState(null, "", id ? `/?c=${id}` : "/");
-  await openAddress();
+// "#/runs/run_…" is the answer of a run: what was paid for leads here.
+route("runs", async (id) => {
+  try {
+    const run = await get(`/api/v1/runs/${id}`);
+    await replace("conversations", run.conversation, run.output_message);
+  } catch (error) {
+    toast(problemText(error));
+    await replace("conversations", chat.current()?.id);
+  }
+});
+
+follow(() => !app.hidden);
+
+/** Open a conversation, null for a new one, ready for the next question. */
+async function goTo(id) {
+  await go("conversations", id);
   if (!media.phone.matches) question.focus();
 }
 
-async function openAddress() {
-  const id = addressed();
-  setView("chat");
+/** What is open already stays as it is. */
+async function openConversation(id) {
+  if (id === (chat.current()?.id ?? null) && chat.isOpen()) return;
   source.clear();
   conversations.select(id);
   try {
     await chat.open(id);
   } catch (error) {
     toast(problemText(error));
-    history.replaceState(null, "", "/");
+    if (place()[0] === "conversations") rename("conversations");
     conversations.select(null);
     await chat.open(null);
   }
+  sessionStorage.setItem(OPEN, chat.current()?.id ?? "");
   const agent = chat.current()?.agent;
   if (agent && agent !== agents.current()?.id) await agents.showById(agent);
   drawStarters();
 }
-
-addEventListener("popstate", openAddress);
 
 function drawStarters() {
   const agent = agents.current();
@@ -199,17 +239,25 @@ find("#wallet-close").addEventListener("click", () => setView("chat"));
 find("#source-close").append(icon("close"));
 find("#newest").append(icon("below"));
 find("#drop").prepend(icon("upload"));
-find("#new-conversation").addEventListener("click", () => go(null));
+find("#new-conversation").addEventListener("click", () => goTo(null));
+find("#veil").addEventListener("click", () => (source.isSheetOpen() ? source.close() : sheets.close()));
 find("#logout").addEventListener("click", () => logOut());
+for (const skip of document.querySelectorAll(".skip")) {
+  skip.addEventListener("click", (event) => {
+    event.preventDefault(); // The part of an address after "#" belongs to router.js.
+    (skip.dataset.to === "newest" ? chat.newestAnswer() ?? question : question).focus();
+  });
+}
 for (const button of document.querySelectorAll(".language")) button.addEventListener("click", switchLanguage);
 
 addEventListener("keydown", (event) => {
   if (app.hidden || find("dialog[open]")) return;
   if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey) {
     event.preventDefault();
-    go(null);
+    goTo(null);
   } else if (event.key === "Escape" && !find("[popover]:popover-open")) {
     if (source.isSheetOpen()) source.close();
+    else if (sheets.isOpen()) sheets.close();
     else if (app.dataset.view !== "chat") setView("chat");
     else chat.stop();
   }
@@ -219,6 +267,10 @@ acceptDrops({
   onFiles: (files) => app.hidden || documents.upload(files),
   sentence: () => t("drop.here", { name: agents.current()?.name ?? "" }),
 });
+
+// Links of earlier versions of this page.
+const before = new URLSearchParams(location.search).get("c");
+if (before) rename("conversations", before);
 
 if (signedIn()) enter();
 else entrance.show();

@@ -23,6 +23,7 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
   let conversation = null;
   let entries = []; // Messages in their order: { message, view }.
   let following = null; // { run: its id, controller } of the answer that is being written.
+  let opened = false; // Something is on show, be it the beginning of a new conversation.
   let visit = 0; // Counts conversations opened, so that a slow answer is not shown in the wrong one.
 
   newest.addEventListener("click", () => scrollDown({ force: true }));
@@ -36,6 +37,7 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
   async function open(id) {
     leave();
     const mine = (visit += 1);
+    opened = true;
     if (id === null) return show(null, []);
     const path = `/api/v1/conversations/${id}`;
     const [found, messages] = await Promise.all([get(path), getAll(`${path}/messages?limit=200`)]);
@@ -56,7 +58,10 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
     scrollDown({ force: true });
   }
 
+  /** Stop following, as the person goes elsewhere; the run goes on. */
   function leave() {
+    opened = false;
+    visit += 1;
     following?.controller.abort();
     following = null;
     reconnecting.hidden = true;
@@ -92,6 +97,18 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
     if (force || atBottom()) scroller.scrollTop = scroller.scrollHeight;
     newest.hidden = atBottom();
   }
+
+  /** Bring a message into view and mark it for a moment: an address may name it. */
+  function reveal(id) {
+    const root = entries.find(({ message }) => message.id === id)?.view.root;
+    if (!root) return;
+    root.scrollIntoView({ block: "start", behavior: media.still.matches ? "auto" : "smooth" });
+    root.focus({ preventScroll: true });
+    for (const other of log.querySelectorAll(".named")) other.classList.remove("named");
+    root.classList.add("named");
+  }
+
+  const newestAnswer = () => [...log.querySelectorAll(".message.assistant")].at(-1);
 
   // Asking ------------------------------------------------------------------------------------------------------------
 
@@ -247,7 +264,7 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
     URL.revokeObjectURL(url);
   }
 
-  return { open, send, stop, save, askToWait, isAnswering: () => following !== null, current: () => conversation, leave };
+  return { open, send, stop, save, askToWait, reveal, newestAnswer, isOpen: () => opened, isAnswering: () => following !== null, current: () => conversation, leave };
 }
 
 function asMarkdown(message) {

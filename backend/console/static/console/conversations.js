@@ -4,6 +4,7 @@ import { get, remove } from "./api.js";
 import { confirmed, element, find, iconButton } from "./dom.js";
 import { t } from "./i18n.js";
 import { problemText, toast } from "./problems.js";
+import { address } from "./router.js";
 
 export const titleOf = (conversation) => conversation?.title || t("conversation.untitled");
 
@@ -32,7 +33,7 @@ export function createConversations({ onOpen, onDeleted }) {
   function row(conversation) {
     const name = titleOf(conversation);
     // A real link: it can be opened in another tab. An ordinary click stays in this one.
-    const link = element("a", { class: "item", href: `/?c=${conversation.id}`, title: name, "data-id": conversation.id }, element("span", { class: "name" }, name));
+    const link = element("a", { class: "item", href: address("conversations", conversation.id), title: name, "data-id": conversation.id }, element("span", { class: "name" }, name));
     link.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();

@@ -2,7 +2,7 @@
 
 import { ApiError, accessToken, commonHeaders, get, randomKey, remove, signedIn } from "./api.js";
 import { announce } from "./announce.js";
-import { confirmed, element, find, icon, iconButton } from "./dom.js";
+import { confirmed, element, find, icon, iconButton, middleCut } from "./dom.js";
 import { duration, t, tryText } from "./i18n.js";
 import { problemText, toast } from "./problems.js";
 
@@ -228,7 +228,7 @@ function createRow(one, { onOpen, onDelete }) {
     const total = progress?.pages_total ?? 0;
     const done = progress?.pages_done ?? 0;
     const counting = !ENDED.has(status) && total > 0;
-    name.textContent = document.name;
+    if (name.textContent !== document.name) name.replaceChildren(middleCut(document.name));
     button.title = status === "failed" ? `${document.name}\n${whyFailed(document)}` : document.name;
     button.disabled = status !== "ready" && status !== "failed";
     badge.className = `badge-status ${ENDED.has(status) ? status : "working"}`;
@@ -250,7 +250,7 @@ function createUploadRow(name) {
   const badge = element("span", { class: "badge-status working" }, percent(0));
   const fill = element("span");
   const bar = element("span", { class: "bar-progress" }, fill);
-  const root = element("li", { class: "working" }, element("span", { class: "item" }, element("span", { class: "name", title: name }, name), badge, bar));
+  const root = element("li", { class: "working" }, element("span", { class: "item" }, element("span", { class: "name" }, middleCut(name)), badge, bar));
   const progress = (part) => {
     badge.textContent = percent(part);
     fill.style.width = `${part * 100}%`;

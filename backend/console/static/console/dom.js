@@ -22,6 +22,16 @@ export function element(tag, properties = {}, ...children) {
 
 export const find = (selector, root = document) => root.querySelector(selector);
 
+const END = 10; // Characters of a long name's end that stay in sight: the extension, and a bit before it.
+
+/** A name, on one line, that loses its middle where there is no room for it: a file's extension stays in sight. */
+export function middleCut(name, properties = {}) {
+  const characters = Array.from(name);
+  const at = Math.max(Math.ceil(characters.length / 2), characters.length - END);
+  const [start, end] = [characters.slice(0, at).join(""), characters.slice(at).join("")];
+  return element("span", { ...properties, class: `cut ${properties.class ?? ""}`, title: name }, element("span", {}, start), element("span", {}, end));
+}
+
 /** Says whether the layout is at most this wide; the same widths as in page.css. */
 export const media = {
   sheet: matchMedia("(max-width: 1099px)"),

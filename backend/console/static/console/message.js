@@ -21,7 +21,7 @@ export function createMessageView(message, actions) {
 
 function userView(message) {
   const bubble = element("div", { class: "bubble" });
-  const root = element("article", { class: "message user", "aria-label": t("message.yours") }, bubble);
+  const root = element("article", { class: "message user", tabindex: "-1", "aria-label": t("message.yours") }, bubble);
   const update = (changed) => (bubble.textContent = textOf(changed));
   update(message);
   return { root, update };
@@ -33,7 +33,7 @@ function assistantView(first, actions) {
   const body = element("div", { class: "answer" });
   const notice = element("div", { class: "notice", hidden: true });
   const footer = element("footer", { class: "facts", hidden: true });
-  const root = element("article", { class: "message assistant", "aria-label": t("message.theirs") }, activity, body, notice, footer);
+  const root = element("article", { class: "message assistant", tabindex: "-1", "aria-label": t("message.theirs") }, activity, body, notice, footer);
   const read = blockReader();
   let drawn = []; // What stands in the body, block by block: { key, node }.
   let sources = ""; // The numbers that were sources when it was drawn.

@@ -4,12 +4,12 @@ import { blobUrl, get } from "./api.js";
 import { element, find, icon, media } from "./dom.js";
 import { t } from "./i18n.js";
 import { problemText, toast } from "./problems.js";
+import { cover } from "./sheets.js";
 
 const LONGEST_QUOTE = 10_000; // Characters.
 
 export function createSource() {
   const panel = find("#source");
-  const veil = find("#veil");
   const content = find(".scroller", panel);
   const footer = find("footer", panel);
   const previous = find("#source-previous");
@@ -23,9 +23,7 @@ export function createSource() {
   previous.addEventListener("click", () => turnTo(shown.page - 1));
   next.addEventListener("click", () => turnTo(shown.page + 1));
   find("#source-close").addEventListener("click", close);
-  veil.addEventListener("click", close);
   open.addEventListener("click", () => openFile().catch((error) => toast(problemText(error))));
-  media.sheet.addEventListener("change", layOut);
   previous.append(icon("previous"), element("span"));
   next.append(element("span"), icon("next"));
 
@@ -150,13 +148,8 @@ export function createSource() {
   }
 
   function layOut() {
-    const sheet = media.sheet.matches;
     panel.classList.toggle("open", isOpen);
-    panel.inert = sheet && !isOpen;
-    veil.hidden = !(sheet && isOpen);
-    for (const other of document.querySelectorAll("#side, #talk, #wallet, #tabs")) other.inert = sheet && isOpen;
-    if (sheet && isOpen) panel.setAttribute("role", "dialog");
-    else panel.removeAttribute("role");
+    cover(panel, isOpen);
   }
 
   function close() {

@@ -24,6 +24,7 @@ export const texts = {
   "account.logout": "Log out",
 
   "skip": "Skip to the question",
+  "skip.newest": "Skip to the newest answer",
   "nav.chat": "Chat",
   "nav.documents": "Documents",
   "nav.conversations": "Conversations",
@@ -141,6 +142,8 @@ export const texts = {
   "source.next": "Next page",
   "source.quote": "Marked: {quote}",
   "source.failed": "The source cannot be shown: {detail}",
+
+  "sheet.failed": "This cannot be shown: {detail}",
 
   "wallet.balance": "Balance",
   "wallet.held": "{amount} held by a run",

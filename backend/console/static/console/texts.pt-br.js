@@ -24,6 +24,7 @@ export const texts = {
   "account.logout": "Sair",
 
   "skip": "Ir para a pergunta",
+  "skip.newest": "Ir para a resposta mais recente",
   "nav.chat": "Conversa",
   "nav.documents": "Documentos",
   "nav.conversations": "Conversas",
@@ -141,6 +142,8 @@ export const texts = {
   "source.next": "Próxima página",
   "source.quote": "Marcado: {quote}",
   "source.failed": "Não foi possível mostrar a fonte: {detail}",
+
+  "sheet.failed": "Não foi possível mostrar isto: {detail}",
 
   "wallet.balance": "Saldo",
   "wallet.held": "{amount} reservado por uma resposta",
