@@ -9,7 +9,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from backend.documents import statistics
-from backend.documents.ingestion import chunker, lease
+from backend.documents.ingestion import chunker, lease, warnings_of
 from backend.documents.ingestion.language import detect
 from backend.documents.ingestion.parsers.frames import PageText
 from backend.documents.ingestion.rows import ChunkRow, Cursor, PageRow, commit
@@ -54,7 +54,8 @@ class Writer:
             rows.append(PageRow(page.number, length, page.text, msgspec.json.encode(lines).decode()))
             self.pending += page.text
             length += len(page.text)
-        noted = [{"code": code, "detail": detail} for code, detail in warnings]
+        noted = [*ingestion.warnings, *({"code": code, "detail": detail} for code, detail in warnings)]
+        unreadable = [page.number for page in pages if page.unreadable]
         chunks, chunked_to = self._chunks(final=False)
         cursor = Cursor(
             pages_done=ingestion.pages_done + len(pages),
@@ -62,7 +63,7 @@ class Writer:
             chunked_to=chunked_to,
             chunk_count=ingestion.chunk_count + len(chunks),
             language=ingestion.language,
-            warnings=[*ingestion.warnings, *noted][:100],
+            warnings=warnings_of.with_unreadable(noted, unreadable, paged=ingestion.paged),
         )
         commit(ingestion, cursor, pages=rows, chunks=chunks)
 

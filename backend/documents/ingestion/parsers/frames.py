@@ -28,11 +28,15 @@ class Job(msgspec.Struct, kw_only=True):
 
 
 class PageText(msgspec.Struct, array_like=True):
-    """A page, or a stretch of text. ``lines`` as in the model ``Page``, but spans count from this page's start."""
+    """A page, or a stretch of text. ``lines`` as in the model ``Page``, but spans count from this page's start.
+
+    :ivar unreadable: most of the text is no words (``legibility.py``).
+    """
 
     number: int
     text: str
     lines: list[tuple[int, int, int, int, int, int]] = []
+    unreadable: bool = False
 
 
 class Frame(msgspec.Struct, kw_only=True, omit_defaults=True):

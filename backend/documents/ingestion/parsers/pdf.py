@@ -16,6 +16,7 @@ from PIL import Image
 from .boxes import SCALE, Box, Boxes, Rectangles
 from .cleaning import clean_line
 from .frames import Job, PageText, ParseError
+from .legibility import is_unreadable
 
 HYPHEN = "\ufffe"  # What PDFium writes for a hyphen that ends a line; it then omits the line break.
 _LINE = re.compile(f"[^\r\n{HYPHEN}]+")
@@ -80,7 +81,7 @@ def read_pages(document: "pypdfium2.PdfDocument", job: Job) -> Iterator[tuple[Pa
         except pypdfium2.PdfiumError:
             yield PageText(number=index + 1, text=""), False
         else:
-            yield PageText(number=index + 1, text=text, lines=lines), True
+            yield PageText(number=index + 1, text=text, lines=lines, unreadable=is_unreadable(text)), True
 
 
 def compose(lines: list[Line]) -> tuple[str, list[tuple[int, int, int, int, int, int]]]:

@@ -5,6 +5,7 @@ from typing import IO
 
 from .cleaning import clean_lines, decode
 from .frames import Job, PageText, ParseError
+from .legibility import is_unreadable
 
 STRETCH = 20_000  # Characters; cut at a paragraph where one ends in the second half.
 
@@ -41,6 +42,7 @@ def stretches(text: str) -> list[PageText]:
                 if found != -1:
                     end = found + len(mark)
                     break
-        pieces.append(PageText(number=len(pieces) + 1, text=text[start:end]))
+        piece = text[start:end]
+        pieces.append(PageText(number=len(pieces) + 1, text=piece, unreadable=is_unreadable(piece)))
         start = end
     return pieces
