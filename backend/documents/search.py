@@ -6,6 +6,7 @@ count as one word: its frequency in a chunk is that of its most frequent lexeme.
 
 import json
 import math
+import re
 from collections.abc import Collection as AnyOf
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,14 +19,16 @@ from django.utils.translation import gettext as _
 from psycopg.errors import QueryCanceled
 
 from backend.documents.models import Corpus, Language
-from backend.documents.words import folded, words_of
+from backend.documents.words import folded, query_words, words_of
 from backend.errors import ServiceUnavailable
 
 K1 = 1.2  # How soon repeating a word stops helping.
 B = 0.75  # How much a long chunk is held against it.
-MOST_WORDS = 64  # Of a query, the first ones that differ.
+MAX_WORDS = 128  # Of a query.
 CANDIDATES = 400  # Chunks that are scored in full.
 RARE = 100  # A word in less than one chunk in so many selects candidates in a large corpus.
+
+_QUESTION = re.compile(r"[^.!?…。！？\n]*[?？]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +91,11 @@ WITH word AS MATERIALIZED (
     FROM chunk c CROSS JOIN LATERAL unnest(c.words) AS unpacked(lexeme, positions, weights)
     WHERE lexeme = ANY(%(lexemes)s::text[])
 ), hit AS MATERIALIZED ({_HITS}), corpus AS MATERIALIZED ({{corpus}}), weight AS (
-    SELECT number, ln(1 + (corpus.chunks - found + 0.5) / (found + 0.5)) AS idf FROM ({{frequencies}}) AS f, corpus
+    SELECT number, ln(1 + (corpus.chunks - found + 0.5) / (found + 0.5)) * (%(boosts)s::float[])[number] AS idf
+    FROM ({{frequencies}}) AS f, corpus
 ), weights AS MATERIALIZED (
     SELECT array_agg(idf ORDER BY number) AS idf
-    FROM generate_series(1, {MOST_WORDS}) AS number LEFT JOIN weight USING (number)
+    FROM generate_series(1, {MAX_WORDS}) AS number LEFT JOIN weight USING (number)
 )
 SELECT hit.id, round(sum(
     idf[number] * tf * (%(k1)s + 1) / (tf + %(k1)s * (1 - %(b)s + %(b)s * length / corpus.average))
@@ -121,6 +125,17 @@ _COUNTED = _SCORES.format(
     corpus="SELECT %(chunks)s::float AS chunks, %(average)s::float AS average",
     frequencies="SELECT * FROM unnest(%(numbers_once)s::int[], %(found)s::float[]) AS given(number, found)",
 )
+
+# Chunks of languages in which a query is made of nothing but stop words, which their index does not hold.
+_LITERAL = f"""
+SELECT id, (plain LIKE %(phrase)s)::int AS whole FROM (
+    SELECT c.id, c.length, ' ' || regexp_replace(
+        regexp_replace(normalize(lower(c.text), NFD), '[\\u0300-\\u036f]', '', 'g'), '[^[:alnum:]]+', ' ', 'g'
+    ) || ' ' AS plain
+    FROM {_VISIBLE} AND c.language = ANY(%(unworded)s::text[])
+) AS scope
+WHERE plain LIKE ALL (%(each)s::text[]) ORDER BY whole DESC, length, id LIMIT %(limit)s
+"""  # noqa: S608
 
 _LIMIT = "SELECT set_config('statement_timeout', %(milliseconds)s::text, true)"  # Until the transaction ends.
 _SIZE = """
@@ -161,9 +176,8 @@ def rank(scope: Scope, query: str, *, limit: int) -> list[tuple[UUID, float]]:
 
 
 def _rank(scope: Scope, query: str, *, limit: int) -> list[tuple[UUID, float]]:
-    words = _words(query)
-    if not words:
-        return []
+    weights = _chosen(query)
+    words = _words(list(weights))
     parameters: dict[str, Any] = {
         "workspace": scope.workspace_id,
         "anywhere": not scope.collection_ids and not scope.document_ids,
@@ -175,6 +189,7 @@ def _rank(scope: Scope, query: str, *, limit: int) -> list[tuple[UUID, float]]:
         "numbers": [word.number for word in words],
         "word_languages": [word.language for word in words],
         "lexemes": [word.lexeme for word in words],
+        "boosts": list(weights.values()),
         "any_word": _any(word.lexeme for word in words),
         "k1": K1,
         "b": B,
@@ -182,10 +197,35 @@ def _rank(scope: Scope, query: str, *, limit: int) -> list[tuple[UUID, float]]:
     }
     corpus = Corpus.objects.filter(workspace_id=scope.workspace_id, chunks__gt=settings.SEARCH_EXACT_CHUNKS).first()
     if corpus is None or _size(parameters) <= settings.SEARCH_EXACT_CHUNKS:
-        return _rows(_EXACT, parameters)
+        ranked = _rows(_EXACT, parameters) if words else []
+        return _with_literal(ranked, query, words, parameters)
+    if not words:
+        return []
     return _rows(
         _COUNTED, {**parameters, **_selection(corpus, words, parameters), "candidates": max(CANDIDATES, limit)}
     )
+
+
+def _with_literal(
+    ranked: list[tuple[UUID, float]], query: str, words: list[Word], parameters: Mapping[str, Any]
+) -> list[tuple[UUID, float]]:
+    """What was ranked, and the chunks that hold a query such as “to be or not to be” as it stands.
+
+    Stop words are not in the index of their language, so the text is read: the whole phrase first, then chunks with
+    all of its words. Only in a scope that is small enough to be counted exactly.
+    """
+    unworded = sorted(set(Language.values) - {word.language for word in words})
+    asked = [folded(word) for word in words_of(query)[:MAX_WORDS]]
+    if not unworded or not asked:
+        return ranked
+    literal = {
+        "unworded": unworded,
+        "phrase": f"% {' '.join(asked)} %",
+        "each": [f"% {word} %" for word in dict.fromkeys(asked)],
+    }
+    best = max([1.0, *(score for _, score in ranked)])
+    found = [(chunk, best if whole else 0.5) for chunk, whole in _rows(_LITERAL, {**parameters, **literal})]
+    return sorted([*found, *ranked], key=lambda row: -row[1])[: parameters["limit"]]
 
 
 def _size(parameters: Mapping[str, Any]) -> int:
@@ -193,13 +233,27 @@ def _size(parameters: Mapping[str, Any]) -> int:
     return int(_rows(_SIZE, parameters)[0][0])
 
 
-def _words(query: str) -> list[Word]:
+def _words(written: list[str]) -> list[Word]:
     """The lexemes of the query's words in each language, without that language's stop words."""
-    written = list(dict.fromkeys(words_of(query)))[:MOST_WORDS]
     if not written:
         return []
     parameters = {"written": written, "folded": list(map(folded, written)), "languages": Language.values}
     return [Word(*row) for row in _rows(_LEXEMES, parameters)]
+
+
+def _chosen(query: str) -> dict[str, float]:
+    """The query's words with their weights: all, or the `MAX_WORDS` of a long one that say most about what is asked.
+
+    People paste a whole e-mail and ask about it, before it or after it. So the words of questions come first, then,
+    in turn, those of the end and of the beginning.
+    """
+    weights = query_words(query)
+    if len(weights) <= MAX_WORDS:
+        return weights
+    asked = [word for part in _QUESTION.findall(query) for word in list(query_words(part))[-MAX_WORDS:]]
+    ends = (word for pair in zip(reversed(weights), weights, strict=True) for word in pair)
+    chosen = dict.fromkeys(word for word in (*asked, *ends) if word in weights)
+    return {word: weights[word] for word in list(chosen)[:MAX_WORDS]}
 
 
 def _selection(corpus: Corpus, words: list[Word], parameters: Mapping[str, Any]) -> dict[str, Any]:

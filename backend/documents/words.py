@@ -1,18 +1,131 @@
-"""Words as search sees them, the same in documents and in questions."""
+"""Words as search indexes them, the same in documents and in queries.
 
+1. Normalize: Unicode's compatibility forms (NFKC), case, letters with a stroke, and marks that cannot be seen.
+2. Split into words. Scripts that are written without spaces are split into overlapping pairs of characters.
+3. Add compounds: what is written with separators (12.345.678/0001-95, e-mail) is indexed without them, too.
+"""
+
+import itertools
 import re
 import unicodedata
+from collections.abc import Iterator
 
 _WORD = re.compile(r"[^\W_]+")
 _ACCENTS = re.compile("[\u0300-\u036f]+")  # The same ones that documents_words() folds.
 _DIVIDED = re.compile(r"[^\w ]|\de\d")  # PostgreSQL makes two words of what has a mark within, or a number such as 1e5.
 LONGEST = 64  # Characters; what is longer is no word but data, and would only swell the index.
 
+# Letters that Unicode does not decompose, by the letters that people type instead of them.
+_STROKES = {"ł": "l", "ø": "o", "đ": "d", "ħ": "h", "ŧ": "t", "ƶ": "z", "ɨ": "i", "ı": "i", "ŀ": "l"}
+_STROKES |= {"æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "ĸ": "k", "ŋ": "n", "ə": "e", "ƒ": "f"}
+# Characters that change how a word looks and not what it is: soft hyphen, zero-width characters, directions, variation
+# selectors, and the vowel points and stretched lines that Arabic and Hebrew leave out as a rule.
+_UNSEEN = [0xAD, 0x34F, 0x61C, 0x180E, 0x640, 0x670, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F)]
+_UNSEEN += [*range(0x2060, 0x2065), *range(0x2066, 0x206A), *range(0xFE00, 0xFE10)]
+_UNSEEN += [*range(0x591, 0x5BE), 0x5BF, 0x5C1, 0x5C2, 0x5C4, 0x5C5, 0x5C7, *range(0x64B, 0x660)]
+# Ordinal marks: 5º is found by 5. Compatibility forms would glue the letter to the number.
+_NORMAL = str.maketrans(_STROKES | dict.fromkeys(_UNSEEN, "") | {"İ": "i", "º": " ", "ª": " ", "°": " "})
+_RAISED = re.compile(r"(?<=\d)[⁰¹²³⁴-⁹₀-₉]+")  # The mark of a note behind a number is not one of its digits.
+
+# Scripts that are written without spaces (Thai, Lao, Myanmar, Khmer, kana, Han), and Hangul, whose particles are joined
+# to the words.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]+"
+)
+_SEPARATED = re.compile(r"(?<![^\W_])[^\W_]+(?:(?:[-‐‑–./\\:_'’@&+·]|(?<=\d),(?=\d))[^\W_]+)+")
+# Digits in groups with spaces: IBANs; telephone numbers and cards.
+_GROUPED = re.compile(
+    r"(?<![^\W_])[a-z]{2}\d\d(?: [a-z\d]{4}(?![^\W_]))+(?: [a-z\d]{1,3}(?![^\W_]))?"
+    r"|(?<![^\W_])\d{1,5}(?:[ .\-/()]{1,2}\d{1,5}(?![^\W_]))+"
+)
+_SHORTEST_GROUPED, _LONGEST_GROUPED = 9, 34  # Characters without separators; the longest is an IBAN.
+_HYPHENS = frozenset("-‐‑'’")  # Separators that join words without digits, too.
+
 
 def words_of(text: str) -> list[str]:
     """The words in order, lower case, accents as written (NFC)."""
-    normal = text if text.isascii() else unicodedata.normalize("NFC", text)
-    return [word[:LONGEST] for word in _WORD.findall(normal.lower())]
+    return [word[:LONGEST] for word in _WORD.findall(_normalize(text))]
+
+
+def index_words(text: str) -> tuple[list[str], int]:
+    """What a passage is found by, and the number of its words, by which its score is scaled."""
+    normal = _normalize(text)
+    words = _WORD.findall(normal)
+    if not normal.isascii() and _UNSPACED.search(normal):
+        split = [list(_split(word)) for word in words]
+        length = sum(len(pieces) if len(pieces) < 2 else (len(pieces) + 1) // 2 for pieces in split)
+        words = [piece for pieces in split for piece in pieces]
+    else:
+        length = len(words)
+    return [word[:LONGEST] for word in (*words, *(compound for compound, _ in _compounds(normal)))], length
+
+
+def query_words(text: str) -> dict[str, float]:
+    """What a query looks for, in order, with its weight: as `index_words`, but no single characters of pairs.
+
+    An identifier weighs more than all of its parts, which other documents hold in other places.
+    """
+    normal = _normalize(text)
+    words = [piece for word in _WORD.findall(normal) for piece in _split(word, singles=False)]
+    weights = dict.fromkeys((word[:LONGEST] for word in words), 1.0)
+    for compound, parts in _compounds(normal):
+        weights[compound] = max(weights.get(compound, 1.0), 2.0 * parts if any(map(str.isdigit, compound)) else 1.0)
+    return weights
+
+
+def _normalize(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    text = _RAISED.sub(lambda raised: " " + raised[0], text)
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text.translate(_NORMAL)).casefold()).translate(
+        _NORMAL
+    )
+
+
+def _split(word: str, *, singles: bool = True) -> Iterator[str]:
+    """The word itself; of an unspaced script its pairs of characters, and with ``singles`` its characters."""
+    if word.isascii():
+        yield word
+        return
+    start = 0
+    for run in _UNSPACED.finditer(word):
+        if run.start() > start:
+            yield word[start : run.start()]
+        start = run.end()
+        characters = run[0]
+        if singles or len(characters) == 1:
+            yield from characters
+        yield from map("".join, itertools.pairwise(characters))
+    if start < len(word):
+        yield word[start:]
+
+
+def _compounds(normal: str) -> Iterator[tuple[str, int]]:
+    """What is written in parts, without its separators, and the number of parts.
+
+    Identifiers, amounts, telephone numbers, addresses, hyphenated words.
+    """
+    separated = set()
+    for found in _SEPARATED.finditer(normal):
+        written = found[0]
+        parts = _WORD.findall(written)
+        joined = "".join(parts)
+        identifies = any(map(str.isdigit, joined)) or "@" in written
+        if len(joined) <= LONGEST and (identifies or _joined_by_hyphens(written)):
+            separated.add(joined)
+            yield joined, len(parts)
+    for found in _GROUPED.finditer(normal):
+        parts = _WORD.findall(found[0])
+        joined = "".join(parts)
+        if joined not in separated and _SHORTEST_GROUPED <= len(joined) <= _LONGEST_GROUPED:
+            yield joined, len(parts)
+
+
+def _joined_by_hyphens(written: str) -> bool:
+    """Whether a word such as e-mail, guarda-chuva, d'água or U.S.A. is written so."""
+    separators = {character for character in written if not character.isalnum()}
+    return separators <= _HYPHENS or (separators == {"."} and all(len(part) == 1 for part in written.split(".")))
 
 
 def folded(text: str) -> str:

@@ -12,7 +12,7 @@ from backend.documents import queries as documents
 from backend.llm.chat import ToolDefinition, count_tokens
 
 NAME = "search_knowledge"
-LONGEST_QUERY = 1000  # Characters.
+LONGEST_QUERY = 4000  # Characters, as many as search takes.
 LONGEST_OUTPUT_TOKENS = 8000
 NO_ROOM = "There was no room for them. Answer from what you have."
 

@@ -14,7 +14,7 @@ from backend.documents.ingestion.language import detect
 from backend.documents.ingestion.parsers.frames import PageText
 from backend.documents.ingestion.rows import ChunkRow, Cursor, PageRow, commit
 from backend.documents.models import Document, Ingestion, Language, Page
-from backend.documents.words import folded_for_index, words_of
+from backend.documents.words import folded_for_index, index_words
 from backend.http.ids import new_id
 
 
@@ -116,7 +116,7 @@ class Writer:
         done = 0
         for start, end in self._spans(final=final):
             passage = text[start:end]
-            words = words_of(passage)
+            words, length = index_words(passage)
             written = " ".join(words)
             first, last = self._pages(offset + start, offset + end) if ingestion.paged else (None, None)
             rows.append(
@@ -130,7 +130,7 @@ class Writer:
                     char_end=offset + end,
                     words=written,
                     folded=folded_for_index(written, stemmed=ingestion.language != Language.UNDETERMINED),
-                    length=len(words),
+                    length=length,
                 )
             )
             done = end

@@ -1,8 +1,10 @@
 """Search finds what a person would, and only where they may look."""
 
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.db import connection
 from hypothesis import HealthCheck, given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
@@ -50,6 +52,82 @@ def library(owner: Person) -> Person:
 )
 def test_a_question_finds_its_document(library: Person, query: str, first: str) -> None:
     assert found(library, query)[0] == first
+
+
+PASTED = (
+    "Segue abaixo mensagem recebida ontem pela manhã sobre diversos assuntos pendentes entre nossas equipes "
+    "comerciais, jurídicas, financeiras, técnicas: agradecemos novamente toda colaboração durante último trimestre; "
+    "lembramos também reunião marcada próxima quarta-feira, auditório principal, andar térreo, presença obrigatória "
+    "coordenadores, gerentes, analistas, estagiários; favor confirmar participação respondendo formulário eletrônico "
+    "enviado semana passada, junto cópia crachá atualizado, comprovante vacinação, autorização gestor imediato, "
+    "previsão despesas viagem, hospedagem, alimentação, transporte local, seguro obrigatório"
+)
+NUMBERED = " ".join(f"assunto{number}" for number in range(150))
+
+
+@pytest.mark.parametrize(
+    ("query", "texts"),
+    [
+        # Identifiers, written with separators and without.
+        ("12345678000195", ["A empresa tem o CNPJ 12.345.678/0001-95 e sede em Lisboa.", "Outra empresa, no Porto."]),
+        (
+            "12.345.678/0001-95",
+            ["A empresa 12345678000195 tem sede em Lisboa.", "Nota 12 de 345 com 678 e 95 de 0001."],
+        ),
+        (
+            "12.345/2024-7",
+            [
+                "Autos em apenso. O processo de número 12.345/2024-7 foi distribuído à vara da comarca e aguarda "
+                "despacho do juiz, conforme consta da certidão que se junta ao presente requerimento do autor.",
+                "Lote 1: item 7, caixa 12, sala 345, ano 2024.",
+                "Lote 2: item 7, caixa 12, sala 345, ano 2024.",
+            ],
+        ),
+        ("ISO9001", ["The plant is certified by ISO-9001.", "The plant is certified."]),
+        ("AB1234C", ["Order AB-1234-C was sent in May.", "Orders are sent in May."]),
+        ("912345678", ["Ligue para 912 345 678 depois das nove.", "Ligue depois das nove."]),
+        ("11 98765-4321", ["Telefone: (11) 98765-4321.", "Telefone da sala 11."]),
+        ("PT50000201231234567890154", ["IBAN PT50 0002 0123 1234 5678 9015 4", "IBAN em falta"]),
+        ("1,234.56", ["Total de 1.234,56 euros", "Total de 1 euro, 234 vezes, e 56"]),
+        ("email", ["Write an e-mail to the office.", "Write a letter to the office."]),
+        ("artigo 5", ["O art. 5º, o artigo da liberdade.", "O artigo sobre a casa."]),
+        ("300", ["The rent is 300¹ euros.", "The rent is due."]),
+        # Letters that have no accent to lose.
+        ("Lodz", ["The office in Łódź is open.", "The office in Porto is closed."]),
+        ("Orsted", ["Ørsted signed the contract.", "Another company signed the contract."]),
+        ("strasse", ["Das Haus in der Straße.", "Das Haus am See."]),
+        ("istanbul", ["The office in İstanbul is open.", "The office in Porto is closed."]),
+        ("2024", ["会議は２０２４年に開かれます。", "会議は開かれます。"]),
+        ("efficient", ["An eﬃcient pump.", "A strong pump."]),
+        # Scripts without spaces.
+        ("契約の価格", ["契約の価格は五百円です。支払いは五月末までに行います。", "会議は月曜日に開かれます。"]),
+        ("円", ["契約の価格は五百円です。", "会議は月曜日に開かれます。"]),
+        ("합의", ["우리의 합의서는 내일 나옵니다.", "회의는 월요일에 있습니다."]),
+        ("价格", ["合同价格为五百元。", "会议在星期一举行。"]),
+        # Characters that cannot be seen.
+        ("pá\u00adginas", ["O documento tem quinze páginas.", "O anexo tem uma folha."]),
+        ("páginas", ["O documento tem quinze pá\u00adgi\u200bnas.", "O anexo tem uma folha."]),
+        ("العربية", ["اللغة العَرَبِيَّة جميلة", "مرحبا بكم"]),
+        # A question behind, before and within a long text.
+        (
+            f"{PASTED}. Pergunta: quanto é a multa por rescisão antecipada?",
+            ["A multa por rescisão antecipada é de três aluguéis.", "O prédio tem um porteiro."],
+        ),
+        (f"{NUMBERED}. Quanto é a multa?", ["A multa é de três aluguéis.", "O prédio tem um porteiro."]),
+        (f"Quanto é a multa? {NUMBERED}", ["A multa é de três aluguéis.", "O prédio tem um porteiro."]),
+        (f"{NUMBERED}. Quanto é a multa? {NUMBERED}.", ["A multa é de três aluguéis.", "O prédio tem um porteiro."]),
+        (f"{NUMBERED} multa", ["A multa é de três aluguéis.", "O prédio tem um porteiro."]),
+        # Nothing but stop words.
+        ("to be or not to be", ["To be or not to be, that is the question.", "The mill stands by the river."]),
+        ("o que não foi", ["Conto o que nao\nfoi, e mais.", "Foi para o mar; não sei o que viu, nem quem era."]),
+        ("who are you", ["The one who you are is not the one that we see.", "The mill stands by the river."]),
+    ],
+)
+def test_the_right_document_comes_first(owner: Person, query: str, texts: list[str]) -> None:
+    for number, text in enumerate(texts):
+        make_document(owner, text, f"{number}.txt")
+
+    assert found(owner, query)[:1] == ["0.txt"]
 
 
 @pytest.mark.parametrize("query", ["o que a de", "the of and", "?!...", "zyxwvut", "'", "\\", "%s %(id)s {}"])
@@ -215,3 +293,15 @@ def test_no_question_breaks_the_search(library: Person, query: str) -> None:
     response = library.post("/api/v1/search", {"query": query})
 
     assert response.status_code in (200, 422)
+
+
+def test_stored_chunks_are_indexed_anew(library: Person) -> None:
+    before = list(Chunk.objects.order_by("id").values_list("id", "words", "length"))
+    Chunk.objects.update(words="", length=1)
+    assert found(library, "água") == []
+
+    migration = import_module("backend.documents.migrations.0004_words_anew")
+    migration.index_anew(None, connection.schema_editor())
+
+    assert list(Chunk.objects.order_by("id").values_list("id", "words", "length")) == before
+    assert found(library, "água") == ["agua.txt"]
