@@ -30,5 +30,5 @@ urlpatterns = routes(settings.SERVICES)
 
 handler400 = "backend.http.errors.bad_request"
 handler403 = "backend.http.errors.permission_denied"
-handler404 = "backend.http.errors.not_found"
+handler404 = "backend.console.views.not_found"
 handler500 = "backend.http.errors.server_error"

@@ -1,12 +1,15 @@
 """The page's entrance in a browser: coming in, going out, and tabs that share one log-in."""
 
 import re
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.browser import Visitor, sideways, visitor
+from tests.http_client import ApiClient
 from tests.live import Stack
 from tests.second_factor import PASSWORD, SecondFactor, somebody_with_a_second_factor
 
@@ -70,7 +73,11 @@ def test_a_wrong_password_is_said_in_words(ana: Visitor) -> None:
     page.locator("#entrance [name=password]").fill("not this one")
     page.locator("#entrance [name=password]").press("Enter")
 
-    expect(page.locator("#entrance-error")).not_to_be_empty()
+    password = page.locator("#entrance [name=password]")
+    expect(password).to_be_focused()
+    expect(password).to_have_accessible_name("Password")
+    expect(password).to_have_accessible_description("The address or the password is wrong.")
+    expect(page.locator("#entrance .error").filter(visible=True)).to_have_count(1)  # Once, and at its field.
     expect(page.locator("#app")).to_be_hidden()
 
 
@@ -97,7 +104,7 @@ def log_in(page: Page, address: str) -> None:
 def test_the_code_of_an_app_is_the_second_step(door: Visitor, careful: tuple[str, SecondFactor]) -> None:
     (address, factor), page, keyboard = careful, door.page, door.page.keyboard
     log_in(page, address)
-    code, error = page.locator("[name=code]"), page.locator("#second-step-error")
+    code, error = page.locator("[name=code]"), page.locator("#second-step .error").filter(visible=True)
     expect(code).to_be_focused()
     expect(code).to_have_accessible_name("Code")
     expect(code).to_have_accessible_description(re.compile("^Enter the 6 digits"))
@@ -161,6 +168,125 @@ def test_a_log_in_that_waited_too_long_begins_again(
     expect(page.locator("#entrance [name=password]")).to_be_focused()
 
 
+@pytest.fixture
+def person(live: Stack) -> Iterator[ApiClient]:
+    """An account that was made through the API."""
+    client = ApiClient.sign_up(live.base_url)
+    yield client
+    client.close()
+
+
+def mailed(live: Stack, to: str, pattern: str) -> str:
+    """What a mail to an address holds; a worker sends it a moment after the request."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        mails = sorted(Path(live.environment["DATA_DIR"], "mail").glob("*"), reverse=True)
+        for text in (mail.read_text() for mail in mails):
+            if f"To: {to}" in text and (found := re.search(pattern, text, flags=re.MULTILINE)):
+                return found[0]
+        time.sleep(0.1)
+    raise AssertionError(f"no mail to {to}")
+
+
+def test_a_forgotten_password_is_chosen_anew_by_the_mailed_link(door: Visitor, live: Stack, person: ApiClient) -> None:
+    page = door.page
+    error = page.locator("#entrance .error").filter(visible=True)
+    page.locator("#entrance-other").click()
+    page.locator("#entrance-forgotten").click()
+    page.keyboard.press("Enter")
+    expect(page.locator("[name=email]")).to_have_accessible_description("Fill this in.")
+    page.keyboard.type(person.email)
+    expect(error).to_have_count(0)
+    page.keyboard.press("Enter")
+    expect(page.locator("#entrance-why")).to_contain_text(f"If {person.email} has an account here")
+
+    link = mailed(live, person.email, r"http://\S+/#/reset-password/\S+")
+    page.goto(link)
+    password = page.locator("#entrance [name=password]")
+    expect(password).to_be_focused()
+    expect(page.locator("#entrance [name=email]")).to_be_hidden()
+    assert "reset-password" not in page.url  # The key is not kept in the address.
+    page.keyboard.type("12")
+    page.keyboard.press("Enter")
+    expect(password).to_have_accessible_description(re.compile("too short"))
+    password.fill("an even longer pass phrase")
+    page.keyboard.press("Enter")
+    expect(page.locator("#balance .amount")).to_have_text("$5.00")
+    expect(page.locator("#question")).to_be_focused()
+
+    page.goto(link)  # A second time: the page stays, and only its address changes.
+    expect(password).to_be_focused()
+    page.keyboard.type("a third pass phrase")
+    page.keyboard.press("Enter")
+    expect(page.locator("#entrance-why")).to_contain_text("not good any more")
+    page.locator("[name=email]").fill(person.email)
+    page.locator("#entrance-code").click()
+    expect(page.locator("[name=code]")).to_be_focused()
+    page.keyboard.type(mailed(live, person.email, r"^[A-Z0-9]{4}-[A-Z0-9]{4}$"))
+    page.keyboard.press("Enter")
+    expect(page.locator("#balance .amount")).to_have_text("$5.00")
+
+
+def test_a_link_that_confirms_an_address_leads_to_words(door: Visitor) -> None:
+    page = door.page
+    page.goto(f"{door.base_url}/#/verify-email/nonsense")
+    expect(page.locator("#entrance-why")).to_contain_text("not good any more")
+
+    page.route(
+        "**/api/v1/auth/email/verify",
+        lambda route: route.fulfill(status=401, json={"status": 401, "data": {"flows": [{"id": "login"}]}}),
+    )
+    page.goto(f"{door.base_url}/#/verify-email/good")
+    expect(page.locator("#entrance-why")).to_contain_text("Your address is confirmed.")
+    expect(page.locator("#entrance h1").filter(visible=True)).to_have_text("Forgotten password")
+
+
+def test_who_is_shut_out_reads_why(rui: Visitor, live: Stack, person: ApiClient) -> None:
+    page = rui.page
+    live.rows("UPDATE accounts_user SET is_active = false WHERE email = %s RETURNING id", person.email)
+    log_in(page, person.email)
+    error = page.locator("#entrance .error").filter(visible=True)
+    expect(error).to_have_text(
+        "Sua senha está certa, mas esta conta está desativada. Fale com quem cuida desta instalação."
+    )
+
+    for _guess in range(10):
+        refused = person.http.post("/api/v1/auth/login", json={"email": person.email, "password": "a wrong one"})
+    assert refused.status_code == 422
+    page.locator("#entrance [name=password]").press("Enter")
+    expect(error).to_have_text("Tentativas demais sem sucesso. Tente de novo em 5 min.")
+    page.route(
+        "**/api/v1/auth/login",
+        lambda route: route.fulfill(status=429, headers={"Retry-After": "40"}, json={"code": "rate_limited"}),
+    )
+    page.locator("#entrance [name=password]").press("Enter")
+    expect(error).to_have_text("Pedidos demais. Tente de novo em 40 segundos.")
+
+
+def test_logging_out_leaves_no_refusal_behind(ana: Visitor) -> None:
+    page, refused = ana.page, list[str]()
+    page.on("response", lambda response: refused.append(response.url) if response.status >= 400 else None)
+    page.locator("#account").click()
+    with page.expect_response("**/api/v1/sessions/*") as ended:
+        page.locator("#logout").click()
+
+    assert ended.value.status == 204
+    expect(page.locator("#entrance [name=password]")).to_be_focused()
+    assert refused == []
+
+
+def test_an_address_that_does_not_exist_has_a_page_for_people(rui: Visitor) -> None:
+    page = rui.page
+    response = page.goto(f"{rui.base_url}/nope")
+
+    assert response is not None
+    assert response.status == 404
+    expect(page.locator("h1")).to_have_text("Não há nada neste endereço")
+    assert sideways(page) <= 0
+    page.locator("a").click()
+    expect(page.locator("#entrance form").first).to_be_visible()
+
+
 def test_a_step_that_cannot_be_done_here_is_said_so(door: Visitor) -> None:
     page = door.page
     flows = [{"id": "login"}, {"id": "mfa_authenticate", "is_pending": True, "types": ["webauthn"]}]
@@ -168,5 +294,5 @@ def test_a_step_that_cannot_be_done_here_is_said_so(door: Visitor) -> None:
     page.route("**/api/v1/auth/login", lambda route: route.fulfill(status=401, json=answer))
     log_in(page, "ana@example.com")
 
-    expect(page.locator("#entrance-error")).to_contain_text("a further step")
+    expect(page.locator("#entrance-error")).to_contain_text("a passkey")
     expect(page.locator("#second-step")).to_be_hidden()

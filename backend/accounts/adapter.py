@@ -93,7 +93,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
                 brakes.PASSWORDS, email=credentials.get("email", ""), request=request
             )
         except RateLimited as error:
-            raise self.validation_error("too_many_login_attempts") from error
+            raise brakes.too_many(error) from error
 
     def _delete_login_attempts_cached_email(self, request: HttpRequest, **credentials: Any) -> None:
         brakes.release(brakes.PASSWORDS, email=credentials["email"], request=request)

@@ -8,7 +8,9 @@ an address that the account has logged in from before.
 
 from dataclasses import dataclass
 
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from backend.accounts import queries
 from backend.http import limits
@@ -63,6 +65,16 @@ def use(brake: Brake, *, email: str, request: HttpRequest) -> Usage:
             raise RateLimited(headers=far.headers)
         far = limits.check(_reserve(brake), brake.far, email)
     return Usage((*near, far))
+
+
+def too_many(error: RateLimited) -> ValidationError:
+    """What the form of a log-in says about a brake: how long the reader has to wait."""
+    seconds = int(error.extra["headers"]["Retry-After"])
+    return ValidationError(
+        _("Too many failed attempts. Try again in %(minutes)d min."),
+        code="too_many_login_attempts",
+        params={"minutes": max(1, -(-seconds // 60))},
+    )
 
 
 def release(brake: Brake, *, email: str, request: HttpRequest) -> None:

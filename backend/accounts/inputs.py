@@ -92,7 +92,7 @@ class _BrakedCode:
         try:
             usage = brakes.use(brakes.SECOND_FACTORS, email=form.user.email, request=context.request)
         except RateLimited as error:
-            raise get_adapter().validation_error("too_many_login_attempts") from error
+            raise brakes.too_many(error) from error
         code: str = super().clean_code()  # type: ignore[misc]  # allauth's.
         usage.rollback()
         return code

@@ -3,9 +3,12 @@
 from pathlib import Path
 
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
 from django.views.decorators.cache import cache_control
 
+from backend.http import errors
 from backend.http.methods import read_only
 
 # Nothing but the page's own files, and no markup made from text (Trusted Types) even by mistake.
@@ -23,6 +26,9 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "trusted-types 'none'",
     ]
 )
+# Of the page for addresses that do not exist, which runs no script.
+STILL = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+FOR_PROGRAMS = ("/api/", "/v1/", "/static/", "/admin/", "/.well-known/")  # Their answers never are a page of ours.
 FOLDER = Path(__file__).parent / "static"
 # Named to the browser at once, so that it need not discover them import by import.
 MODULES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.glob("console/*.js"))
@@ -35,3 +41,15 @@ def page(request: HttpRequest) -> HttpResponse:
     response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     response["Referrer-Policy"] = "same-origin"
     return response
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """The handler of addresses that do not exist: a browser gets a page for people, any other client a problem."""
+    accepted = request.headers.get("Accept", "")
+    if "text/html" not in accepted or request.path_info.startswith(FOR_PROGRAMS):
+        return errors.not_found(request, exception)
+    response = render(request, "console/not_found.html", status=404)
+    response["Content-Security-Policy"] = STILL
+    response["Cache-Control"] = "no-store"
+    patch_vary_headers(response, ["Accept", "Accept-Language"])
+    return errors.as_page(response)

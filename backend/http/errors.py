@@ -17,6 +17,7 @@ from backend.http.problems import ProblemField, problem_of, problem_response
 from backend.http.scope import REFUSAL
 
 KEPT_FOR_PEOPLE = "/admin/"  # The admin shows its own pages, errors too.
+PAGE = "orquestra_page"  # An attribute of responses that stay as they are.
 DROPPED = frozenset({"content-type", "content-length", "content-language", "etag"})
 
 
@@ -30,7 +31,7 @@ class ProblemMiddleware(MiddlewareMixin):
         return problem.response(request)
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if response.status_code < 400 or _for_people(request):
+        if response.status_code < 400 or _for_people(request) or getattr(response, PAGE, False):
             return response
         kind = response.headers.get("Content-Type", "").partition(";")[0]
         if kind == CONTENT_TYPE:
@@ -65,6 +66,12 @@ def refusal_middleware(get_response: Callable[[HttpRequest], HttpResponseBase]) 
 
 def _for_people(request: HttpRequest) -> bool:
     return request.path_info.startswith(KEPT_FOR_PEOPLE)
+
+
+def as_page(response: HttpResponse) -> HttpResponse:
+    """Mark an error answer as a page for people, which ``ProblemMiddleware`` leaves as it is."""
+    setattr(response, PAGE, True)
+    return response
 
 
 def _json_object(content: bytes) -> Mapping[str, Any]:

@@ -1,77 +1,128 @@
-// The entrance: sign up, log in, with a second factor where the account has one; and the way out.
+// The entrance: sign up, log in (with a second factor where the account has one), a forgotten password, and what the
+// links in our e-mails lead to; and the way out.
 
-import { authorized, forget, keep, open } from "./api.js";
+import { authorized, forget, keep, open, remove, sessionId, signedIn } from "./api.js";
 import { element, find } from "./dom.js";
+import { clearRefusal, complain, showRefusal } from "./forms.js";
 import { t } from "./i18n.js";
 import { problemText } from "./problems.js";
 
 const EMAIL = "orquestra.email"; // Whoever was here before is greeted by the log-in form, with the address filled in.
+const SIGN_UP = "orquestra.sign-up"; // Names a sign-up whose address is still to be confirmed.
 
-// Statuses of the second step when the log-in that it belongs to has expired.
+// Statuses of a further step when the log-in that it belongs to has expired.
 const BEGUN_NO_MORE = new Set([401, 409, 410]);
+
+// What each state of the form asks for; "sent" and "confirm" only say something.
+const FIELDS = { signup: ["email", "password"], login: ["email", "password"], forgotten: ["email"], reset: ["password"], sent: [], confirm: [] };
 
 export const knownEmail = () => localStorage.getItem(EMAIL) ?? "";
 
+/** `onEnter()` is called when somebody has come in. */
 export function createEntrance({ onEnter }) {
   const entrance = find("#entrance");
   const form = find("form", entrance);
-  const other = find("#entrance-other");
+  const { email, password } = form.elements;
+  const submit = find("[type=submit]", form);
   const why = find("#entrance-why");
   const error = find("#entrance-error");
   let mode = "signup";
+  let key = null; // Of the link that sets a new password.
 
-  other.addEventListener("click", () => setMode(mode === "signup" ? "login" : "signup"));
+  const link = (name, work) => find(`#entrance-${name}`).addEventListener("click", work);
+  link("other", () => setMode(mode === "signup" ? "login" : "signup"));
+  link("forgotten", () => setMode("forgotten"));
+  link("code", askForCode);
+  link("back", () => setMode("login"));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    enter();
+    guarded(WORK[mode]);
   });
 
-  function setMode(wanted) {
+  /** Show a state of the form. `reason` is a sentence above it: why it is on show. */
+  function setMode(wanted, reason = "") {
     mode = wanted;
-    error.textContent = "";
+    clearRefusal(form, error);
+    secondStep.hide();
+    form.hidden = false;
+    why.hidden = !reason;
+    why.textContent = reason;
     find("h1", form).textContent = t(`entrance.${mode}`);
-    find("[type=submit]", form).textContent = t(`entrance.${mode}`);
-    other.textContent = t(mode === "signup" ? "entrance.toLogin" : "entrance.toSignup");
+    submit.textContent = t(mode === "forgotten" || mode === "reset" ? `entrance.${mode}Go` : mode === "signup" ? "entrance.signup" : "entrance.login");
+    submit.hidden = FIELDS[mode].length === 0;
+    for (const input of [email, password]) input.closest("label").hidden = !FIELDS[mode].includes(input.name);
+    find("#entrance-hint").hidden = mode !== "forgotten";
+    const shown = { other: ["signup", "login"], forgotten: ["login"], code: ["forgotten"], back: ["forgotten", "reset", "sent", "confirm"] };
+    for (const [name, modes] of Object.entries(shown)) find(`#entrance-${name}`).hidden = !modes.includes(mode);
+    find("#entrance-other").textContent = t(mode === "signup" ? "entrance.toLogin" : "entrance.toSignup");
     // Password managers offer a new password in the one case and the kept one in the other.
-    form.elements.password.autocomplete = mode === "signup" ? "new-password" : "current-password";
+    password.autocomplete = mode === "login" ? "current-password" : "new-password";
+    if (FIELDS[mode].length) (FIELDS[mode].includes("email") && !email.value ? email : FIELDS[mode].includes("password") ? password : email).focus();
+    else find("h1", form).focus();
   }
 
   const secondStep = createSecondStep({
     onDone: letIn,
     onBack: (reason) => {
-      form.hidden = false;
-      error.textContent = reason ? t(reason) : "";
-      form.elements.password.focus();
+      setMode("login");
+      if (reason) error.textContent = t(reason);
     },
   });
 
-  async function enter() {
-    const { email, password } = form.elements;
-    const submit = find("[type=submit]", form);
+  /** One request at a time; what it refuses is said at the field, or leads to the next step. */
+  async function guarded(work) {
     submit.disabled = true;
-    error.textContent = "";
+    clearRefusal(form, error);
+    let refused = null;
     try {
-      const { meta } = await open(`/api/v1/auth/${mode}`, { email: email.value, password: password.value });
-      letIn(meta);
+      await work();
     } catch (problem) {
-      const pending = pendingFlow(problem);
-      if (asksForCode(pending)) {
-        password.value = ""; // It was right, and whoever comes back to it should have to know it.
-        form.hidden = true;
-        secondStep.show(problem.extra.meta.session_token);
-        return;
-      }
-      error.textContent = pending ? t("entrance.pending") : problemText(problem);
-      (problem.errors?.some(({ pointer }) => pointer?.includes("email")) ? email : password).focus();
-    } finally {
-      submit.disabled = false;
+      refused = problem;
     }
+    submit.disabled = false;
+    if (refused && !goOn(refused)) showRefusal(form, refused, error);
+  }
+
+  const WORK = {
+    signup: async () => letIn((await open("/api/v1/auth/signup", { email: email.value, password: password.value })).meta),
+    login: async () => letIn((await open("/api/v1/auth/login", { email: email.value, password: password.value })).meta),
+    forgotten: async () => {
+      await open("/api/v1/auth/password/request", { email: email.value });
+      setMode("sent", t("entrance.sentReset", { email: email.value }));
+    },
+    reset: async () => letIn((await open("/api/v1/auth/password/reset", { key, password: password.value })).meta),
+  };
+
+  function askForCode() {
+    guarded(() => open("/api/v1/auth/code/request", { email: email.value }));
+  }
+
+  /** What a 401 still waits for. Resolves to false where the request was plainly refused. */
+  function goOn(problem) {
+    const pending = pendingFlow(problem);
+    const token = problem.extra?.meta?.session_token;
+    if (mode === "reset" && problem.errors?.some(({ pointer }) => pointer === "/key")) {
+      setMode("forgotten", t("entrance.linkOver"));
+    } else if (asksForCode(pending) || pending?.id === "login_by_code") {
+      password.value = ""; // It was right, and whoever comes back to it should have to know it.
+      form.hidden = true;
+      secondStep.show(token, pending.id === "login_by_code" ? "mailed" : "factor");
+    } else if (pending?.id === "verify_email") {
+      localStorage.setItem(SIGN_UP, token);
+      setMode("confirm", t("entrance.sentConfirm", { email: email.value }));
+    } else if (problem.status === 401) {
+      error.textContent = t(pending ? "entrance.pending" : "entrance.closed"); // Not pending: right, and shut out.
+    } else {
+      return false;
+    }
+    return true;
   }
 
   function letIn(tokens) {
     keep(tokens);
-    localStorage.setItem(EMAIL, form.elements.email.value);
-    form.elements.password.value = "";
+    localStorage.removeItem(SIGN_UP);
+    if (email.value) localStorage.setItem(EMAIL, email.value);
+    password.value = "";
     entrance.hidden = true;
     onEnter();
   }
@@ -79,16 +130,49 @@ export function createEntrance({ onEnter }) {
   /** `reason` is null for somebody new, "elsewhere" or "expired" for somebody whose log-in ended. */
   function show(reason = null) {
     entrance.hidden = false;
-    secondStep.hide();
-    form.hidden = false;
-    setMode(reason || knownEmail() ? "login" : "signup");
-    why.hidden = reason !== "elsewhere" && reason !== "expired";
-    why.textContent = why.hidden ? "" : t(`entrance.${reason}`);
-    form.elements.email.value = knownEmail();
-    (knownEmail() ? form.elements.password : form.elements.email).focus();
+    email.value = knownEmail();
+    setMode(reason || knownEmail() ? "login" : "signup", reason === "elsewhere" || reason === "expired" ? t(`entrance.${reason}`) : "");
   }
 
-  return { show };
+  /** Whether the address is one of ours, from an e-mail: "#/reset-password/…", "#/verify-email/…". Then it is shown. */
+  function follow(hash) {
+    const [, place, given] = /^#\/(reset-password|verify-email)(?:\/([^/?]*))?/.exec(hash) ?? [];
+    if (!place) return false;
+    history.replaceState(null, "", "/"); // A key must not stay in the address, nor in the history.
+    entrance.hidden = false;
+    email.value = knownEmail();
+    key = given ?? null;
+    if (place === "verify-email") confirm(key);
+    else setMode(key ? "reset" : "forgotten");
+    return true;
+  }
+
+  async function confirm(given) {
+    setMode("confirm", t("entrance.confirming"));
+    const path = "/api/v1/auth/email/verify";
+    const sessionToken = localStorage.getItem(SIGN_UP);
+    try {
+      if (signedIn()) await authorized("POST", path, { json: { key: given } });
+      else return letIn((await open(path, { key: given }, { sessionToken })).meta);
+      entrance.hidden = true;
+      onEnter();
+    } catch (problem) {
+      if (problem.status === 401 && goOnConfirmed(problem)) return;
+      const own = problem.errors?.some(({ code }) => code === "other_account");
+      setMode("login", own ? t("entrance.otherAccount") : problem.status === 422 ? t("entrance.linkOver") : problemText(problem));
+    }
+  }
+
+  /** Confirmed, yet not logged in: with the sign-up's session the password is still good, without it a new one is due. */
+  function goOnConfirmed(problem) {
+    if (asksForCode(pendingFlow(problem))) return goOn(problem);
+    if (localStorage.getItem(SIGN_UP)) setMode("login", t("entrance.confirmed"));
+    else setMode("forgotten", t("entrance.confirmedElsewhere"));
+    localStorage.removeItem(SIGN_UP);
+    return true;
+  }
+
+  return { show, follow };
 }
 
 /** What a 401 still waits for: a second factor, a confirmed address; undefined where the log-in was plainly refused. */
@@ -97,25 +181,26 @@ const pendingFlow = (problem) => problem.extra?.data?.flows?.find(({ is_pending:
 /** A passkey alone is a second factor too, but nothing that can be typed. */
 const asksForCode = (flow) => flow?.id === "mfa_authenticate" && flow.types.some((type) => type !== "webauthn");
 
-/** The code of an authenticator app, or a recovery code. `onBack` gets the name of a text that says why, or nothing. */
+/** A code: of an authenticator app or a recovery code, or mailed. `onBack` gets the name of a text that says why, or nothing. */
 function createSecondStep({ onDone, onBack }) {
   const form = find("#second-step");
   const { code } = form.elements;
   const error = find("#second-step-error");
   const submit = find("[type=submit]", form);
   let sessionToken = null; // Names the log-in that has begun; good for this step alone.
+  let kind = "factor"; // Or "mailed".
 
   find("#second-step-back").addEventListener("click", () => leave());
   form.addEventListener("keydown", (event) => event.key === "Escape" && leave());
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const typed = code.value.replace(/[\s-]/g, ""); // Apps show codes in groups.
-    if (!typed) return complain(t("entrance.codeMissing"));
+    clearRefusal(form, error);
+    if (!typed) return refuse(t("entrance.codeMissing"));
     submit.disabled = true;
-    error.textContent = "";
     const token = sessionToken;
     try {
-      const { meta } = await open("/api/v1/auth/2fa/authenticate", { code: typed }, { sessionToken: token });
+      const { meta } = await open(`/api/v1/auth/${kind === "mailed" ? "code/confirm" : "2fa/authenticate"}`, { code: typed }, { sessionToken: token });
       if (token !== sessionToken) return; // Gone back meanwhile.
       hide();
       onDone(meta);
@@ -127,20 +212,28 @@ function createSecondStep({ onDone, onBack }) {
   });
 
   function refused(problem) {
-    if (pendingFlow(problem)) leave("entrance.pending");
-    else if (BEGUN_NO_MORE.has(problem.status)) leave("entrance.tooLate");
-    else complain(problem.errors.some((field) => field.code === "incorrect_code") ? t("entrance.codeWrong") : problemText(problem));
+    const pending = pendingFlow(problem);
+    if (kind === "mailed" && asksForCode(pending)) show(problem.extra.meta.session_token, "factor");
+    else if (pending && pending.id !== "login_by_code") leave("entrance.pending");
+    else if (BEGUN_NO_MORE.has(problem.status)) leave(kind === "mailed" ? "entrance.codeOver" : "entrance.tooLate");
+    else if (problem.errors.some((field) => field.code === "incorrect_code")) refuse(t(kind === "mailed" ? "entrance.codeWrongMailed" : "entrance.codeWrong"));
+    else refuse(problemText(problem));
   }
 
-  function complain(text) {
-    error.textContent = text;
-    code.setAttribute("aria-invalid", "true");
+  function refuse(text) {
+    complain(code, text);
     code.focus();
     code.select();
   }
 
-  function show(token) {
+  function show(token, wanted) {
+    hide();
     sessionToken = token;
+    kind = wanted;
+    const mailed = kind === "mailed";
+    find("h1", form).textContent = t(mailed ? "entrance.mailedCode" : "entrance.secondStep");
+    find("#second-step-hint").textContent = t(mailed ? "entrance.mailedCodeHint" : "entrance.codeHint");
+    code.inputMode = mailed ? "text" : "numeric";
     form.hidden = false;
     code.focus();
   }
@@ -149,8 +242,7 @@ function createSecondStep({ onDone, onBack }) {
     sessionToken = null;
     form.hidden = true;
     form.reset();
-    error.textContent = "";
-    code.removeAttribute("aria-invalid");
+    clearRefusal(form, error);
   }
 
   function leave(reason) {
@@ -162,9 +254,9 @@ function createSecondStep({ onDone, onBack }) {
 }
 
 export async function logOut() {
-  // allauth answers 401 when the session is over; a server that cannot be reached must not keep anybody logged in.
-  await authorized("DELETE", "/api/v1/auth/session").catch(() => {});
-  forget("here");
+  // A server that cannot be reached must not keep anybody logged in.
+  await remove(`/api/v1/sessions/${sessionId()}`).catch(() => {});
+  if (signedIn()) forget("here");
 }
 
 export function drawAccount(user) {

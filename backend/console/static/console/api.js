@@ -29,6 +29,9 @@ const stored = () => JSON.parse(localStorage.getItem(TOKENS) ?? "null");
 
 export const signedIn = () => stored() !== null;
 
+/** The id of this log-in among the person's sessions. */
+export const sessionId = () => claims(stored().access).sid;
+
 /** Keep the tokens of a log-in. Its end is counted from now, by this clock, so that a wrong clock does no harm. */
 export function keep({ access_token: access, refresh_token: refresh }) {
   const { exp, iat, sub } = claims(access);
@@ -139,6 +142,7 @@ export async function getAll(path) {
 }
 
 export const put = async (path, json) => body(await patiently(() => authorized("PUT", path, { json })));
+export const patch = async (path, json) => body(await patiently(() => authorized("PATCH", path, { json })));
 export const remove = async (path) => body(await authorized("DELETE", path));
 
 /**

@@ -134,7 +134,13 @@ route("runs", async (id) => {
   }
 });
 
-follow(() => !app.hidden);
+// The links in our e-mails belong to the entrance, whoever is logged in.
+const mailed = () => entrance.follow(location.hash);
+
+follow(() => {
+  if (mailed()) app.hidden = true;
+  return !app.hidden;
+});
 
 /** Open a conversation, null for a new one, ready for the next question. */
 async function goTo(id) {
@@ -272,5 +278,6 @@ acceptDrops({
 const before = new URLSearchParams(location.search).get("c");
 if (before) rename("conversations", before);
 
-if (signedIn()) enter();
+if (mailed()) app.hidden = true;
+else if (signedIn()) enter();
 else entrance.show();

@@ -66,6 +66,12 @@ export function duration(milliseconds) {
   return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
 }
 
+/** "in 40 seconds", "in 5 minutes". */
+export function inTime(seconds) {
+  const format = new Intl.RelativeTimeFormat(language);
+  return seconds < 90 ? format.format(Math.ceil(seconds), "second") : format.format(Math.ceil(seconds / 60), "minute");
+}
+
 export const dateTime = (text) => new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(text));
 
 /** Fill the texts that stand in the HTML: data-text, and data-label for names that only assistive software reads. */
