@@ -25,6 +25,7 @@ _UNSEEN += [*range(0x2060, 0x2065), *range(0x2066, 0x206A), *range(0xFE00, 0xFE1
 _UNSEEN += [*range(0x591, 0x5BE), 0x5BF, 0x5C1, 0x5C2, 0x5C4, 0x5C5, 0x5C7, *range(0x64B, 0x660)]
 # Ordinal marks: 5º is found by 5. Compatibility forms would glue the letter to the number.
 _NORMAL = str.maketrans(_STROKES | dict.fromkeys(_UNSEEN, "") | {"İ": "i", "º": " ", "ª": " ", "°": " "})
+_TO_MAP = re.compile(f"[{''.join(map(chr, _NORMAL))}]")
 _RAISED = re.compile(r"(?<=\d)[⁰¹²³⁴-⁹₀-₉]+")  # The mark of a note behind a number is not one of its digits.
 
 # Scripts that are written without spaces (Thai, Lao, Myanmar, Khmer, kana, Han), and Hangul, whose particles are joined
@@ -39,6 +40,7 @@ _GROUPED = re.compile(
     r"(?<![^\W_])[a-z]{2}\d\d(?: [a-z\d]{4}(?![^\W_]))+(?: [a-z\d]{1,3}(?![^\W_]))?"
     r"|(?<![^\W_])\d{1,5}(?:[ .\-/()]{1,2}\d{1,5}(?![^\W_]))+"
 )
+_DIGITS = re.compile(r"\d[ .\-/()]{1,2}\d")
 _SHORTEST_GROUPED, _LONGEST_GROUPED = 9, 34  # Characters without separators; the longest is an IBAN.
 _HYPHENS = frozenset("-‐‑'’")  # Separators that join words without digits, too.
 
@@ -78,9 +80,15 @@ def _normalize(text: str) -> str:
     if text.isascii():
         return text.lower()
     text = _RAISED.sub(lambda raised: " " + raised[0], text)
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text.translate(_NORMAL)).casefold()).translate(
-        _NORMAL
-    )
+    return _mapped(_compatible(_compatible(_mapped(text)).casefold()))
+
+
+def _mapped(text: str) -> str:
+    return text.translate(_NORMAL) if _TO_MAP.search(text) else text  # Translating costs more than looking.
+
+
+def _compatible(text: str) -> str:
+    return text if unicodedata.is_normalized("NFKC", text) else unicodedata.normalize("NFKC", text)
 
 
 def _split(word: str, *, singles: bool = True) -> Iterator[str]:
@@ -115,7 +123,7 @@ def _compounds(normal: str) -> Iterator[tuple[str, int]]:
         if len(joined) <= LONGEST and (identifies or _joined_by_hyphens(written)):
             separated.add(joined)
             yield joined, len(parts)
-    for found in _GROUPED.finditer(normal):
+    for found in _GROUPED.finditer(normal) if _DIGITS.search(normal) else ():
         parts = _WORD.findall(found[0])
         joined = "".join(parts)
         if joined not in separated and _SHORTEST_GROUPED <= len(joined) <= _LONGEST_GROUPED:
