@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backend.embedded import identity
+from backend.embedded import identity, postgres
 from backend.embedded.privileges import unprivileged
 from tests.services import free_port
 
@@ -31,6 +31,11 @@ def copy_of_the_project(folder: Path) -> Path:
         elif (ROOT / name).exists():
             shutil.copy2(ROOT / name, folder / name)
     if ORDINARY:
+        postgresql = postgres.reachable_binaries(folder, ORDINARY).parents[2]
+        if postgresql.is_relative_to(folder):  # A copy: PostgreSQL refuses programs that its user cannot reach.
+            for package in list(postgresql.iterdir()):
+                package.rename(folder / package.name)  # Beside the product, where Python finds it first.
+            (folder / postgres.PACKAGE / "__init__.py").touch()
         for place in (folder, *folder.rglob("*")):
             os.chown(place, ORDINARY.uid, ORDINARY.gid)
     return folder

