@@ -20,7 +20,7 @@ HARDEST = 8  # Of the texts at the length of the sample, which are tried at full
 
 # Patterns that meet no longer texts than so many characters, and why.
 SHORT = {
-    "agents.citations._QUOTED": (1_000, "the claim before a marker"),
+    "agents.quotes._QUOTED": (1_000, "the claim before a marker"),
     "documents.filetypes._TEXTUAL": (255, "a content type, cut before"),
     "llm.identities": (10_000, "a provider's message, cut before (refusals.LONGEST_READ)"),
 }
@@ -29,7 +29,7 @@ SHORT = {
 TRUSTED = {
     "accounts.keys.PEM": "keys of the settings",
     "embedded.options.from_environment": "the operator's address",
-    "agents.citations._literally": "words of a claim, in a passage: test_citations tries both at their longest",
+    "agents.quotes._literally": "words of a claim, in a passage: test_citations tries both at their longest",
     "llm.transport.named": "names of our own parameters, in a message that is cut",
 }
 

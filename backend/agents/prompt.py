@@ -7,7 +7,7 @@ import msgspec
 from django.conf import settings
 
 from backend.agents import statements
-from backend.agents.citations import MARKER
+from backend.agents.markers import MARKER
 from backend.agents.models import AgentVersion, Message
 from backend.agents.tools import search_knowledge
 from backend.llm import chat
@@ -100,4 +100,16 @@ def _turn(message: Message) -> chat.Message | None:
         return None
     if message.role == Message.Role.USER:
         return chat.Message(role="user", text=text)
-    return chat.Message(role="assistant", text=MARKER.sub("", text) if message.citations else text)
+    return chat.Message(role="assistant", text=_uncited(message) if message.citations else text)
+
+
+def _uncited(message: Message) -> str:
+    """The answer without its markers: their numbers name other passages, or none, in the next run."""
+    if any("start" not in citation for citation in message.citations):  # It was kept before markers had places.
+        return MARKER.sub("", message.text)
+    markers = {(citation["part"], citation["start"], citation["end"]) for citation in message.citations}
+    texts = [part["text"] if part["type"] == "text" else "" for part in message.parts]
+    for part, start, end in sorted(markers, reverse=True):
+        if part < len(texts):
+            texts[part] = texts[part][:start] + texts[part][end:]
+    return "".join(texts)

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from backend.agents.answer import Answer
+from backend.agents.answer import Answer, Citation
 from backend.agents.citations import CitationTracker
 from backend.agents.loop import Job
 from backend.agents.stream.writer import StreamWriter
@@ -76,7 +76,13 @@ class Pump:
             reply.fault = error
         finally:
             self.job.task = None
+            self._add(self.tracker.finish())
         return reply
+
+    def _add(self, citations: list[Citation]) -> None:
+        for citation in citations:
+            self.answer.add_citation(citation)
+            self.writer.put("citation.added", {"message": self.message, "citation": citation})
 
     def _take(self, event: chat.ChatEvent, reply: Reply) -> None:
         match event:
@@ -86,9 +92,7 @@ class Pump:
                 reply.text += text
                 part = self.answer.add_text(text, new=new)
                 self.writer.delta("text.delta", message=self.message, part=part, text=text)
-                for citation in self.tracker.feed(text):
-                    self.answer.add_citation(citation)
-                    self.writer.put("citation.added", {"message": self.message, "citation": citation})
+                self._add(self.tracker.feed(text, part=part))
             case chat.ReasoningDelta(text=text) if text:
                 reply.began = reply.shown = True
                 reply.reasoning += text

@@ -12,6 +12,7 @@ from backend.agents.models import Agent, AgentVersion, Conversation, Knowledge, 
 from backend.http.ids import PublicIdField, encode
 from backend.http.money import MICRO, MoneyField, format_money
 
+NO_PLACE: dict[str, Any] = dict.fromkeys(["char_start", "char_end", "part", "start", "end"]) | {"boxes": []}
 NO_USAGE = {"input_tokens": 0, "cached_input_tokens": 0, "output_tokens": 0}
 
 
@@ -28,14 +29,42 @@ class FailureRepresentation(serializers.Serializer[Any]):
     retryable = serializers.BooleanField()
 
 
+class CitationBoxRepresentation(serializers.Serializer[Any]):
+    """A line of print: fractions of the page, origin top left, and its characters in the document's text."""
+
+    page = serializers.IntegerField()
+    x0 = serializers.FloatField()
+    y0 = serializers.FloatField()
+    x1 = serializers.FloatField()
+    y1 = serializers.FloatField()
+    char_start = serializers.IntegerField()
+    char_end = serializers.IntegerField()
+
+
 class CitationRepresentation(serializers.Serializer[Any]):
-    n = serializers.IntegerField(help_text="The number that stands in the text as [n].")
+    """One quote. Several may have one ``n``: a passage that is cited twice may be cited for two sentences.
+
+    Answers from before every quote was kept have one for each ``n``, without the members that may be null.
+    """
+
+    n = serializers.IntegerField(help_text="The number that stands in the text, as in [n].")
     document = serializers.CharField()
     document_name = serializers.CharField()
     chunk = serializers.CharField()
-    page_from = serializers.IntegerField(allow_null=True)
-    page_to = serializers.IntegerField(allow_null=True)
+    page_from = serializers.IntegerField(allow_null=True, help_text="The quote's first page.")
+    page_to = serializers.IntegerField(allow_null=True, help_text="The quote's last page.")
+    char_start = serializers.IntegerField(allow_null=True, help_text="Where the quote begins in the document's text.")
+    char_end = serializers.IntegerField(allow_null=True)
+    boxes = CitationBoxRepresentation(many=True, help_text="The lines of print that the quote stands in.")
     quote = serializers.CharField(help_text="A literal piece of the chunk's text.")
+    part = serializers.IntegerField(allow_null=True, help_text="The part of the message that the marker stands in.")
+    start = serializers.IntegerField(
+        allow_null=True, help_text="Where the marker begins in that part's text, in characters (Unicode code points)."
+    )
+    end = serializers.IntegerField(allow_null=True, help_text="Where it ends.")
+
+    def to_representation(self, citation: dict[str, Any]) -> dict[str, Any]:
+        return {**NO_PLACE, **citation}  # They are kept in this shape.
 
 
 class ModelRepresentation(serializers.Serializer[Any]):

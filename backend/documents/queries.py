@@ -9,13 +9,24 @@ from uuid import UUID
 from django.db.models import Count, Q
 
 from backend.documents import search as engine
-from backend.documents.models import Chunk, Collection, Document, Page
+from backend.documents.models import Chunk, Collection, Document
 from backend.documents.search import Scope
+from backend.documents.spans import NO_LAYOUT, Layout, layouts_of
 
 LEXICAL = "lexical"
 HYBRID = "hybrid"
 MODES = (HYBRID, LEXICAL)
-_PLACES = 10_000  # Of a page's box: stored as integers, shown as fractions.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a piece of a document's text stands; its fields are as those of ``Passage``."""
+
+    page_from: int | None
+    page_to: int | None
+    char_start: int
+    char_end: int
+    boxes: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +37,7 @@ class Passage:
     :ivar page_from: its first page, from 1; none where the format has no pages.
     :ivar boxes: one per line, ``{"page", "x0", "y0", "x1", "y1", "char_start", "char_end"}``: fractions of the page,
         origin top left, and the line's characters in the document's text, counted as ``char_start`` is.
+    :ivar layout: the pages that it is on.
     """
 
     document_id: UUID
@@ -38,6 +50,14 @@ class Passage:
     char_start: int
     char_end: int
     boxes: list[dict[str, Any]]
+    layout: Layout = NO_LAYOUT
+
+    def place(self, start: int, end: int) -> Place:
+        """Where ``text[start:end]`` stands: its own pages and lines, not those of the whole passage."""
+        char_start, char_end = self.char_start + start, self.char_start + end
+        pages = self.layout.pages_of(char_start, char_end) or (self.page_from, self.page_to)
+        boxes = [box for box in self.boxes if box["char_start"] < char_end and box["char_end"] > char_start]
+        return Place(page_from=pages[0], page_to=pages[1], char_start=char_start, char_end=char_end, boxes=boxes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +97,7 @@ def search(
     ranked = engine.rank(scope, query, limit=limit)
     scores = dict(ranked)
     chunks = Chunk.objects.select_related("document").defer("words").in_bulk(list(scores))
-    boxes = boxes_of(chunks.values())
+    layouts = layouts_of(chunks.values())
     passages = [
         Passage(
             document_id=chunk.document_id,
@@ -89,7 +109,8 @@ def search(
             page_to=chunk.page_to,
             char_start=chunk.char_start,
             char_end=chunk.char_end,
-            boxes=boxes[chunk.pk],
+            boxes=layouts[chunk.pk].boxes_of(chunk.char_start, chunk.char_end),
+            layout=layouts[chunk.pk],
         )
         for chunk_id, score in ranked
         if (chunk := chunks.get(chunk_id)) is not None  # Purged since the ranking, at the earliest moment.
@@ -100,36 +121,8 @@ def search(
 def boxes_of(chunks: Iterable[Chunk]) -> dict[UUID, list[dict[str, Any]]]:
     """The lines of each chunk, with one query for all."""
     chunks = list(chunks)
-    wanted = Q()
-    for chunk in chunks:
-        if chunk.page_from is not None:
-            wanted |= Q(ingestion_id=chunk.ingestion_id, number__range=(chunk.page_from, chunk.page_to))
-    pages: dict[UUID, dict[int, list[list[int]]]] = {}
-    if wanted:
-        for ingestion_id, number, lines in Page.objects.filter(wanted).values_list("ingestion_id", "number", "lines"):
-            pages.setdefault(ingestion_id, {})[number] = lines
-    return {
-        chunk.pk: [
-            _box(number, line)
-            for number, lines in sorted(pages.get(chunk.ingestion_id, {}).items())
-            for line in lines
-            if line[4] < chunk.char_end and line[5] > chunk.char_start
-        ]
-        for chunk in chunks
-    }
-
-
-def _box(page: int, line: list[int]) -> dict[str, Any]:
-    x0, y0, x1, y1, start, end = line
-    return {
-        "page": page,
-        "x0": x0 / _PLACES,
-        "y0": y0 / _PLACES,
-        "x1": x1 / _PLACES,
-        "y1": y1 / _PLACES,
-        "char_start": start,
-        "char_end": end,
-    }
+    layouts = layouts_of(chunks)
+    return {chunk.pk: layouts[chunk.pk].boxes_of(chunk.char_start, chunk.char_end) for chunk in chunks}
 
 
 def existing_documents(workspace_id: UUID, ids: AnyOf[UUID]) -> dict[UUID, str]:

@@ -82,7 +82,7 @@ class Message(PublicId, models.Model):
     role = models.CharField(max_length=9, choices=Role)
     status = models.CharField(max_length=11, choices=Status, default=Status.COMPLETE)
     parts = models.JSONField(default=list)
-    citations = models.JSONField(default=list)  # n, document, document_name, chunk, page_from, page_to, quote
+    citations = models.JSONField(default=list)  # As CitationTracker makes them; older ones lack part, start and places.
     usage = models.JSONField(default=dict)  # input_tokens, cached_input_tokens, output_tokens
     cost = models.BigIntegerField(default=0)  # Micro-units.
     finish_reason = models.CharField(max_length=6, blank=True, default="")  # Why the model ended it: "stop", "length".

@@ -25,6 +25,7 @@ from tests.providers import FakeProvider, Reply, ReplyCall, Usage
 
 pytestmark = pytest.mark.django_db
 
+EXEMPT = "É verdade: residents over 65 are exempt 【1】.\n```\na[1]\n```"
 LICENCE = "Chapter 4. Licences\nA fishing licence costs 318 crowns per season. Residents over 65 are exempt."
 
 
@@ -131,7 +132,8 @@ def test_knowledge_is_searched_cited_and_told(
 ) -> None:
     provider.script(
         Reply(tool_calls=(ReplyCall("search_knowledge", '{"query": "licence"}'),)),
-        Reply(chunks=("A licence costs 318 crowns per season [", "1", "]", " and more [9].")),
+        Reply(chunks=("A licence costs 318 crowns per season [", "1", "]", " and more [9]. ", EXEMPT)),
+        Reply(text="Nothing more."),
     )
 
     run = ask("How much is a licence?", **knowing)
@@ -148,12 +150,18 @@ def test_knowledge_is_searched_cited_and_told(
         "passages_read": 1,
         "degraded": False,
     }
-    assert text["text"] == "A licence costs 318 crowns per season [1] and more [9]."
-    [citation] = answer_of(owner, run)["citations"]
-    assert (citation["n"], citation["document_name"], citation["page_from"]) == (1, "Lagoon.pdf", 41)
-    assert citation["quote"] == "A fishing licence costs 318 crowns per season."
+    assert text["text"] == f"A licence costs 318 crowns per season [1] and more [9]. {EXEMPT}"
+    citations = answer_of(owner, run)["citations"]
+    for citation in citations:
+        assert (citation["n"], citation["document_name"], citation["page_from"]) == (1, "Lagoon.pdf", 41)
+        assert citation["quote"] == LICENCE[citation["char_start"] : citation["char_end"]]
+        assert (citation["part"], answer_of(owner, run)["parts"][1]) == (1, text)
+    assert [(citation["quote"], text["text"][citation["start"] : citation["end"]]) for citation in citations] == [
+        ("A fishing licence costs 318 crowns per season.", "[1]"),
+        ("Residents over 65 are exempt.", "【1】"),
+    ]
     told = names(run)
-    assert told.count("citation.added") == 1
+    assert told.count("citation.added") == 2
     assert told.index("tool.call") < told.index("tool.result") < told.index("text.delta")
     assert told.index("text.delta") < told.index("citation.added") < told.index("message.completed")
     shown = owner.get(f"/api/v1/runs/{run['id']}/steps").json()["results"]
@@ -164,7 +172,28 @@ def test_knowledge_is_searched_cited_and_told(
     replayed = replay(events_of(run))
     assert replayed is not None
     assert replayed.parts() == answer_of(owner, run)["parts"]
-    assert replayed.citations() == [citation]
+    assert replayed.citations() == citations
+    owner.post(f"/api/v1/conversations/{run['conversation']}/runs", {"input": "And then?"})
+    runner.execute()
+    assert provider.requests[2].body["messages"][-2]["content"] == (
+        "A licence costs 318 crowns per season  and more [9]. É verdade: residents over 65 are exempt .\n```\na[1]\n```"
+    )
+
+
+def test_citations_of_older_answers_are_shown_as_they_were_kept(
+    ask: Any, owner: Person, provider: FakeProvider
+) -> None:
+    provider.script(Reply(text="It costs 318 [1]."), Reply(text="Nothing more."))
+    run = ask()
+    kept = {"n": 1, "document": "doc_1", "document_name": "Lagoon.pdf", "chunk": "chk_1", "quote": "It is 318."}
+    kept |= {"page_from": 41, "page_to": 41}
+    Message.objects.filter(pk=decode("msg", run["output_message"])).update(citations=[kept])
+
+    unknown = dict.fromkeys(["char_start", "char_end", "part", "start", "end"])
+    assert answer_of(owner, run)["citations"] == [{**kept, **unknown, "boxes": []}]
+    owner.post(f"/api/v1/conversations/{run['conversation']}/runs", {"input": "And then?"})
+    runner.execute()
+    assert provider.requests[1].body["messages"][-2]["content"] == "It costs 318 ."
 
 
 @pytest.mark.parametrize(

@@ -78,17 +78,7 @@ def run(
             continue
         tokens -= size
         number = tracker.number(passage.chunk_id)
-        tracker.add_source(
-            Source(
-                n=number,
-                document_id=passage.document_id,
-                document_name=passage.document_name,
-                chunk_id=passage.chunk_id,
-                text=passage.text,
-                page_from=passage.page_from,
-                page_to=passage.page_to,
-            )
-        )
+        tracker.add_source(Source(number, passage))
         passages.append({**shown, "n": number})
     left_out = len(result.passages) - len(passages)
     searched = documents.count_ready(

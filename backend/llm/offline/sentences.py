@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from backend.llm.offline.words import listed
+from backend.llm.offline.words import fold, is_small, listed
 
 ABBREVIATIONS = listed(
     """mr mrs ms dr prof st no nos vs etc fig vol pp p ch sec art inc ltd co jr sr e.g i.e approx min max sra dra exmo
@@ -14,7 +14,9 @@ ABBREVIATIONS = listed(
 BULLET = re.compile(r"^\s*(?:[-*•–·▪◦●■]|\d{1,3}[.)]|[a-zA-Z][.)])\s+")
 MARKUP = re.compile(r"^\s*(?:#{1,6}\s+|>\s+|[-*•–·▪◦●■]\s+)+")
 END = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’)\]]*(?=\s)")
+CLOSING = "\"'”’»)]"
 LONGEST_HEADING = 90
+SHORTEST_WRAPPED = 25  # Characters of a line that is no heading but goes on.
 
 
 class Sentence(msgspec.Struct, frozen=True):
@@ -108,6 +110,21 @@ def abbreviated(text: str) -> bool:
     words = text[-20:].split()
     last = words[-1].strip("(\"'“‘").lower() if words else ""
     return last in ABBREVIATIONS or (len(last) == 1 and last.isalpha())
+
+
+def goes_on(line: str, following: str) -> bool:
+    """Whether a sentence goes on after the end of a paragraph or page: nothing ended it, what follows begins small."""
+    line, following = line.rstrip(), following.lstrip()
+    if not line or not following or "|" in line or BULLET.match(following) or following.startswith(("#", "|")):
+        return False
+    if line[-1] == ".":
+        return abbreviated(line[:-1])
+    if line[-1] in "!?…:;" or (line[-1] in CLOSING and len(line) > 1 and line[-2] in ".!?…"):
+        return False
+    last = line.split()[-1]
+    if line[-1] in ",-–" or (last.islower() and is_small(fold(last))):
+        return True
+    return following[0].islower() and len(line) >= SHORTEST_WRAPPED
 
 
 def is_line(text: str) -> bool:

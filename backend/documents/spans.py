@@ -1,0 +1,84 @@
+"""Where characters of a document's text stand: on which pages, and in which lines of print."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from backend.documents.models import Chunk, Page
+
+_PLACES = 10_000  # Of a page's box: stored as integers, shown as fractions.
+
+
+@dataclass(frozen=True, slots=True)
+class PageSpan:
+    """A page, where its text begins in the document's text, and its lines as ``Page.lines`` has them."""
+
+    number: int
+    char_start: int
+    lines: Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Consecutive pages of a document; none where its format has no pages."""
+
+    pages: Sequence[PageSpan] = ()
+
+    def pages_of(self, char_start: int, char_end: int) -> tuple[int, int] | None:
+        """The first and the last page of a span of the document's text."""
+        starts = [page.char_start for page in self.pages]
+        first, last = bisect_right(starts, char_start) - 1, bisect_right(starts, char_end - 1) - 1
+        return (self.pages[first].number, self.pages[last].number) if 0 <= first <= last else None
+
+    def boxes_of(self, char_start: int, char_end: int) -> list[dict[str, Any]]:
+        """The lines that the span touches, in the order of the pages; see ``queries.Passage.boxes``."""
+        return [
+            _box(page.number, line)
+            for page in self.pages
+            for line in page.lines
+            if line[4] < char_end and line[5] > char_start
+        ]
+
+
+NO_LAYOUT = Layout()
+
+
+def layouts_of(chunks: Iterable[Chunk]) -> dict[UUID, Layout]:
+    """The pages of each chunk, with one query for all."""
+    chunks = list(chunks)
+    wanted = Q()
+    for chunk in chunks:
+        if chunk.page_from is not None:
+            wanted |= Q(ingestion_id=chunk.ingestion_id, number__range=(chunk.page_from, chunk.page_to))
+    pages: dict[UUID, list[PageSpan]] = {}
+    if wanted:
+        columns = Page.objects.filter(wanted).values_list("ingestion_id", "number", "char_start", "lines")
+        for ingestion_id, number, char_start, lines in columns.order_by("number"):
+            pages.setdefault(ingestion_id, []).append(PageSpan(number, char_start, lines))
+    return {
+        chunk.pk: Layout(
+            [
+                page
+                for page in pages.get(chunk.ingestion_id, ())
+                if chunk.page_from is not None and chunk.page_from <= page.number <= (chunk.page_to or 0)
+            ]
+        )
+        for chunk in chunks
+    }
+
+
+def _box(page: int, line: Sequence[int]) -> dict[str, Any]:
+    x0, y0, x1, y1, start, end = line
+    return {
+        "page": page,
+        "x0": x0 / _PLACES,
+        "y0": y0 / _PLACES,
+        "x1": x1 / _PLACES,
+        "y1": y1 / _PLACES,
+        "char_start": start,
+        "char_end": end,
+    }
