@@ -54,9 +54,9 @@ class Person:
 PASSWORD = "correct horse battery staple"
 
 
-def sign_up(email: str) -> Person:
+def sign_up(email: str, *, language: str = "en") -> Person:
     """Register through the API, as any stranger would."""
-    response = Client().post(
+    response = Client(headers={"Accept-Language": language}).post(
         "/api/v1/auth/signup", {"email": email, "password": PASSWORD}, content_type="application/json"
     )
     assert response.status_code == 200, response.content

@@ -212,7 +212,7 @@ def test_files_that_cannot_be_read_are_named_with_the_reason(ana: Visitor) -> No
     row.locator(".icon-button").click()
     page.locator("dialog[open] .primary").click()
     expect(row).to_have_count(0)
-    expect(page.locator("#agent .knows")).to_contain_text("knows 3 documents")  # The two of the guide and the scan.
+    expect(page.locator("#agent .knows")).to_contain_text("knows 2 documents")  # The guide and the scan.
 
 
 def test_a_new_agent_knows_what_was_chosen(ana: Visitor) -> None:

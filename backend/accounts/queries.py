@@ -6,7 +6,9 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from allauth.account.models import EmailAddress
+from django.conf import settings
 from django.db.models import Count, Exists, OuterRef, Prefetch, Q
+from django.utils import translation
 
 from backend.accounts.actors import Actor
 from backend.accounts.errors import SessionRevoked
@@ -47,6 +49,12 @@ def owner_of_email(email: str) -> User | None:
 
 def user_exists(user_id: UUID) -> bool:
     return User.objects.filter(pk=user_id).first() is not None
+
+
+def language_of(user_id: UUID) -> str:
+    """The language that the user has chosen, else that of the request that is being answered, as ``pt-br``."""
+    chosen = User.objects.filter(pk=user_id).values_list("language", flat=True).first()
+    return chosen or translation.get_language() or settings.LANGUAGE_CODE
 
 
 def lock_mailbox(email: str) -> None:

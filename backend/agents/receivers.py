@@ -37,12 +37,15 @@ def welcome_after_verification(sender: object, *, user_id: UUID, **_: Any) -> No
 def _make_demo_on_commit(*, workspace_id: UUID, owner_id: UUID) -> None:
     """Once the workspace is committed, because files are stored."""
     if settings.DEMO_CONTENT:
-        transaction.on_commit(lambda: _make_demo(workspace_id=workspace_id, owner_id=owner_id), robust=True)
+        language = accounts.language_of(owner_id)
+        transaction.on_commit(
+            lambda: _make_demo(workspace_id=workspace_id, owner_id=owner_id, language=language), robust=True
+        )
 
 
-def _make_demo(*, workspace_id: UUID, owner_id: UUID) -> None:
+def _make_demo(*, workspace_id: UUID, owner_id: UUID, language: str) -> None:
     """No registration is refused because the demo cannot be made."""
     try:
-        demo.make(workspace_id=workspace_id, owner_id=owner_id)
+        demo.make(workspace_id=workspace_id, owner_id=owner_id, language=language)
     except (DomainError, CatalogError, OSError) as error:
         logger.warning("demo_not_made workspace=%s error=%s", workspace_id, error)

@@ -140,6 +140,9 @@ class ConversationSerializer(serializers.Serializer[Any]):
 class ConversationChangeSerializer(serializers.Serializer[Any]):
     title = serializers.CharField(max_length=200, required=False, allow_blank=True)
     archived = serializers.BooleanField(required=False)
+    head = PublicIdField(
+        "msg", required=False, help_text="The answer that the next question goes on from: it chooses a branch."
+    )
 
 
 class FeedbackSerializer(serializers.Serializer[Any]):

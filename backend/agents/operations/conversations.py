@@ -5,9 +5,11 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from backend.accounts.actors import Actor
 from backend.agents import queries
+from backend.agents.errors import ConversationBusy
 from backend.agents.models import Conversation, Feedback, Message, Run
 from backend.agents.operations import runs
 from backend.errors import FieldError
@@ -22,14 +24,27 @@ def create_conversation(*, actor: Actor, agent_id: UUID, title: str = "") -> Con
     )
 
 
+@transaction.atomic
 def change_conversation(*, actor: Actor, conversation: Conversation, fields: dict[str, Any]) -> Conversation:
-    """Change ``title`` or ``archived``."""
+    """Change ``title``, ``archived`` or ``head``: the answer that the next question goes on from.
+
+    :raises FieldError: the head is not an answer of this conversation.
+    :raises ConversationBusy: its head cannot change while a run has not ended.
+    """
     actor.require("agents:run")
+    if "head" in fields:
+        runs.lock_conversation(conversation.pk)
+        if Run.objects.unfinished().filter(conversation=conversation).exists():
+            raise ConversationBusy
+        answers = Message.objects.filter(conversation=conversation, role=Message.Role.ASSISTANT)
+        if not answers.filter(pk=fields["head"]).exists():
+            raise FieldError("/head", _("This is not an answer."))
+        conversation.head_id = fields["head"]
     if "title" in fields:
         conversation.title = fields["title"]
     if "archived" in fields:
         conversation.archived_at = (conversation.archived_at or timezone.now()) if fields["archived"] else None
-    changed = {"title": "title", "archived": "archived_at"}
+    changed = {"title": "title", "archived": "archived_at", "head": "head_id"}
     conversation.save(update_fields=[column for name, column in changed.items() if name in fields])
     return conversation
 
@@ -52,7 +67,7 @@ def give_feedback(*, actor: Actor, message: Message, rating: int, comment: str) 
     actor.require("agents:run")
     if message.role != Message.Role.ASSISTANT:
         raise FieldError("/rating", "Only answers can be rated.")
-    feedback, _ = Feedback.objects.update_or_create(
+    feedback, __ = Feedback.objects.update_or_create(
         message=message,
         user_id=actor.user_id,
         defaults={"rating": rating, "comment": comment, "updated_at": timezone.now()},

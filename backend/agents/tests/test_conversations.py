@@ -111,21 +111,34 @@ def test_answers_are_judged_and_judged_anew(ask: Any, owner: Person) -> None:
     assert (question.status_code, question.json()["code"]) == (422, "validation_error")
 
 
-def test_a_new_workspace_gets_the_guide(
-    settings: Settings, provider: FakeProvider, django_capture_on_commit_callbacks: Any
+@pytest.mark.parametrize(
+    ("language", "name", "title"),
+    [
+        ("en", "Guide", "Guide to Orquestra"),
+        ("pt-br", "Guia", "Guia do Orquestra"),
+        ("de", "Guide", "Guide to Orquestra"),
+    ],
+)
+def test_a_new_workspace_gets_the_guide_in_the_language_of_its_owner(
+    settings: Settings,
+    provider: FakeProvider,
+    django_capture_on_commit_callbacks: Any,
+    language: str,
 ) -> None:
     settings.DEMO_CONTENT = True
+    name, title = ("Guia", "Guia do Orquestra") if language == "pt-br" else ("Guide", "Guide to Orquestra")
     with django_capture_on_commit_callbacks(execute=True):
-        person = sign_up("new@example.com")
+        person = sign_up("new@example.com", language=language)
 
     [agent] = person.get("/api/v1/agents").json()["results"]
 
-    assert (agent["name"], agent["model"], len(agent["starters"])) == ("Guide", "chat", 3)
+    assert (agent["name"], agent["model"], len(agent["starters"])) == (name, "chat", 3)
+    assert ("Como" in " ".join(agent["starters"])) == (language == "pt-br")
     [known] = agent["knowledge"]
     collection = decode("col", known["collection"])
-    assert documents.existing_collections(person.workspace.pk, [collection]) == {collection: "Guide to Orquestra"}
+    assert documents.existing_collections(person.workspace.pk, [collection]) == {collection: title}
     names = {document["name"] for document in person.get("/api/v1/documents").json()["results"]}
-    assert names == {"Guide to Orquestra.md", "Guia do Orquestra.md"}
+    assert names == {f"{title}.md"}
 
 
 def test_nobody_is_refused_because_the_guide_cannot_be_made(

@@ -239,6 +239,31 @@ def test_editing_and_regenerating_branch(owner: Person, conversation: dict[str, 
     assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/regenerate_of")
 
 
+def test_a_chosen_branch_is_the_one_that_is_shown_and_goes_on(
+    owner: Person, stranger: Person, conversation: dict[str, Any]
+) -> None:
+    path = f"/api/v1/conversations/{conversation['id']}"
+    first = start(owner, conversation, "One?").json()
+    busy = owner.patch(path, {"head": first["output_message"]})
+    carry(first)
+    again = owner.post(f"{path}/runs", {"regenerate_of": first["output_message"]}).json()
+    carry(again)
+
+    assert owner.get(path).json()["head"] == again["output_message"]
+    assert owner.patch(path, {"head": first["output_message"]}).json()["head"] == first["output_message"]
+    shown = owner.get(f"{path}/messages").json()["results"]
+    assert [message["id"] for message in shown] == [first["input_message"], first["output_message"]]
+    next_run = owner.post(f"{path}/runs", {"input": "Two?"}).json()
+    assert row(next_run).input_message.parent_id == row(first).output_message_id
+    assert (busy.status_code, busy.json()["code"]) == (409, "conversation_busy")
+    assert stranger.patch(path, {"head": first["output_message"]}).status_code == 404
+    carry(next_run)
+    for wrong in (first["input_message"], "msg_01h455vb4pex5vsknk084sn02q"):
+        refused = owner.patch(path, {"head": wrong, "title": "Unseen"})
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/head")
+    assert owner.get(path).json()["title"] == "One?"
+
+
 def test_the_same_key_asks_once(owner: Person, conversation: dict[str, Any]) -> None:
     path, key = f"/api/v1/conversations/{conversation['id']}/runs", {"Idempotency_Key": "ask-1"}
 

@@ -105,7 +105,7 @@ class ConversationViewSet(
 
     @extend_schema(request=ConversationChangeSerializer, responses=ConversationRepresentation)
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Rename or archive."""
+        """Rename it, archive it, or choose the branch that is shown and that the next question goes on from."""
         conversation: Conversation = self.get_object()
         given = ConversationChangeSerializer(data=request.data, partial=True)
         given.is_valid(raise_exception=True)

@@ -22,6 +22,8 @@ export function apply(message, event, data) {
       return { ...message, parts: [...message.parts, { type: "tool_call", ...data }] };
     case "tool.result":
       return { ...message, parts: message.parts.map((part) => (part.id === data.id ? { ...part, ...data } : part)) };
+    case "knowledge.pending": // What the agent knows is still being read; again whenever the numbers change.
+      return { ...message, knowledge: { total: data.total, ready: data.ready, failed: data.failed } };
     case "citation.added":
       return { ...message, citations: [...message.citations, data.citation] };
     default: {

@@ -28,6 +28,7 @@ const source = createSource();
 const wallet = createWallet({ onShow: () => setView("wallet") });
 const conversations = createConversations({
   onOpen: (id) => goTo(id),
+  onRenamed: (conversation) => chat.renamed(conversation),
   onDeleted: (id) => id === chat.current()?.id && goTo(null),
 });
 const documents = createDocuments({
@@ -51,21 +52,26 @@ const agents = createAgents({
 });
 const chat = createChat({
   agent: agents.current,
-  onCite: source.show,
+  onCite: (citation, button) => source.show(citation, { button }),
   onCreated: (conversation) => {
     if (place()[0] === "conversations") rename("conversations", conversation.id);
     sessionStorage.setItem(OPEN, conversation.id);
     conversations.refresh().then(() => conversations.select(conversation.id));
   },
   onStarted: quietly(wallet.refresh),
-  onEnded: (message, root) => {
+  onEnded: () => {
     quietly(wallet.refresh)();
     quietly(conversations.refresh)(); // The first question gives a conversation its title.
-    // Beside the answer there is room for its first source; a sheet would cover the answer, so it waits to be asked.
-    if (!media.sheet.matches && message.citations.length && source.isEmpty()) source.show(message.citations[0], find(".cite", root));
   },
+  onFirstSource: showBeside,
+  onShown: showBeside,
 });
 const entrance = createEntrance({ onEnter: () => enter().then(begin) });
+
+/** The source follows the newest answer that cites, where it stands beside it; a sheet would cover the answer. */
+function showBeside(message, root) {
+  if (!media.sheet.matches && !source.isClosed()) source.show(message.citations[0], { button: find(".cite", root), quietly: true });
+}
 
 /** Something that is only nice to have: its failure is not worth a word. */
 function quietly(work) {
@@ -226,6 +232,9 @@ find("#export").addEventListener("click", () => chat.save());
 /** "chat" or "wallet"; on a phone also "documents" and "conversations", which are beside the chat where there is room. */
 function setView(view) {
   app.dataset.view = view;
+  // On a phone the left column is then all there is.
+  if (view === "documents" || view === "conversations") find("#side").setAttribute("role", "main");
+  else find("#side").removeAttribute("role");
   for (const tab of document.querySelectorAll("#tabs button")) {
     if (tab.dataset.view === view) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");

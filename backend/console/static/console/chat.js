@@ -1,19 +1,26 @@
-// The conversation: its messages, asking, the answer as it streams, stopping, trying again, exporting.
+// The conversation: its messages, asking, the answer as it streams, stopping, trying again.
 
 import { announce, sentenceReader } from "./announce.js";
 import { ENDS, activity, apply } from "./answer.js";
-import { get, getAll, post, put, randomKey } from "./api.js";
+import { get, getAll, patch, post, put, randomKey } from "./api.js";
+import { alternatives, newestThrough, pathTo } from "./branches.js";
 import { titleOf } from "./conversations.js";
-import { element, find, media } from "./dom.js";
+import { find, media } from "./dom.js";
 import { t } from "./i18n.js";
-import { createMessageView, textOf } from "./message.js";
+import { createMessageView } from "./message.js";
+import { textOf } from "./parts.js";
 import { problemText, toast } from "./problems.js";
+import { saveConversation } from "./saving.js";
 import { follow } from "./stream.js";
 
 const SLOW = 12; // Milliseconds: most of a frame.
 const REST = 4; // Times as long as a slow drawing took, until the next.
 
-export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
+/**
+ * `onFirstSource(message, root)` is called when an answer that is being written cites something for the first time;
+ * `onShown(message, root)` when a conversation was opened, with its newest answer that cites something.
+ */
+export function createChat({ agent, onCite, onCreated, onStarted, onEnded, onFirstSource, onShown }) {
   const log = find("#messages");
   const scroller = find("#scroller");
   const empty = find("#empty");
@@ -21,7 +28,9 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
   const failure = find("#chat-error");
   const reconnecting = find("#reconnecting");
   let conversation = null;
-  let entries = []; // Messages in their order: { message, view }.
+  let messages = []; // All of them, those of other branches too, oldest first.
+  let entries = []; // Those on show, in their order: { message, view }.
+  let sending = null; // { stopped } while a question is on its way to the server.
   let following = null; // { run: its id, controller } of the answer that is being written.
   let opened = false; // Something is on show, be it the beginning of a new conversation.
   let visit = 0; // Counts conversations opened, so that a slow answer is not shown in the wrong one.
@@ -31,30 +40,37 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
   log.addEventListener("keydown", walkCitations);
   find("#question").addEventListener("input", () => (failure.textContent = ""));
 
+  const isBusy = () => sending !== null || following !== null;
+
   // Opening -----------------------------------------------------------------------------------------------------------
 
   /** Show a conversation, and go on with its answer if one is being written; null is a new one. */
   async function open(id) {
     leave();
-    const mine = (visit += 1);
+    const mine = visit;
     opened = true;
-    if (id === null) return show(null, []);
+    if (id === null) return fill(null, []);
     const path = `/api/v1/conversations/${id}`;
-    const [found, messages] = await Promise.all([get(path), getAll(`${path}/messages?limit=200`)]);
+    const [found, all] = await Promise.all([get(path), getAll(`${path}/messages?branch=all&limit=200`)]);
     if (mine !== visit) return;
-    show(found, messages);
+    fill(found, all);
     // Reloaded in the middle of an answer: its run goes on, and so does this page.
-    const answer = entries.find(({ message }) => message.run && message.run === found.active_run);
-    if (answer) watch(answer);
+    const answer = found.active_run && messages.find(({ run }) => run === found.active_run);
+    if (answer) {
+      show(answer.id);
+      watch(answer.id);
+    }
+    const cited = entries.findLast(({ message }) => message.citations.length);
+    if (cited) onShown(cited.message, cited.view.root);
   }
 
-  function show(found, messages) {
+  function fill(found, all) {
     conversation = found;
-    entries = [];
-    log.replaceChildren();
+    messages = all;
     failure.textContent = "";
-    for (const message of messages) add(message);
-    drawState();
+    for (const { view } of entries) view.root.remove();
+    entries = [];
+    show(found?.head ?? null);
     scrollDown({ force: true });
   }
 
@@ -63,32 +79,69 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
     opened = false;
     visit += 1;
     following?.controller.abort();
-    following = null;
+    following = sending = null;
     reconnecting.hidden = true;
+  }
+
+  /** Bring a message into view and mark it: an address may name it. */
+  function reveal(id) {
+    const message = messages.find((candidate) => candidate.id === id);
+    if (!message) return;
+    if (!entryOf(id) && !isBusy()) show(newestThrough(messages, message));
+    const root = entryOf(id)?.view.root;
+    if (!root) return;
+    root.scrollIntoView({ block: "start", behavior: media.still.matches ? "auto" : "smooth" });
+    root.focus({ preventScroll: true });
+    for (const other of log.querySelectorAll(".named")) other.classList.remove("named");
+    root.classList.add("named");
   }
 
   // Drawing -----------------------------------------------------------------------------------------------------------
 
-  function add(message) {
-    const view = createMessageView(message, { cite: onCite, rate, retry });
-    const entry = { message, view };
-    entries.push(entry);
-    log.append(view.root);
-    draw(entry);
-    return entry;
+  const entryOf = (id) => entries.find(({ message }) => message.id === id);
+
+  const actions = { cite: onCite, rate, retry, regenerate, edit, turn };
+
+  /** Show the branch that ends with the message `leaf`; what is on show and belongs to it stays. */
+  function show(leaf) {
+    const path = pathTo(messages, leaf);
+    const shared = entries.findIndex(({ message }, index) => message.id !== path[index]?.id);
+    for (const { view } of entries.splice(shared < 0 ? entries.length : shared)) view.root.remove();
+    for (const message of path.slice(entries.length)) {
+      const view = createMessageView(message, actions);
+      entries.push({ message, view });
+      log.append(view.root);
+    }
+    drawAll();
+  }
+
+  function drawAll() {
+    for (const entry of entries) draw(entry);
+    empty.hidden = entries.length > 0;
+    find("#export").hidden = entries.length === 0;
+    find("#stop").hidden = !isBusy();
+    find("#send").hidden = isBusy();
+    find("#app").classList.toggle("fresh", entries.length === 0);
+    drawTitle();
   }
 
   function draw({ message, view }) {
-    view.update(message, message.role === "user" ? null : activity(message));
+    const others = alternatives(messages, message);
+    view.update(message, {
+      activity: message.role === "user" ? null : activity(message),
+      place: others.indexOf(message) + 1,
+      places: others.length,
+      busy: isBusy(),
+    });
   }
 
-  function drawState() {
-    empty.hidden = entries.length > 0;
-    find("#export").hidden = entries.length === 0;
-    find("#stop").hidden = following === null;
-    find("#send").hidden = following !== null;
-    find("#app").classList.toggle("fresh", entries.length === 0);
-    document.title = conversation ? `${titleOf(conversation)} – Orquestra` : "Orquestra";
+  const drawTitle = () => (document.title = conversation ? `${titleOf(conversation)} – Orquestra` : "Orquestra");
+
+  /** Put a message's new state in the place of the one before. */
+  function become(entry, message) {
+    const at = messages.indexOf(entry.message);
+    if (at >= 0) messages[at] = message;
+    entry.message = message;
   }
 
   const atBottom = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 60;
@@ -98,57 +151,71 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
     newest.hidden = atBottom();
   }
 
-  /** Bring a message into view and mark it for a moment: an address may name it. */
-  function reveal(id) {
-    const root = entries.find(({ message }) => message.id === id)?.view.root;
-    if (!root) return;
-    root.scrollIntoView({ block: "start", behavior: media.still.matches ? "auto" : "smooth" });
-    root.focus({ preventScroll: true });
-    for (const other of log.querySelectorAll(".named")) other.classList.remove("named");
-    root.classList.add("named");
-  }
-
-  const newestAnswer = () => [...log.querySelectorAll(".message.assistant")].at(-1);
-
   // Asking ------------------------------------------------------------------------------------------------------------
 
   /** Ask. Resolves to false, with the reason on show, if it could not be asked: the text is then still the person's. */
-  async function send(text) {
-    if (following) return false;
-    failure.textContent = "";
-    const key = randomKey();
+  const send = (text) => ask({ text, parent: entries.at(-1)?.message.id ?? null, body: { input: text } });
+
+  /** Ask in other words; the question before stays, on a branch of its own. */
+  function edit(message, text) {
+    return ask({ text, parent: message.parent, body: { input: text, edit_of: message.id } });
+  }
+
+  /** Have a question answered anew; the answer before stays. */
+  function regenerate(message) {
+    return ask({ parent: message.parent, body: { regenerate_of: message.id } });
+  }
+
+  function retry(message) {
+    return ask({ parent: message.parent, path: `/api/v1/runs/${message.run}/retry`, body: {} });
+  }
+
+  /**
+   * Ask the server for an answer. The question (if it is new: `text`) and an empty answer are on show at once; they take
+   * their ids from the run, or go away if the server refuses.
+   */
+  async function ask({ text, parent, path, body }) {
+    if (isBusy()) return askToWait();
     const mine = visit;
-    const now = new Date().toISOString();
-    const placeholder = { citations: [], run: null, created_at: now };
-    const pair = [
-      add({ ...placeholder, id: `new-${key}`, role: "user", status: "complete", parts: [{ type: "text", text }] }),
-      add({ ...placeholder, id: `answer-${key}`, role: "assistant", status: "streaming", parts: [] }),
-    ];
-    drawState();
+    const key = randomKey();
+    const leaf = entries.at(-1)?.message.id ?? null;
+    const placeholder = { citations: [], run: null, created_at: new Date().toISOString() };
+    const answer = { ...placeholder, id: `answer-${key}`, role: "assistant", status: "streaming", parent, parts: [] };
+    const question = text && { ...placeholder, id: `new-${key}`, role: "user", status: "complete", parent, parts: [{ type: "text", text }] };
+    if (question) answer.parent = question.id;
+    const added = [question, answer].filter(Boolean);
+    const request = (sending = { stopped: false });
+    failure.textContent = "";
+    messages.push(...added);
+    show(answer.id);
     scrollDown({ force: true });
     try {
-      const run = await start(text, key);
+      const run = await start(path, body, key);
       if (mine !== visit) return true;
-      pair[0].message.id = run.input_message;
-      Object.assign(pair[1].message, { id: run.output_message, run: run.id });
-      watch(pair[1]);
+      if (question) question.id = answer.parent = run.input_message;
+      Object.assign(answer, { id: run.output_message, run: run.id });
+      sending = null;
+      watch(answer.id);
+      if (request.stopped) stop();
       return true;
     } catch (error) {
       if (mine !== visit) return false;
-      for (const entry of pair) entry.view.root.remove();
-      entries = entries.filter((entry) => !pair.includes(entry));
-      drawState();
-      if (error.code === "conversation_busy") await open(conversation.id); // Another tab asked: show its answer.
+      sending = null;
+      messages = messages.filter((message) => !added.includes(message));
+      show(leaf);
+      if (error.code === "conversation_busy" && conversation) await open(conversation.id); // Another tab asked: show its answer.
       failure.textContent = problemText(error); // The last: opening takes away what was said before.
       return false;
     }
   }
 
   /** The run that answers. The first question begins the conversation too, in one request: both exist or neither. */
-  async function start(text, key) {
-    if (conversation) return post(`/api/v1/conversations/${conversation.id}/runs`, { input: text }, key);
+  async function start(path, body, key) {
+    // What the agent knows may still be on its way: the answer waits for it, and the page says how far it is.
+    const wanted = path ? body : { ...body, wait_for_knowledge: true };
+    if (conversation) return post(path ?? `/api/v1/conversations/${conversation.id}/runs`, wanted, key);
     const mine = visit;
-    const { run, ...created } = await post("/api/v1/conversations", { agent: agent().id, input: text }, key);
+    const { run, ...created } = await post("/api/v1/conversations", { agent: agent().id, ...wanted }, key);
     if (mine === visit) {
       conversation = created;
       onCreated(created);
@@ -156,14 +223,33 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
     return run;
   }
 
+  /** Go to the message that has the place of this one on the branch before or after. */
+  async function turn(message, step) {
+    const others = alternatives(messages, message);
+    const other = others[others.indexOf(message) + step];
+    if (!other || isBusy()) return;
+    const head = newestThrough(messages, other);
+    show(head);
+    entryOf(other.id).view.root.scrollIntoView({ block: "nearest" });
+    try {
+      conversation = { ...conversation, ...(await patch(`/api/v1/conversations/${conversation.id}`, { head })) }; // The next question goes on from here.
+    } catch (error) {
+      toast(problemText(error));
+    }
+  }
+
+  // Following ---------------------------------------------------------------------------------------------------------
+
   /** Follow the run of an answer from its first event; the answer is built anew from them: no word missing or doubled. */
-  async function watch(entry) {
+  async function watch(id) {
+    const entry = entryOf(id);
     const controller = new AbortController();
     const { run } = entry.message;
     following = { run, controller };
-    entry.message = { ...entry.message, parts: [], citations: [], status: "streaming" };
+    become(entry, { ...entry.message, parts: [], citations: [], status: "streaming" });
     const reader = sentenceReader();
     let scheduled = false;
+    let cited = false;
     let taken = 0; // Milliseconds that the last drawing took.
     const redraw = () => {
       const started = performance.now();
@@ -173,6 +259,10 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
       reader.grow(textOf(entry.message));
       if (stay) scrollDown({ force: true });
       else newest.hidden = false;
+      if (!cited && entry.message.citations.length) {
+        cited = true;
+        onFirstSource(entry.message, entry.view.root);
+      }
       taken = performance.now() - started;
     };
     // Once per frame is as often as anyone sees; a hidden tab draws when it is looked at again. What takes long to draw
@@ -184,26 +274,26 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
       else setTimeout(() => requestAnimationFrame(redraw), REST * taken);
     };
     onStarted();
-    drawState();
+    drawAll();
     try {
       await follow(`/api/v1/runs/${run}/events`, {
         signal: controller.signal,
         ends: ({ event }) => ENDS.has(event),
         onConnection: (connected) => (reconnecting.hidden = connected),
         onEvent: ({ event, data }) => {
-          entry.message = apply(entry.message, event, data);
+          become(entry, apply(entry.message, event, data));
           schedule();
         },
       });
     } catch (error) {
-      toast(problemText(error));
+      if (!controller.signal.aborted) toast(problemText(error));
     }
     if (controller.signal.aborted) return;
     following = null;
     reconnecting.hidden = true;
     failure.textContent = ""; // Whoever had to wait may ask now.
     redraw();
-    drawState();
+    drawAll();
     reader.finish();
     const { message, view } = entry;
     announce(message.status === "complete" ? t("answer.finished") : find(".notice p", view.root)?.textContent ?? "");
@@ -212,9 +302,11 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
 
   function askToWait() {
     failure.textContent = t("answer.wait");
+    return false;
   }
 
   async function stop() {
+    if (sending) sending.stopped = true; // Its run has no id yet; it is stopped as soon as it has.
     if (!following) return;
     try {
       await post(`/api/v1/runs/${following.run}/cancel`);
@@ -223,21 +315,12 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
     }
   }
 
-  async function retry({ run }) {
-    failure.textContent = "";
-    try {
-      await post(`/api/v1/runs/${run}/retry`);
-      await open(conversation.id);
-    } catch (error) {
-      failure.textContent = problemText(error);
-    }
-  }
-
   async function rate(message, rating) {
     try {
       await put(`/api/v1/messages/${message.id}/feedback`, { rating });
-      const entry = entries.find((candidate) => candidate.message.id === message.id);
-      entry.message = { ...entry.message, feedback: { rating } };
+      const entry = entryOf(message.id);
+      if (!entry) return;
+      become(entry, { ...entry.message, feedback: { rating } });
       draw(entry);
     } catch (error) {
       toast(problemText(error));
@@ -256,21 +339,16 @@ export function createChat({ agent, onCite, onStarted, onEnded, onCreated }) {
     if (next && !media.sheet.matches) next.click();
   }
 
-  /** The conversation as a Markdown file, sources as notes under each answer. */
-  function save() {
-    const text = entries.map(({ message }) => asMarkdown(message)).join("\n\n");
-    const url = URL.createObjectURL(new Blob([`# ${titleOf(conversation)}\n\n${text}\n`], { type: "text/markdown" }));
-    element("a", { href: url, download: `${titleOf(conversation).replace(/[^\p{L}\p{N} ._-]/gu, "").slice(0, 80)}.md` }).click();
-    URL.revokeObjectURL(url);
+  const save = () => saveConversation(titleOf(conversation), entries.map(({ message }) => message));
+
+  /** The conversation has another title now. */
+  function renamed({ id, title }) {
+    if (conversation?.id !== id) return;
+    conversation = { ...conversation, title };
+    drawTitle();
   }
 
-  return { open, send, stop, save, askToWait, reveal, newestAnswer, isOpen: () => opened, isAnswering: () => following !== null, current: () => conversation, leave };
-}
+  const newestAnswer = () => [...log.querySelectorAll(".message.assistant")].at(-1);
 
-function asMarkdown(message) {
-  const who = `**${t(message.role === "user" ? "message.yours" : "message.theirs")}**`;
-  const sources = message.citations.map(
-    ({ n, document_name: name, page_from: page, quote }) => `- [${n}] ${name}${page ? `, ${page}` : ""}: “${quote.replace(/\s+/g, " ")}”`,
-  );
-  return [who, textOf(message), ...(sources.length ? [sources.join("\n")] : [])].join("\n\n");
+  return { open, send, stop, save, askToWait, reveal, renamed, newestAnswer, isOpen: () => opened, isAnswering: isBusy, current: () => conversation, leave };
 }

@@ -1,6 +1,6 @@
 // The list of conversations.
 
-import { get, remove } from "./api.js";
+import { get, patch, remove } from "./api.js";
 import { confirmed, element, find, iconButton } from "./dom.js";
 import { t } from "./i18n.js";
 import { problemText, toast } from "./problems.js";
@@ -8,7 +8,7 @@ import { address } from "./router.js";
 
 export const titleOf = (conversation) => conversation?.title || t("conversation.untitled");
 
-export function createConversations({ onOpen, onDeleted }) {
+export function createConversations({ onOpen, onRenamed, onDeleted }) {
   const section = find("#conversations");
   const list = find("ul", section);
   const more = find(".more", section);
@@ -39,7 +39,47 @@ export function createConversations({ onOpen, onDeleted }) {
       event.preventDefault();
       onOpen(conversation.id);
     });
-    return element("li", {}, link, iconButton("trash", t("conversation.delete", { name }), () => onDelete(conversation)));
+    const pencil = iconButton("pencil", t("rename", { name }), () => edit(conversation, item));
+    const item = element("li", { class: "two" }, link, pencil, iconButton("trash", t("conversation.delete", { name }), () => onDelete(conversation)));
+    return item;
+  }
+
+  /** Let the title be written anew, in its place in the list. */
+  function edit(conversation, item) {
+    const field = element("input", { class: "title", maxlength: "200", "aria-label": t("rename", { name: titleOf(conversation) }) });
+    field.value = conversation.title;
+    const before = [...item.children];
+    let open = true;
+    const close = async ({ save }) => {
+      if (!open) return;
+      open = false;
+      const title = field.value.trim();
+      const focused = document.activeElement === field;
+      let now = conversation;
+      try {
+        if (save && title && title !== conversation.title) now = await patch(`/api/v1/conversations/${conversation.id}`, { title });
+      } catch (error) {
+        toast(problemText(error));
+      }
+      if (now === conversation) item.replaceChildren(...before);
+      else {
+        onRenamed(now);
+        const renamed = row(now);
+        item.replaceWith(renamed);
+        item = renamed;
+        select(current);
+      }
+      if (focused) find("a", item).focus();
+    };
+    field.addEventListener("keydown", (event) => {
+      if (event.isComposing || !["Enter", "Escape"].includes(event.key)) return;
+      event.stopPropagation(); // Escape would also stop an answer.
+      close({ save: event.key === "Enter" });
+    });
+    field.addEventListener("blur", () => close({ save: true }));
+    item.replaceChildren(field);
+    field.focus();
+    field.select();
   }
 
   async function onDelete(conversation) {

@@ -22,7 +22,7 @@ export function element(tag, properties = {}, ...children) {
 
 export const find = (selector, root = document) => root.querySelector(selector);
 
-const END = 10; // Characters of a long name's end that stay in sight: the extension, and a bit before it.
+const END = 8; // Characters of a long name's end that stay in sight: the extension, and a bit before it.
 
 /** A name, on one line, that loses its middle where there is no room for it: a file's extension stays in sight. */
 export function middleCut(name, properties = {}) {
@@ -57,6 +57,12 @@ const ICONS = {
   below: "M12 5v14m-6-6 6 6 6-6",
   expand: "M7 10l5 5 5-5",
   trash: "M5 7h14M10 7V4h4v3m-7.5 0 1 13h9l1-13",
+  pencil: "M4.5 19.5l1-4L16 5l3 3L8.5 18.5l-4 1Zm9.5-12.5 3 3",
+  copy: "M9 9h10.5v10.5H9V9Zm-3.5 6H4.5V4.5H15v1",
+  done: "M5 12.5l4.5 4.5L19 7.5",
+  again: "M19 6v4.5h-4.5M5 18v-4.5h4.5M6.5 9.5a6.3 6.3 0 0 1 11.2-1.7L19 10.5M5 13.5l1.3 2.7a6.3 6.3 0 0 0 11.2-1.7",
+  larger: "M10.5 17a6.5 6.5 0 1 1 0-13 6.5 6.5 0 0 1 0 13Zm4.8-1.7L20 20M7.5 10.5h6m-3-3v6",
+  smaller: "M10.5 17a6.5 6.5 0 1 1 0-13 6.5 6.5 0 0 1 0 13Zm4.8-1.7L20 20M7.5 10.5h6",
   warning: "M12 4 2.5 20h19L12 4Zm0 6v5m0 2.5v.1",
   upload: "M12 16V5m-5 5 5-5 5 5M5 19h14",
 };

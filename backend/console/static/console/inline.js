@@ -1,6 +1,7 @@
 // The marks inside the text of a block: emphasis, code, links, citations. Whatever the text, the work grows with its
 // length: each mark is looked at once, where it closes is looked for once and remembered, and marks nest only so deep.
 
+import { withoutTokens } from "./citations.js";
 import { element } from "./dom.js";
 
 const DEEPEST = 8; // Marks within marks.
@@ -8,10 +9,11 @@ const LONGEST = 20_000; // Characters of one block that may hold marks; the rest
 const LONGEST_MARKER = 200;
 
 // Where something may begin. A line break is looked for from the first of its spaces only.
-const BEGINS = /[\\`[*_~]|!\[|https?:\/\/|<br\s{0,8}\/?>|(?<! ) {2,}\n/g;
+const BEGINS = /[\\`[*_~\uFDD0]|!\[|https?:\/\/|<br\s{0,8}\/?>|(?<! ) {2,}\n/g;
 const PUNCTUATION = /[!-/:-@[-`{-~]/;
 const TICKS = /`+/g;
 const TARGET = /\(([^()\s]{0,2000}(?:\([^()\s]{0,2000}\)[^()\s]{0,2000}){0,20})(?:\s{1,20}"[^"]{0,1000}")?\)/y;
+const TOKEN = /\uFDD0(\d{1,6})\uFDD1/y; // From citations.js.
 const NUMBERS = /^\d{1,3}(?:\s*[,;]\s*\d{1,3})*$/;
 const ADDRESS = /https?:\/\/[^\s<>()[\]]{1,2000}/y;
 const AFTER_ADDRESS = new Set(".,;:!?'\"*_");
@@ -25,7 +27,10 @@ const PAIRS = [
   { tag: "s", opens: /~~(?=\S)/y, closes: /(?<=\S)~~/g },
 ];
 
-/** The text inside a block as a list of nodes. `cite(n)` gives the node for the marker [n], or null. */
+/**
+ * The text inside a block as a list of nodes. `cite(n)` gives the node for the marker [n], or null; `cite(null, index)`
+ * that of the citation whose token stands here; `cite.markers` are the texts of those tokens.
+ */
 export function inline(text, cite, depth = 0) {
   if (depth > DEEPEST) return [text];
   const nodes = [];
@@ -49,7 +54,8 @@ export function inline(text, cite, depth = 0) {
 function read(marks, at, mark, cite, depth) {
   const { text } = marks;
   if (mark === "\\") return PUNCTUATION.test(text[at + 1] ?? "") ? { nodes: [text[at + 1]], end: at + 2 } : { end: at + 1 };
-  if (mark === "`") return code(marks, at);
+  if (mark === "\uFDD0") return token(text, at, cite);
+  if (mark === "`") return code(marks, at, cite);
   if (mark === "[" || mark === "![") return bracket(marks, at, mark, cite, depth);
   if (mark.startsWith("http")) return address(text, at);
   if (mark.length > 1) return { nodes: [element("br")], end: at + mark.length };
@@ -68,11 +74,21 @@ function opened({ opens }, text, at) {
   return opens.exec(text)?.[0].length ?? 0;
 }
 
-function code(marks, at) {
+function token(text, at, cite) {
+  TOKEN.lastIndex = at;
+  const found = TOKEN.exec(text);
+  if (!found) return { end: at + 1 };
+  return { nodes: [cite(null, Number(found[1])) ?? withoutTokens(found[0], cite.markers)], end: at + found[0].length };
+}
+
+/** As `cite`, where nothing is a source: inside a link. */
+const without = (cite) => Object.assign(() => null, { markers: cite.markers });
+
+function code(marks, at, cite) {
   const length = marks.ticksAt(at);
   const close = marks.closingTicks(at, length);
   if (close < 0) return { end: at + length };
-  const inner = marks.text.slice(at + length, close);
+  const inner = withoutTokens(marks.text.slice(at + length, close), cite.markers);
   return { nodes: [element("code", {}, inner.trim() || inner)], end: close + length };
 }
 
@@ -86,7 +102,7 @@ function bracket(marks, at, mark, cite, depth) {
   const target = marks.next("\n", start) !== -1 && marks.next("\n", start) < close ? null : marks.target(close + 1);
   if (target) {
     const whole = text.slice(at, target.end);
-    return { nodes: [link(target.address, label ? inline(label, () => null, depth + 1) : target.address) ?? whole], end: target.end };
+    return { nodes: [link(target.address, label ? inline(label, without(cite), depth + 1) : target.address) ?? whole], end: target.end };
   }
   if (mark === "[" && label.length <= LONGEST_MARKER && NUMBERS.test(label)) {
     return { nodes: citations(label, cite) ?? [text.slice(at, close + 1)], end: close + 1 };

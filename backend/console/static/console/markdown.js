@@ -4,6 +4,7 @@
 // Whatever is written, the work grows with its length only: blocks nest so deep and tables are so large, and beyond that
 // they are text. No pattern here has two parts that may take the same characters.
 
+import { withoutTokens } from "./citations.js";
 import { element } from "./dom.js";
 import { inline } from "./inline.js";
 
@@ -19,6 +20,7 @@ const RULE = /^\s{0,3}([-*_])(\s*\1){2,}\s*$/;
 const ITEM = /^(\s*)([-*+]|\d{1,9}[.)])\s+([^]*)/;
 const QUOTE = /^\s{0,3}>\s?([^]*)/;
 const TABLE_LINE = /^\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?$/;
+const INDENT = /^(?: {4}|\t)/; // Code without a fence.
 const MARKS = [FENCE, HEADING, RULE, QUOTE, ITEM];
 
 const isText = (line) => line.trim() !== "" && !MARKS.some((pattern) => pattern.test(line));
@@ -67,6 +69,8 @@ function cut(lines) {
         if (inner.trim() === "") return ITEM.test(filled(at)) || /^\s{2,}/.test(filled(at));
         return /^\s/.test(inner) || (index > 0 && isText(inner) && lines[at - 1].trim() !== "");
       });
+    } else if (INDENT.test(line)) {
+      take("indented", (inner) => INDENT.test(inner) || (inner.trim() === "" && INDENT.test(filled(at))));
     } else if (line.includes("|") && isTableLine(lines[at + 1] ?? "")) take("table", (inner) => inner.includes("|"));
     else take("paragraph", (inner, index) => index === 0 || isText(inner));
   }
@@ -86,17 +90,19 @@ function nextFilled(lines) {
 }
 
 /**
- * Reads a text that grows at its end, as often as it has grown: `{ blocks, kept }`, of which the first `kept` are those
- * of the time before. What is new changes the last block, and the one before where a list goes on after an empty line.
+ * Reads a text that grows, as often as it has grown: `{ blocks, kept }`, of which the first `kept` are those of the
+ * time before. It may also change near its end, where a citation has come. What is new changes the last block, and the one before where a list goes on after an empty line.
  */
 export function blockReader() {
   let text = "";
   let found = [];
   let marked = 0; // Blocks that are read as Markdown; after them come pieces of text.
   return (next) => {
-    const grown = text !== "" && next.startsWith(text);
-    const complete = grown && text.length >= LONGEST;
-    const kept = complete ? marked + Math.floor((text.length - LONGEST) / PIECE) : grown ? Math.max(0, marked - 2) : 0;
+    const same = alike(text, next);
+    const complete = same >= LONGEST;
+    // Of the blocks that begin before the first difference, all but the last two are as they were.
+    const before = () => found.findLastIndex(({ start }, index) => index < marked && start <= same) + 1;
+    const kept = complete ? marked + Math.floor((same - LONGEST) / PIECE) : Math.max(0, (same < text.length ? before() : marked) - 2);
     if (complete) found = found.slice(0, kept);
     else {
       found = found.slice(0, kept).concat(blocks(next.slice(0, LONGEST), kept ? found[kept].start : 0));
@@ -110,7 +116,19 @@ export function blockReader() {
   };
 }
 
-/** One block as an element. `cite(n)` gives the node for the marker [n], or null where there is no such source. */
+/** How many characters two texts have in common at their beginning. */
+function alike(one, other) {
+  if (other.startsWith(one)) return one.length;
+  let [same, differs] = [0, one.length];
+  while (differs - same > 1) {
+    const middle = (same + differs) >> 1;
+    if (other.startsWith(one.slice(0, middle))) same = middle;
+    else differs = middle;
+  }
+  return same;
+}
+
+/** One block as an element. `cite` is as in inline.js. */
 export function render({ kind, lines }, cite, depth = 0) {
   switch (kind) {
     case "heading": {
@@ -122,8 +140,10 @@ export function render({ kind, lines }, cite, depth = 0) {
       return element("hr");
     case "code": {
       const closed = lines.length > 1 && closes(lines.at(-1).trim(), FENCE.exec(lines[0])[1]);
-      return element("pre", { tabindex: "0" }, element("code", {}, lines.slice(1, closed ? -1 : undefined).join("\n")));
+      return listing(lines.slice(1, closed ? -1 : undefined), cite);
     }
+    case "indented":
+      return listing(lines.map((line) => line.replace(INDENT, "")), cite);
     case "quote":
       return element("blockquote", {}, within(lines.map((line) => QUOTE.exec(line)[1]).join("\n"), cite, depth));
     case "list":
@@ -131,11 +151,13 @@ export function render({ kind, lines }, cite, depth = 0) {
     case "table":
       return table(lines, cite);
     case "text":
-      return element("p", {}, lines.join("\n"));
+      return element("p", {}, withoutTokens(lines.join("\n"), cite.markers));
     default:
       return element("p", {}, inline(lines.join("\n"), cite));
   }
 }
+
+const listing = (lines, cite) => element("pre", { tabindex: "0" }, element("code", {}, withoutTokens(lines.join("\n"), cite.markers)));
 
 export const renderAll = (text, cite) => blockReader()(text).blocks.map((block) => render(block, cite));
 
@@ -171,7 +193,7 @@ function list(lines, cite, depth) {
 
 function table(lines, cite) {
   const [head, , ...rows] = lines.map(cells);
-  if (head.length > MOST_COLUMNS || head.length * lines.length > MOST_CELLS) return element("pre", { tabindex: "0" }, lines.join("\n"));
+  if (head.length > MOST_COLUMNS || head.length * lines.length > MOST_CELLS) return element("pre", { tabindex: "0" }, withoutTokens(lines.join("\n"), cite.markers));
   return element(
     "div",
     { class: "scroll-x", tabindex: "0", role: "group" },

@@ -1,65 +1,77 @@
 // One message of a conversation as an element that is brought up to date while the answer grows.
 
-import { element, icon, iconButton } from "./dom.js";
-import { count, duration, money, t, tryText } from "./i18n.js";
+import { hasPlaces, withTokens } from "./citations.js";
+import { withCopyButtons } from "./copying.js";
+import { element, icon } from "./dom.js";
+import { drawFacts, drawTurns } from "./facts.js";
+import { count, money, t, tryText } from "./i18n.js";
 import { blockReader, render } from "./markdown.js";
-
-/** All text of a message, as Markdown. */
-export const textOf = (message) =>
-  message.parts
-    .filter((part) => part.type === "text")
-    .map((part) => part.text)
-    .join("\n\n");
+import { textOf } from "./parts.js";
+import { createQuestion } from "./question.js";
 
 /**
- * `actions`: cite(citation, button), rate(message, rating), retry(message).
- * `update(message, activity)` may be called as often as something changes; it touches only what differs.
+ * `actions`: cite(citation, button), rate(message, rating), retry(message), regenerate(message), edit(message, text),
+ * turn(message, step). `update(message, context)` may be called as often as something changes; it touches only what
+ * differs. The context: { activity: from answer.js, place, places: of this message among those of other branches,
+ * busy: nothing can be asked now }.
  */
 export function createMessageView(message, actions) {
-  return message.role === "user" ? userView(message) : assistantView(message, actions);
+  return message.role === "user" ? userView(message, actions) : assistantView(message, actions);
 }
 
-function userView(message) {
-  const bubble = element("div", { class: "bubble" });
-  const root = element("article", { class: "message user", tabindex: "-1", "aria-label": t("message.yours") }, bubble);
-  const update = (changed) => (bubble.textContent = textOf(changed));
-  update(message);
+function userView(first, actions) {
+  const question = createQuestion({ onAsk: (text) => actions.edit(message, text) });
+  const footer = element("footer", { class: "beneath", hidden: true });
+  const root = element("article", { class: "message user", tabindex: "-1", "aria-label": t("message.yours") }, question.root, footer);
+  let message = first;
+  const update = (changed, context) => {
+    message = changed;
+    question.update(textOf(message));
+    const asked = !message.id.startsWith("new-");
+    footer.hidden = !asked;
+    drawTurns(footer, message, context ?? {}, actions, asked && !context?.busy && question.editButton);
+  };
   return { root, update };
 }
 
 function assistantView(first, actions) {
   let message = first;
   const activity = element("p", { class: "activity", hidden: true });
+  const knowledge = element("p", { class: "known", hidden: true });
   const body = element("div", { class: "answer" });
   const notice = element("div", { class: "notice", hidden: true });
   const footer = element("footer", { class: "facts", hidden: true });
-  const root = element("article", { class: "message assistant", tabindex: "-1", "aria-label": t("message.theirs") }, activity, body, notice, footer);
+  const root = element("article", { class: "message assistant", tabindex: "-1", "aria-label": t("message.theirs") }, knowledge, activity, body, notice, footer);
   const read = blockReader();
   let drawn = []; // What stands in the body, block by block: { key, node }.
-  let sources = ""; // The numbers that were sources when it was drawn.
+  let sources = ""; // The citations that there were when it was drawn.
+  let placed = false; // Each citation has its place; else the number in the text finds it.
 
-  const citation = (n) => message.citations.find((candidate) => candidate.n === n);
-  const cite = (n) => {
-    const found = citation(n);
+  const cite = (n, index) => {
+    const found = index === undefined ? !placed && message.citations.find((candidate) => candidate.n === n) : message.citations[index];
     if (!found) return null;
-    const label = t(found.page_from ? "citation.page" : "citation.text", { n, document: found.document_name, page: found.page_from });
-    return element("button", { type: "button", class: "cite", "data-n": n, "aria-label": label, title: label }, String(n));
+    const label = t(found.page_from ? "citation.page" : "citation.text", { n: found.n, document: found.document_name, page: found.page_from });
+    const at = message.citations.indexOf(found);
+    return element("button", { type: "button", class: "cite", "data-n": found.n, "data-at": at, "aria-label": label, title: label }, String(found.n));
   };
   body.addEventListener("click", ({ target }) => {
     const button = target.closest(".cite");
-    if (button) actions.cite(citation(Number(button.dataset.n)), button);
+    if (button) actions.cite(message.citations[Number(button.dataset.at)], button);
   });
 
   // A long answer is drawn block by block, and only the blocks that changed: the work per token stays small.
   function drawBody(streaming) {
-    const known = message.citations.map(({ n }) => n);
-    const { blocks, kept } = read(textOf(message));
+    placed = hasPlaces(message);
+    const { text, markers } = withTokens(message);
+    cite.markers = markers;
+    const known = placed ? [] : message.citations.map(({ n }) => n);
+    const { blocks, kept } = read(text);
     let same = String(known) === sources ? Math.min(kept, drawn.length) : 0;
     sources = String(known);
     while (same < drawn.length && same < blocks.length && drawn[same].key === keyOf(blocks[same], known)) same += 1;
     for (const { node } of drawn.splice(same)) node.remove();
     for (const block of blocks.slice(same)) {
-      const node = render(block, cite);
+      const node = withCopyButtons(render(block, cite));
       body.append(node);
       drawn.push({ key: keyOf(block, known), node });
     }
@@ -67,15 +79,22 @@ function assistantView(first, actions) {
     body.hidden = drawn.length === 0 && !streaming;
   }
 
-  function update(changed, seen) {
+  function update(changed, context) {
     message = changed;
     const streaming = message.status === "streaming";
     drawBody(streaming);
-    drawActivity(activity, seen, streaming && drawn.length === 0);
-    drawNotice(notice, message, actions);
-    drawFacts(footer, message, actions);
+    drawKnowledge(knowledge, message);
+    drawActivity(activity, context?.activity, streaming && drawn.length === 0 && knowledge.hidden);
+    drawNotice(notice, message, context ?? {}, actions);
+    drawFacts(footer, message, context ?? {}, actions, showSources);
     root.setAttribute("aria-busy", String(streaming));
   }
+
+  const showSources = () => {
+    const button = body.querySelector(".cite");
+    if (button) button.click();
+    else actions.cite(message.citations[0], root);
+  };
 
   return { root, update };
 }
@@ -94,26 +113,43 @@ function drawActivity(node, seen, waiting) {
     text = t("activity.searched", { documents: count("documents", seen.documents), passages: count("passages", seen.passages) });
   } else if (seen?.searched) text = t("activity.nothing");
   else if (waiting) text = t("activity.thinking");
+  setLine(node, "search", text);
+}
+
+/** How much of what the agent knows could be read for this answer, where that was not everything. */
+function drawKnowledge(node, { knowledge, status }) {
+  let text = null;
+  const { total, ready, failed = 0 } = knowledge ?? { total: 0, ready: 0 };
+  if (ready < total) {
+    const values = { ready, documents: count("documents", total) };
+    const still = status === "streaming" && ready + failed < total;
+    text = t(still ? "knowledge.waiting" : "knowledge.partly", values);
+    if (failed) text += ` ${count("failed", failed)}`;
+  }
+  setLine(node, "document", text);
+}
+
+function setLine(node, picture, text) {
   node.hidden = text === null;
-  if (node.textContent !== text) node.replaceChildren(icon("search"), element("span", {}, text ?? ""));
+  if (node.textContent !== text) node.replaceChildren(icon(picture), element("span", {}, text ?? ""));
 }
 
 /** Why an answer is not whole, in words for people, what it cost, and the way on. */
-function drawNotice(node, message, actions) {
+function drawNotice(node, message, { busy }, actions) {
   const { status, error, cost, currency } = message;
   const failed = status === "failed";
+  const ended = failed || status === "interrupted";
   const incomplete = status === "complete" ? incompleteness(message) : null;
-  node.hidden = !failed && status !== "interrupted" && incomplete === null;
-  if (node.hidden || node.children.length) return;
-  if (incomplete !== null) {
-    node.append(element("p", {}, icon("warning"), incomplete));
-    return;
-  }
-  const reason = failed ? tryText(`failed.${error?.code}`) ?? error?.detail ?? t("failed.unknown") : t("stopped.text");
+  node.hidden = !ended && incomplete === null;
   node.classList.toggle("failed", failed);
-  node.append(
-    element("p", {}, failed && icon("warning"), reason, " ", t("stopped.cost", { cost: money(cost, currency) })),
-    failed ? element("button", { type: "button", class: "quiet", onclick: () => actions.retry(message) }, t("retry")) : "",
+  if (node.hidden) return;
+  const retry = () => element("button", { type: "button", class: "quiet", onclick: () => actions.retry(message) }, t("retry"));
+  const reason = failed ? tryText(`failed.${error?.code}`) ?? t("failed.unknown") : t("stopped.text");
+  node.replaceChildren(
+    ended
+      ? element("p", {}, failed && icon("warning"), reason, " ", t("stopped.cost", { cost: money(cost, currency) }))
+      : element("p", {}, icon("warning"), incomplete),
+    ended && !busy ? retry() : "",
   );
 }
 
@@ -122,22 +158,4 @@ function incompleteness({ parts, finish_reason: reason }) {
   const said = parts.some(({ type, text }) => type === "text" && text.trim());
   if (reason === "length") return t(said ? "cut.text" : "cut.empty");
   return said ? null : t("empty.text");
-}
-
-function drawFacts(node, message, actions) {
-  const { usage, cost, currency, citations, status, duration_ms: milliseconds, feedback } = message;
-  node.hidden = status === "streaming" || status === "failed" || status === "interrupted"; // Those have a notice.
-  if (node.hidden) return;
-  const tokens = usage.input_tokens + usage.output_tokens;
-  const thumb = (name, rating) =>
-    iconButton(name, t(`feedback.${name}`), () => actions.rate(message, rating), {
-      "aria-pressed": String(feedback?.rating === rating),
-    });
-  node.replaceChildren(
-    citations.length ? element("span", {}, count("sources", citations.length)) : "",
-    tokens ? element("span", {}, count("tokens", tokens)) : "",
-    element("span", { class: "cost" }, money(cost, currency)),
-    milliseconds ? element("span", {}, duration(milliseconds)) : "",
-    element("span", { class: "thumbs" }, thumb("up", 1), thumb("down", -1)),
-  );
 }

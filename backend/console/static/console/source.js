@@ -1,12 +1,14 @@
 // The source of a citation: the page of the document with the cited sentence marked, or its text.
 
 import { blobUrl, get } from "./api.js";
-import { element, find, icon, media } from "./dom.js";
+import { element, find, icon, iconButton, media, middleCut } from "./dom.js";
 import { t } from "./i18n.js";
 import { problemText, toast } from "./problems.js";
 import { cover } from "./sheets.js";
+import { createZoom } from "./zoom.js";
 
 const LONGEST_QUOTE = 10_000; // Characters.
+const CLOSED = "orquestra.source"; // Kept by the browser when the panel beside the conversation was closed.
 
 export function createSource() {
   const panel = find("#source");
@@ -27,20 +29,35 @@ export function createSource() {
   previous.append(icon("previous"), element("span"));
   next.append(element("span"), icon("next"));
 
-  /** Show where a citation comes from. `button` is what was pressed; without it the panel only fills quietly. */
-  async function show(citation, button = null) {
+  const percentage = element("span", { class: "position" });
+  const zoom = createZoom(content, {
+    anchor: () => find(".mark", content),
+    onChange: (factor) => (percentage.textContent = `${Math.round(factor * 100)} %`),
+  });
+  const zooming = find(".zoom", footer);
+  zooming.append(
+    iconButton("smaller", t("zoom.smaller"), zoom.smaller),
+    percentage,
+    iconButton("larger", t("zoom.larger"), zoom.larger),
+  );
+
+  /**
+   * Show where a citation comes from. `button` is what it was chosen with; `quietly`, the panel only fills: it neither
+   * opens nor takes the focus.
+   */
+  async function show(citation, { button = null, quietly = false } = {}) {
     const mine = (turn += 1);
-    markButton(citation, button);
-    if (button) opener = button;
-    if (button) setOpen(true);
+    markButton(button);
+    opener = button;
+    if (!quietly) setOpen(true);
     try {
       const path = `/api/v1/documents/${citation.document}`;
       const [document, chunk] = await Promise.all([
         shown?.document.id === citation.document ? shown.document : get(path),
-        citation.chunk ? get(`${path}/chunks/${citation.chunk}`) : null,
+        citation.chunk ? get(`${path}/chunks/${citation.chunk}`).catch(orNull) : null,
       ]);
       if (mine !== turn) return;
-      const marked = chunk && markedRange(chunk, citation.quote);
+      const marked = markOf(citation, chunk);
       shown = { citation, document, chunk, marked, page: null };
       const first = marked?.boxes[0]?.page ?? citation.page_from ?? (hasPages(document) ? 1 : chunk?.index ?? 0);
       await turnTo(first);
@@ -77,8 +94,7 @@ export function createSource() {
       page: hasPages(document) ? page : page + 1,
       pages,
     });
-    find(".name", panel).textContent = document.name;
-    find(".name", panel).title = document.name;
+    find(".name", panel).replaceChildren(middleCut(document.name));
     find(".where", panel).textContent = citation.n ? `${position}, ${t("source.number", { n: citation.n })}` : position;
     const offset = hasPages(document) ? 0 : 1;
     find(".position", footer).textContent = `${page + offset} / ${pages}`;
@@ -86,8 +102,11 @@ export function createSource() {
     find("span", next).textContent = page + offset + 1;
     previous.disabled = page + offset <= 1;
     next.disabled = page + offset >= pages;
-    footer.hidden = !(pages > 1);
+    find(".turning", footer).hidden = !(pages > 1);
+    zooming.hidden = !hasPages(document);
+    footer.hidden = !(pages > 1) && zooming.hidden;
     open.hidden = false;
+    find(".hint", content)?.remove();
   }
 
   function drawPage(image, page) {
@@ -103,11 +122,13 @@ export function createSource() {
       mark.style.height = percent(box.y1 - box.y0);
       return mark;
     });
+    const figure = element("figure", { class: "page-image" }, picture, marks);
     content.replaceChildren(
-      element("figure", { class: "page-image" }, picture, marks),
+      figure,
       boxes.length ? element("p", { class: "visually-hidden" }, t("source.quote", { quote: citation.quote })) : "",
     );
-    const scroll = () => (marks[0] ? marks[0].scrollIntoView({ block: "center", inline: "nearest" }) : (content.scrollTop = 0));
+    zoom.show(figure);
+    const scroll = () => (marks[0] ? marks[0].scrollIntoView({ block: "center", inline: "center" }) : (content.scrollTop = 0));
     picture.addEventListener("load", scroll, { once: true });
   }
 
@@ -115,17 +136,19 @@ export function createSource() {
     const text = passage?.text ?? "";
     const [start, end] = marked ? [marked.start - passage.char_start, marked.end - passage.char_start] : [0, 0];
     const mark = end > start ? element("mark", {}, slice(text, start, end)) : null;
+    zoom.show(null);
     content.replaceChildren(element("div", { class: "passage" }, slice(text, 0, start), mark, slice(text, end)));
     if (mark) mark.scrollIntoView({ block: "center" });
     else content.scrollTop = 0;
   }
 
   function fail(error) {
+    zoom.show(null);
     content.replaceChildren(element("p", { class: "hint error" }, t("source.failed", { detail: problemText(error) })));
   }
 
   /** Show a document from its beginning. */
-  const showDocument = (document, button) => show({ document: document.id, document_name: document.name }, button);
+  const showDocument = (document, button) => show({ document: document.id, document_name: document.name }, { button });
 
   async function openFile() {
     const { document, page } = shown;
@@ -138,28 +161,36 @@ export function createSource() {
     setTimeout(() => URL.revokeObjectURL(file), 60_000);
   }
 
-  // Where the panel is a sheet over the rest, the rest is out of reach while it is open. ------------------------------
+  // Where the panel is a sheet over the rest, it is opened by choosing a citation. Where it stands beside the
+  // conversation, it is there until it is closed, and then until a citation is chosen.
   let isOpen = false;
 
   function setOpen(value) {
     isOpen = value;
+    if (value) localStorage.removeItem(CLOSED);
     layOut();
     if (value && media.sheet.matches) panel.focus();
   }
 
+  const isClosed = () => localStorage.getItem(CLOSED) !== null;
+
   function layOut() {
     panel.classList.toggle("open", isOpen);
+    panel.classList.toggle("closed", isClosed());
     cover(panel, isOpen);
   }
 
   function close() {
+    const beside = !media.sheet.matches && !find("#app").classList.contains("fresh");
+    if (beside) localStorage.setItem(CLOSED, "closed");
     setOpen(false);
     opener?.focus();
   }
 
   function clear() {
     turn += 1;
-    shown = null;
+    shown = opener = null;
+    zoom.show(null);
     setOpen(false);
     find(".name", panel).textContent = "";
     find(".where", panel).textContent = "";
@@ -169,17 +200,29 @@ export function createSource() {
   }
 
   layOut();
-  return { show, showDocument, close, clear, isSheetOpen: () => isOpen && media.sheet.matches, isEmpty: () => shown === null };
+  return { show, showDocument, close, clear, isClosed, isSheetOpen: () => isOpen && media.sheet.matches };
 }
 
 const percent = (part) => `${part * 100}%`;
 
 const hasPages = (document) => document.content_type === "application/pdf";
 
-function markButton(citation, button) {
+/** A passage that was built anew since has another id; where it stood is still known. */
+function orNull(error) {
+  if (error.status !== 404) throw error;
+  return null;
+}
+
+function markButton(button) {
   for (const other of document.querySelectorAll(".cite[aria-current]")) other.removeAttribute("aria-current");
-  const message = button?.closest(".message");
-  for (const same of message?.querySelectorAll(`.cite[data-n="${citation.n}"]`) ?? []) same.setAttribute("aria-current", "true");
+  if (button?.classList.contains("cite")) button.setAttribute("aria-current", "true");
+}
+
+/** What to mark for a citation: its own span and boxes, or, in old messages, what its quote covers of the passage. */
+function markOf(citation, chunk) {
+  const { char_start: start, char_end: end, boxes } = citation;
+  if (!Number.isInteger(start)) return chunk && markedRange(chunk, citation.quote);
+  return { start, end, boxes: boxesWithin(boxes ?? chunk?.boxes ?? [], start, end, chunk) };
 }
 
 async function passageAt(document, index) {
@@ -195,11 +238,11 @@ export function markedRange(chunk, quote) {
   const [from, to] = locate(chunk.text, quote ?? "") ?? [0, Array.from(chunk.text).length];
   const start = chunk.char_start + from;
   const end = chunk.char_start + to;
-  const boxes = (chunk.boxes ?? [])
-    .filter((box) => box.char_end > start && box.char_start < end)
-    .map((box) => cut(box, start, end, chunk));
-  return { start, end, boxes };
+  return { start, end, boxes: boxesWithin(chunk.boxes ?? [], start, end, chunk) };
 }
+
+const boxesWithin = (boxes, start, end, chunk) =>
+  boxes.filter((box) => box.char_end > start && box.char_start < end).map((box) => (chunk ? cut(box, start, end, chunk) : box));
 
 /** Find a quote whatever its white space, case, punctuation and hyphens at line ends: models do not copy those faithfully. */
 function locate(text, quote) {
