@@ -415,6 +415,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "Orquestra",
     "SITE_ICON": "/static/console/mark.svg",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/console/mark.svg"}],
+    "STYLES": ["/static/accounts/admin.css"],
     "BORDER_RADIUS": "10px",
     "DASHBOARD_CALLBACK": "backend.console.dashboard.figures",
     "SIDEBAR": {"show_search": True, "navigation": "backend.console.dashboard.navigation"},

@@ -1,5 +1,6 @@
 """The operators' view of people, workspaces and log-ins."""
 
+from datetime import timedelta
 from typing import Any
 
 from allauth.account.models import EmailAddress
@@ -12,14 +13,19 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Model, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from backend.accounts import operations, queries
 from backend.accounts.models import Membership, Session, User, Workspace
-from backend.accounts.operators.model_admin import OperatorModelAdmin
+from backend.accounts.operators import cells
+from backend.accounts.operators.filters import WordedFilter
+from backend.accounts.operators.labels import code_label, field_label
+from backend.accounts.operators.model_admin import OperatorModelAdmin, WindowAdmin
 from backend.http.mailboxes import InvalidEmail, canonical
 
 RIGHTS = ["is_staff", "is_superuser", "groups", "user_permissions"]
@@ -68,6 +74,28 @@ class GroupAdmin(DjangoGroupAdmin, OperatorModelAdmin):
         return _is_superuser(request)
 
 
+class ActiveFilter(admin.SimpleListFilter):
+    """Users who were here of late, as the overview counts them."""
+
+    title = _("was here")
+    parameter_name = "seen"
+    DAYS = {"day": 1, "week": 7, "month": 30}
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [
+            ("day", _("In the last 24 hours")),
+            ("week", _("In the last 7 days")),
+            ("month", _("In the last 30 days")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
+        days = self.DAYS.get(str(self.value()))
+        if days is None:
+            return queryset
+        since = timezone.now() - timedelta(days=days)
+        return queryset.filter(Exists(Session.objects.filter(user=OuterRef("pk"), last_used_at__gte=since)))
+
+
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin, OperatorModelAdmin):  # type: ignore[type-arg]  # Django's class takes no argument when it runs.
     """Only a superuser gives rights, touches another operator, or sets a password: who knows it is that user."""
@@ -75,19 +103,25 @@ class UserAdmin(DjangoUserAdmin, OperatorModelAdmin):  # type: ignore[type-arg] 
     form = UserChangeForm
     add_form = NewUserForm
     change_password_form = PasswordForm
-    list_display = ["email", "name", "is_active", "is_staff", "last_login", "created_at"]
-    list_filter = ["is_active", "is_staff"]
+    list_display = ["email_address", "short_name", "is_active", "is_staff", "entered", "made"]
+    list_filter = [ActiveFilter, "is_active", "is_staff", ("created_at", admin.DateFieldListFilter)]
+    of = {"wsp": "workspaces"}
     search_fields = ["=id", "email", "name"]
     ordering = ["-id"]
     show_full_result_count = False
     actions = ["lock_out", "let_in"]
     fieldsets = [
-        (None, {"fields": ["id", "email", "password", "name", "language"]}),
+        (None, {"fields": ["whole_id", "email", "own_workspace", "password", "name", "language"]}),
         (_("Rights"), {"fields": ["is_active", *RIGHTS]}),
-        (_("Times"), {"fields": ["created_at", "last_login"]}),
+        (_("Times"), {"fields": ["made", "entered"]}),
     ]
     add_fieldsets = [(None, {"fields": ["email", "name", "is_staff", "usable_password", "password1", "password2"]})]
-    readonly_fields = ["id", "email", "is_active", "created_at", "last_login"]
+    readonly_fields = ["whole_id", "email", "own_workspace", "is_active", "made", "entered"]
+    email_address = cells.text("email")
+    short_name = cells.text("name")
+    whole_id = cells.typed_id(whole=True)
+    own_workspace = cells.linked("personal_workspace", _("personal workspace"))
+    made, entered = cells.when("created_at"), cells.when("last_login", _("last log-in"))
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         fieldsets: Any = super().get_fieldsets(request, obj)
@@ -129,13 +163,13 @@ class UserAdmin(DjangoUserAdmin, OperatorModelAdmin):  # type: ignore[type-arg] 
             if user == request.user:
                 continue
             operations.deactivate_user(user_id=user.pk)
-            self.log_change(request, user, "Locked out.")
+            self.log_change(request, user, gettext("Locked out."))
 
     @admin.action(description=_("Let in again"), permissions=["change"])
     def let_in(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         for user in self._within_reach(request, queryset):
             operations.activate_user(user_id=user.pk)
-            self.log_change(request, user, "Let in again.")
+            self.log_change(request, user, gettext("Let in again."))
 
     def _within_reach(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
         return queryset if _is_superuser(request) else queryset.filter(is_staff=False, is_superuser=False)
@@ -143,13 +177,23 @@ class UserAdmin(DjangoUserAdmin, OperatorModelAdmin):  # type: ignore[type-arg] 
 
 @admin.register(Workspace)
 class WorkspaceAdmin(OperatorModelAdmin):
-    list_display = ["name", "personal_owner", "created_at"]
-    list_select_related = ["personal_owner"]
+    list_display = ["short_name", "short_id", "owner", "made"]
+    list_select_related = ["personal_owner", "wallet"]
     search_fields = ["=id", "name", "personal_owner__email"]
-    readonly_fields = ["id", "personal_owner", "created_at"]
-    fields = ["id", "name", "personal_owner", "created_at"]
+    readonly_fields = ["whole_id", "owner", "wallet_link", "made"]
+    fields = ["whole_id", "name", "owner", "wallet_link", "made"]
+    of = {"usr": "members"}
+    short_name, made = cells.text("name"), cells.when("created_at")
+    short_id, whole_id = cells.typed_id(), cells.typed_id(whole=True)
+    owner = cells.linked("personal_owner")
     ordering = ["-id"]
     show_full_result_count = False
+
+    @admin.display(description=field_label("wallet"))
+    def wallet_link(self, workspace: Workspace) -> Any:
+        """Shown with what is in it. The wallet is billing's, which is above: it is reached by its relation alone."""
+        wallet: Any = getattr(workspace, "wallet", None)
+        return cells.link(wallet, cells.amount(wallet.available, wallet.currency)) if wallet is not None else "-"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -165,9 +209,11 @@ class MembershipAdmin(OperatorModelAdmin):
     A membership opens all that a workspace holds, so only a superuser gives one. To end one its own right is enough.
     """
 
-    list_display = ["workspace", "user", "role", "created_at"]
+    list_display = ["role", "workspace_link", "user_link", "made"]
     list_filter = ["role"]
     list_select_related = ["workspace", "user"]
+    of = {"wsp": "workspace", "usr": "user"}
+    workspace_link, user_link, made = cells.linked("workspace"), cells.linked("user"), cells.when("created_at")
     search_fields = ["workspace__name", "user__email"]
     autocomplete_fields = ["workspace", "user"]
     fields = ["workspace", "user", "role"]
@@ -188,26 +234,31 @@ class MembershipAdmin(OperatorModelAdmin):
 
 
 @admin.register(Session)
-class SessionAdmin(OperatorModelAdmin):
+class SessionAdmin(WindowAdmin):
     """A window on the log-ins; the only thing to do here is to end one."""
 
-    list_display = ["public_id", "user", "ip_address", "created_at", "last_used_at", "revoked_at", "revoked_reason"]
-    list_filter = ["revoked_reason"]
+    list_display = ["short_id", "user_link", "ip_address", "made", "used", "ended", "why"]
+    list_filter = [("revoked_reason", WordedFilter), ("last_used_at", admin.DateFieldListFilter)]
     list_select_related = ["user"]
     search_fields = ["=id", "user__email", "=ip_address"]
-    exclude = ["state_key"]
+    of = {"usr": "user"}
+    fields = [
+        *("whole_id", "user_link", "ip_address", "user_agent", "proofs", "made", "used", "expires", "ended", "why"),
+        "generation",
+    ]
     ordering = ["-id"]
-    show_full_result_count = False
     actions = ["revoke"]
+    short_id, whole_id, user_link = cells.typed_id(), cells.typed_id(whole=True), cells.linked("user")
+    made, used, expires = cells.when("created_at"), cells.when("last_used_at"), cells.when("expires_at")
+    ended = cells.when("revoked_at")
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+    @admin.display(description=field_label("revoked_reason"), ordering="revoked_reason")
+    def why(self, session: Session) -> Any:
+        return code_label("session.revoked_reason", session.revoked_reason) if session.revoked_reason else "-"
 
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
+    @admin.display(description=field_label("amr"))
+    def proofs(self, session: Session) -> str:
+        return ", ".join(session.amr) or "-"
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.change_session")

@@ -3,134 +3,153 @@
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.admin import TabularInline
 
-from backend.accounts.operators.model_admin import OperatorModelAdmin
+from backend.accounts.operators import cells
+from backend.accounts.operators.labels import field_label
+from backend.accounts.operators.model_admin import Section, WindowAdmin
+from backend.agents import told
 from backend.agents.errors import RunEnded
-from backend.agents.models import Agent, AgentVersion, Conversation, Message, Run, Step
+from backend.agents.models import Agent, Conversation, Run
 from backend.agents.operations.runs import stop_run
-from backend.http.money import format_money
-
-
-class WindowAdmin(OperatorModelAdmin):
-    """To look at: people change their own things through the API."""
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
-        return list(self.get_fields(request, obj))
-
-    show_full_result_count = False
-    list_per_page = 50
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-
-class WindowInline(TabularInline):  # type: ignore[misc]  # unfold ships no types that mypy reads.
-    extra = 0
-    can_delete = False
-    show_change_link = False
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
-        return list(self.fields)  # Also those that no form may hold.
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-
-class VersionInline(WindowInline):
-    model = AgentVersion
-    fields = ["number", "model", "settings", "tools", "limits", "created_at"]
-    ordering = ["-number"]
 
 
 @admin.register(Agent)
 class AgentAdmin(WindowAdmin):
-    list_display = ["name", "workspace", "model_name", "visibility", "created_by", "created_at", "deleted_at"]
+    list_display = ["short_name", "short_id", "workspace_link", "model_name", "visibility", "creator", "made", "gone"]
     list_filter = ["visibility", ("deleted_at", admin.EmptyFieldListFilter)]
     list_select_related = ["workspace", "version", "created_by"]
-    search_fields = ["name", "workspace__name", "created_by__email"]
+    search_fields = ["=id", "name", "workspace__name", "created_by__email"]
     ordering = ["-id"]
-    fields = ["name", "workspace", "visibility", "created_by", "created_at", "updated_at", "deleted_at"]
-    inlines = [VersionInline]
+    of = {
+        "wsp": "workspace",
+        "usr": "created_by",
+        "doc": "version__knowledge__document",
+        "col": "version__knowledge__collection",
+    }
+    contains = {"agv": "versions"}
+    fields = [
+        *("whole_id", "name", "workspace_link", "visibility", "creator", "version_number", "model_name"),
+        *("model_settings", "limits", "tools", "made", "changed", "gone"),
+    ]
+    short_name, short_id, whole_id = cells.text("name"), cells.typed_id(), cells.typed_id(whole=True)
+    workspace_link, creator = cells.linked("workspace"), cells.linked("created_by")
+    made, changed, gone = cells.when("created_at"), cells.when("updated_at"), cells.when("deleted_at")
 
-    @admin.display(description=_("model"), ordering="version__model")
-    def model_name(self, agent: Agent) -> str:
-        return agent.version.model if agent.version else ""
+    @admin.display(description=field_label("model"), ordering="version__model")
+    def model_name(self, agent: Agent) -> Any:
+        return cells.clipped(agent.version.model, 40) if agent.version else "-"
 
+    @admin.display(description=field_label("version"))
+    def version_number(self, agent: Agent) -> Any:
+        return agent.version.number if agent.version else "-"
 
-class MessageInline(WindowInline):
-    """What was said."""
+    @admin.display(description=field_label("settings"))
+    def model_settings(self, agent: Agent) -> Any:
+        return cells.facts(agent.version.settings, currency=told.currency()) if agent.version else "-"
 
-    model = Message
-    fields = ["created_at", "role", "status", "said"]
-    ordering = ["id"]
+    @admin.display(description=field_label("limits"))
+    def limits(self, agent: Agent) -> Any:
+        return cells.facts(agent.version.limits, currency=told.currency()) if agent.version else "-"
 
-    @admin.display(description=_("text"))
-    def said(self, message: Message) -> str:
-        return message.text
+    @admin.display(description=field_label("tools"))
+    def tools(self, agent: Agent) -> Any:
+        return ", ".join(agent.version.tools) or "-" if agent.version else "-"
+
+    def sections(self, request: HttpRequest, row: Agent) -> list[Section]:
+        return told.agent_sections(row)
 
 
 @admin.register(Conversation)
 class ConversationAdmin(WindowAdmin):
-    list_display = ["public_id", "workspace", "agent", "created_by", "created_at", "updated_at", "deleted_at"]
+    list_display = ["short_id", "workspace_link", "agent_link", "creator", "made", "changed", "gone"]
     list_filter = ["created_at", ("deleted_at", admin.EmptyFieldListFilter)]
     list_select_related = ["workspace", "agent", "created_by"]
     search_fields = ["=id", "created_by__email", "workspace__name"]
     ordering = ["-updated_at"]
-    inlines = [MessageInline]
+    of = {"wsp": "workspace", "usr": "created_by", "agt": "agent"}
+    contains = {"msg": "messages"}
+    short_id, whole_id = cells.typed_id(), cells.typed_id(whole=True)
+    workspace_link, agent_link, creator = cells.linked("workspace"), cells.linked("agent"), cells.linked("created_by")
+    made, changed = cells.when("created_at"), cells.when("updated_at")
+    gone, archived = cells.when("deleted_at"), cells.when("archived_at")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        open_to_all = ["workspace", "agent", "created_by", "created_at", "updated_at", "archived_at", "deleted_at"]
-        return [*(["title"] if request.user.is_superuser else []), *open_to_all]
+        open_to_all = ["workspace_link", "agent_link", "creator", "made", "changed", "archived", "gone"]
+        return ["whole_id", *(["title"] if request.user.is_superuser else []), *open_to_all]
 
-    def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
-        return list(self.inlines) if request.user.is_superuser else []
-
-
-class StepInline(WindowInline):
-    model = Step
-    fields = ["attempt", "index", "kind", "model", "usage", "cost", "error", "started_at", "finished_at"]
+    def sections(self, request: HttpRequest, row: Conversation) -> list[Section]:
+        return told.conversation_sections(row, page=request.GET.get("page", "1"))
 
 
 @admin.register(Run)
 class RunAdmin(WindowAdmin):
-    list_display = ["public_id", "status", "workspace", "agent_name", "money", "failure", "created_at", "finished_at"]
+    list_display = ["short_id", "state", "workspace_link", "agent_link", "creator", "money", "failure", "made"]
     list_filter = ["status", "created_at"]
-    list_select_related = ["workspace", "agent_version__agent"]
+    list_select_related = ["workspace", "created_by", "agent_version__agent"]
     search_fields = ["=id", "created_by__email", "workspace__name"]
     ordering = ["-id"]
-    fields = [
-        *("workspace", "created_by", "agent_version", "status", "waits", "attempt", "epoch", "lease_owner"),
-        *("lease_until", "cancel_requested_at", "currency", "reserved", "max_cost", "cost", "usage", "error"),
-        *("created_at", "started_at", "finished_at"),
+    of = {"wsp": "workspace", "usr": "created_by", "agt": "agent_version__agent", "cnv": "conversation"}
+    contains = {"stp": "steps"}
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": [
+                    *("whole_id", "state", "failure_in_words", "conversation_link", "creator", "workspace_link"),
+                    *("agent_link", "model_name", "retried", "cost_paid", "reserved_money", "most", "tokens", "prices"),
+                    *("made", "started", "ended"),
+                ]
+            },
+        ),
+        (
+            _("Queue and worker"),
+            {"fields": ["waits", "attempt", "epoch", "lease_owner", "leased", "cancelled"], "classes": ["collapse"]},
+        ),
     ]
-    inlines = [StepInline]
     actions = ["cancel_runs"]
+    short_id, whole_id, state = cells.typed_id(), cells.typed_id(whole=True), cells.state()
+    workspace_link, creator = cells.linked("workspace"), cells.linked("created_by")
+    agent_link = cells.linked("agent_version.agent")
+    conversation_link, retried = cells.linked("conversation"), cells.linked("retry_of")
+    money, cost_paid, reserved_money, most = (
+        cells.money("cost"),
+        cells.money("cost"),
+        cells.money("reserved"),
+        cells.money("max_cost"),
+    )
+    made, started, ended = cells.when("created_at"), cells.when("started_at"), cells.when("finished_at")
+    leased, cancelled = cells.when("lease_until"), cells.when("cancel_requested_at")
 
-    @admin.display(description=_("agent"))
-    def agent_name(self, run: Run) -> str:
-        return run.agent_version.agent.name
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return [name for _title, options in self.fieldsets for name in options["fields"]]
 
-    @admin.display(description=_("cost"), ordering="cost")
-    def money(self, run: Run) -> str:
-        return f"{format_money(run.cost)} {run.currency}"
+    @admin.display(description=field_label("model"))
+    def model_name(self, run: Run) -> Any:
+        return cells.clipped(run.agent_version.model, 40)
 
-    @admin.display(description=_("error"))
+    @admin.display(description=field_label("error"))
     def failure(self, run: Run) -> str:
-        return str(run.error["code"]) if run.error else ""
+        return str(run.error["code"]) if run.error else "-"
+
+    @admin.display(description=field_label("error"))
+    def failure_in_words(self, run: Run) -> Any:
+        return told.failure(run.error)
+
+    @admin.display(description=field_label("usage"))
+    def tokens(self, run: Run) -> Any:
+        return cells.facts(run.usage, currency=run.currency)
+
+    @admin.display(description=field_label("prices"))
+    def prices(self, run: Run) -> Any:
+        """As agreed when the run was accepted."""
+        return cells.facts(run.offer, currency=run.currency)
+
+    def sections(self, request: HttpRequest, row: Run) -> list[Section]:
+        return told.run_sections(row)
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("agents.change_run"))

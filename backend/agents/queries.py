@@ -1,11 +1,9 @@
 """Reads of agents, conversations and runs, with all that their representations need."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db.models import Count, Exists, Func, Model, OuterRef, Prefetch, Q, QuerySet, Subquery, TextField
+from django.db.models import Exists, Func, Model, OuterRef, Prefetch, Q, QuerySet, Subquery, TextField
 
 from backend.accounts.actors import Actor
 from backend.agents import statements
@@ -105,41 +103,6 @@ def steps(run: Run) -> list[Step]:
     for step in found:
         step.run = run
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class FailedRun:
-    """A run that failed, as operators look at it."""
-
-    run_id: UUID
-    agent: str
-    model: str
-    code: str
-    detail: str
-    finished_at: datetime
-
-
-def count_runs(*, since: datetime) -> dict[str, int]:
-    """Runs queued since then by status, over all workspaces, for operators."""
-    counted = Run.objects.filter(created_at__gte=since).values_list("status").annotate(count=Count("pk"))
-    return dict(counted.order_by("status"))
-
-
-def latest_failures(*, limit: int) -> list[FailedRun]:
-    """Over all workspaces, the latest first, for operators."""
-    runs = Run.objects.filter(status=Run.Status.FAILED).select_related("agent_version__agent").order_by("-pk")[:limit]
-    return [
-        FailedRun(
-            run_id=run.pk,
-            agent=run.agent_version.agent.name,
-            model=run.agent_version.model,
-            code=run.error["code"],
-            detail=run.error["detail"],
-            finished_at=run.finished_at,
-        )
-        for run in runs
-        if run.error is not None and run.finished_at is not None
-    ]
 
 
 def _one(found: "QuerySet[T]", pk: UUID) -> T:

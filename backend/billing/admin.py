@@ -1,60 +1,54 @@
 """The operators' view of money: windows on the ledger, and one form that moves money through its operations."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.contrib import admin, messages
 from django.db import transaction
-from django.db.models import Model
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 
-from backend.accounts.operators.model_admin import OperatorModelAdmin
+from backend.accounts.operators import cells
+from backend.accounts.operators.labels import field_label
+from backend.accounts.operators.model_admin import WindowAdmin
 from backend.billing import operations
 from backend.billing.errors import InsufficientBalance, KeyReused
 from backend.billing.forms import MoveMoneyForm
 from backend.billing.models import CreditGrant, Hold, Transfer, UsageRecord, Wallet
-from backend.http.money import format_money
-
-
-class LedgerAdmin(OperatorModelAdmin):
-    """A window on the ledger: nothing is added, changed or deleted here."""
-
-    show_full_result_count = False
-    list_per_page = 50
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
+from backend.http.ids import encode
 
 
 @admin.register(Wallet)
-class WalletAdmin(LedgerAdmin):
-    list_display = ["workspace", "currency", "available_money", "held_money", "posted_money", "created_at"]
+class WalletAdmin(WindowAdmin):
+    list_display = ["workspace_name", "owner", "available_money", "held_money", "posted_money", "made"]
+    list_display_links = ["workspace_name"]
     list_filter = ["currency"]
-    list_select_related = ["workspace"]
+    list_select_related = ["workspace__personal_owner"]
     search_fields = ["workspace__name", "workspace__personal_owner__email"]
     ordering = ["-created_at"]
-    fields = ["workspace", "currency", "available_money", "held_money", "posted_money", "last_sequence", "created_at"]
-    readonly_fields = fields
+    of = {"wsp": "workspace", "usr": "workspace__members"}
+    fields = [
+        *("workspace_link", "owner", "currency", "available_money", "held_money", "posted_money", "last_sequence"),
+        "made",
+    ]
     actions_detail = ["move_money"]
+    workspace_link, owner = cells.linked("workspace"), cells.linked("workspace.personal_owner", _("owner"))
+    held_money, posted_money, made = cells.money("held"), cells.money("posted"), cells.when("created_at")
 
-    @admin.display(description=_("available"))
+    def public_id_of(self, row: Any) -> str:
+        return encode("wsp", row.workspace_id)
+
+    @admin.display(description=field_label("workspace"), ordering="workspace__name")
+    def workspace_name(self, wallet: Wallet) -> Any:
+        return cells.clipped(wallet.workspace)
+
+    @admin.display(description=field_label("available"))
     def available_money(self, wallet: Wallet) -> str:
-        return format_money(wallet.available)
-
-    @admin.display(description=_("held"), ordering="held")
-    def held_money(self, wallet: Wallet) -> str:
-        return format_money(wallet.held)
-
-    @admin.display(description=_("posted"), ordering="posted")
-    def posted_money(self, wallet: Wallet) -> str:
-        return format_money(wallet.posted)
+        return cells.amount(wallet.available, wallet.currency)
 
     def has_move_money_permission(self, request: HttpRequest, object_id: object = None) -> bool:
         # Not named "billing.move_money" below: unfold looks such a name up in the database in a system check, which
@@ -82,7 +76,7 @@ class WalletAdmin(LedgerAdmin):
             "subtitle": str(wallet.workspace),
             "opts": self.opts,
             "original": wallet,
-            "available": f"{format_money(wallet.available)} {wallet.currency}",
+            "available": cells.amount(wallet.available, wallet.currency),
             "form": form,
             "summary": self._summary(wallet, form) if form.is_valid() else None,
         }
@@ -113,96 +107,115 @@ class WalletAdmin(LedgerAdmin):
     def _summary(self, wallet: Wallet, form: MoveMoneyForm) -> str:
         asked = form.cleaned_data
         what = dict(form.fields["kind"].choices)[asked["kind"]]  # type: ignore[attr-defined]  # A ChoiceField.
-        return f"{what}: {format_money(asked['amount'])} {wallet.currency}. {asked['reason']}"
+        return f"{what}: {cells.amount(asked['amount'], wallet.currency)}. {asked['reason']}"
+
+
+class OfWalletAdmin(WindowAdmin):
+    """A part of the ledger: each row belongs to a wallet, and most were for a run."""
+
+    ordering = ["-pk"]  # By time: ids are UUIDv7.
+    list_select_related = ["wallet__workspace"]
+    of = {"wsp": "wallet__workspace", "run": "reference"}
+
+    workspace_link = cells.linked("wallet.workspace")
+    wallet_link = cells.linked("wallet")
+    short_id, whole_id, made = cells.typed_id(), cells.typed_id(whole=True), cells.when("created_at")
+
+    @admin.display(description=field_label("wallet"))
+    def balance_of_wallet(self, row: Any) -> Any:
+        wallet = row.wallet
+        return cells.link(wallet, cells.amount(wallet.available, wallet.currency))
+
+    @admin.display(description=field_label("reference"), ordering="reference")
+    def for_what(self, row: Any) -> Any:
+        return cells.reference(row.reference)
+
+    @admin.display(description=field_label("reference"))
+    def for_what_whole(self, row: Any) -> Any:
+        return cells.reference(row.reference, whole=True)
 
 
 @admin.register(Transfer)
-class TransferAdmin(LedgerAdmin):
-    list_display = ["created_at", "kind", "workspace", "money", "balance", "reference", "description"]
+class TransferAdmin(OfWalletAdmin):
+    list_display = ["made", "kind", "workspace_link", "signed", "balance", "for_what", "short_description"]
     list_filter = ["kind", ("created_at", admin.DateFieldListFilter)]
-    list_select_related = ["wallet__workspace"]
     search_fields = ["=reference", "=key", "wallet__workspace__name"]
-    ordering = ["-created_at"]
+    fields = [
+        *("whole_id", "kind", "signed", "balance", "workspace_link", "balance_of_wallet", "sequence"),
+        *("for_what_whole", "description", "key", "made"),
+    ]
+    signed, balance = (
+        cells.money("signed_amount", currency="wallet.currency", label=field_label("amount")),
+        cells.money("balance_after", currency="wallet.currency"),
+    )
+    short_description = cells.text("description")
 
-    @admin.display(description=_("workspace"))
-    def workspace(self, transfer: Transfer) -> str:
-        return str(transfer.wallet.workspace)
-
-    @admin.display(description=_("amount"), ordering="signed_amount")
-    def money(self, transfer: Transfer) -> str:
-        return f"{format_money(transfer.signed_amount)} {transfer.wallet.currency}"
-
-    @admin.display(description=_("balance after"))
-    def balance(self, transfer: Transfer) -> str:
-        return format_money(transfer.balance_after)
+    def by_typed_id(self, rows: QuerySet[Transfer], asked: str, paths: Mapping[str, str]) -> QuerySet[Transfer] | None:
+        """What a run moved, found through its hold: its index begins with the wallet."""
+        found: QuerySet[Transfer] | None = super().by_typed_id(rows, asked, paths)
+        if found is None or paths.get(asked.partition("_")[0]) != "reference":
+            return found
+        return found.filter(wallet__in=Hold.objects.filter(reference=asked).values("wallet"))
 
 
 @admin.register(Hold)
-class HoldAdmin(LedgerAdmin):
-    list_display = ["created_at", "reference", "workspace", "state", "money", "charged_money", "missing", "expires_at"]
+class HoldAdmin(OfWalletAdmin):
+    list_display = ["made", "for_what", "workspace_link", "status", "money", "charged_money", "missing", "expires"]
     list_filter = ["state"]
-    list_select_related = ["wallet__workspace"]
     search_fields = ["=reference"]
-    ordering = ["-created_at"]
-
-    @admin.display(description=_("workspace"))
-    def workspace(self, hold: Hold) -> str:
-        return str(hold.wallet.workspace)
-
-    @admin.display(description=_("amount"), ordering="amount")
-    def money(self, hold: Hold) -> str:
-        return f"{format_money(hold.amount)} {hold.wallet.currency}"
-
-    @admin.display(description=_("charged"), ordering="charged")
-    def charged_money(self, hold: Hold) -> str:
-        return format_money(hold.charged)
-
-    @admin.display(description=_("shortfall"), ordering="shortfall")
-    def missing(self, hold: Hold) -> str:
-        return format_money(hold.shortfall)
+    fields = [
+        *("whole_id", "for_what_whole", "status", "money", "charged_money", "missing", "workspace_link"),
+        *("balance_of_wallet", "made", "expires", "ended"),
+    ]
+    status = cells.state("state")
+    money, charged_money, missing = (
+        cells.money(name, currency="wallet.currency") for name in ("amount", "charged", "shortfall")
+    )
+    expires, ended = cells.when("expires_at"), cells.when("ended_at")
 
 
 @admin.register(CreditGrant)
-class CreditGrantAdmin(LedgerAdmin):
-    list_display = ["pk", "workspace", "money", "left", "expires_at", "priority", "description"]
+class CreditGrantAdmin(OfWalletAdmin):
+    list_display = ["given", "workspace_link", "money", "left", "expires", "priority", "why"]
     list_select_related = ["wallet__workspace", "transfer"]
     search_fields = ["wallet__workspace__name", "=transfer__key"]
-    ordering = ["-pk"]
+    of = {"wsp": "wallet__workspace", "txn": "transfer"}
+    fields = [
+        *("transfer_link", "money", "left", "workspace_link", "balance_of_wallet", "given", "expires", "priority"),
+        "why",
+    ]
+    money, left = (cells.money(name, currency="wallet.currency") for name in ("amount", "remaining"))
+    given, expires = cells.when("transfer.created_at"), cells.when("expires_at")
 
-    @admin.display(description=_("workspace"))
-    def workspace(self, grant: CreditGrant) -> str:
-        return str(grant.wallet.workspace)
+    @admin.display(description=field_label("transfer"))
+    def transfer_link(self, grant: CreditGrant) -> Any:
+        return cells.link(grant.transfer, cells.ident(grant.transfer.public_id, whole=True))
 
-    @admin.display(description=_("amount"), ordering="amount")
-    def money(self, grant: CreditGrant) -> str:
-        return f"{format_money(grant.amount)} {grant.wallet.currency}"
-
-    @admin.display(description=_("remaining"), ordering="remaining")
-    def left(self, grant: CreditGrant) -> str:
-        return format_money(grant.remaining)
-
-    @admin.display(description=_("description"))
-    def description(self, grant: CreditGrant) -> str:
-        return grant.transfer.description
+    @admin.display(description=field_label("description"))
+    def why(self, grant: CreditGrant) -> Any:
+        return cells.clipped(grant.transfer.description) or "-"
 
 
 @admin.register(UsageRecord)
-class UsageRecordAdmin(LedgerAdmin):
-    list_display = [
-        "created_at",
-        "reference",
-        "workspace",
-        "model",
-        "provider",
-        "input_tokens",
-        "output_tokens",
-        "cost",
-    ]
-    list_filter = ["provider", "model"]
-    list_select_related = ["wallet__workspace"]
+class UsageRecordAdmin(OfWalletAdmin):
+    list_display = ["made", "for_what", "workspace_link", "model_name", "provider", "tokens_in", "tokens_out", "paid"]
+    list_filter = ["provider", "model", ("created_at", admin.DateFieldListFilter)]
     search_fields = ["=reference"]
-    ordering = ["-created_at"]
-
-    @admin.display(description=_("workspace"))
-    def workspace(self, record: UsageRecord) -> str:
-        return str(record.wallet.workspace)
+    fields = [
+        *("whole_id", "for_what_whole", "attempt", "step", "user_link", "workspace_link", "balance_of_wallet"),
+        *("model", "provider", "tokens_in", "tokens_cached", "tokens_out", "price_in", "price_cached", "price_out"),
+        *("paid", "made"),
+    ]
+    paid = cells.price("cost", currency="wallet.currency")
+    price_in, price_cached, price_out = (
+        cells.price(name, currency="wallet.currency", label=label)
+        for name, label in {
+            "input_price": _("input price per million tokens"),
+            "cached_input_price": _("cached input price per million tokens"),
+            "output_price": _("output price per million tokens"),
+        }.items()
+    )
+    tokens_in, tokens_cached, tokens_out = (
+        cells.number(name) for name in ("input_tokens", "cached_input_tokens", "output_tokens")
+    )
+    user_link, model_name = cells.linked("user"), cells.text("model")

@@ -146,27 +146,6 @@ def discrepancies() -> list[Discrepancy]:
         return [Discrepancy(*row) for row in cursor.fetchall()]
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """All wallets of one currency together."""
-
-    currency: str
-    wallets: int
-    posted: int
-    held: int
-
-
-def totals() -> list[Totals]:
-    """Over all workspaces, by currency, for operators."""
-    sums = Wallet.objects.values("currency").annotate(
-        wallets=Count("pk"), all_posted=Sum("posted"), all_held=Sum("held")
-    )
-    return [
-        Totals(row["currency"], row["wallets"], posted=int(row["all_posted"]), held=int(row["all_held"]))
-        for row in sums.order_by("currency")
-    ]
-
-
 def _wallet(workspace_id: UUID) -> Wallet:
     try:
         return Wallet.objects.get(workspace_id=workspace_id)

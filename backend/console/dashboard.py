@@ -1,25 +1,30 @@
 """The admin's first page and its sidebar, over all services."""
 
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
-from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from backend.accounts import queries as accounts
-from backend.agents import queries as agents
-from backend.billing import queries as billing
-from backend.documents import queries as documents
-from backend.http.ids import encode
-from backend.http.money import format_money
+from backend.accounts.operators import cells
+from backend.accounts.operators.cells import listed_by_name as listed
+from backend.accounts.operators.cells import words_of
+from backend.agents import overview as agents
+from backend.billing import overview as billing
+from backend.console import state
+from backend.console.charts import Chart, chart, last_days
+from backend.documents import overview as documents
 
 DAY = timedelta(days=1)
-FAILURES = 8
+FAILURES, FAILURES_OF = 8, timedelta(days=30)
+PERIODS = (14, 30)  # Days that the charts may show.
 
 # One group per service, in the order of the work; what has no icon here gets a plain one.
 SERVICES = ["accounts", "agents", "documents", "billing"]
@@ -62,39 +67,153 @@ def _group(app: dict[str, Any]) -> dict[str, Any]:
 def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add to the first page how many people, runs, documents and how much money there are, and what failed last.
 
-    Only for those who may see each of it.
+    Only for those who may see each of it. A figure links to the list of exactly the objects that it counts.
     """
-    since = timezone.now() - DAY
+    now = timezone.now()
+    since = now - DAY
+    days = last_days(_period(request), until=now.astimezone(UTC).date())
+    start = datetime.combine(days[0], time.min, UTC)
     may = request.user.has_perm
+    sees_runs, sees_documents = may("agents.view_run"), may("documents.view_document")
+    charts: list[Chart] = []
     if may("accounts.view_user"):
         context["people"] = accounts.count_people(since=since)
+        context["people_links"] = {
+            "total": listed("accounts.User"),
+            "new": listed("accounts.User", created_at__gte=since),
+            "active": listed("accounts.User", seen="day"),
+        }
     if may("billing.view_wallet"):
-        context["money"] = [
-            {
-                "currency": total.currency,
-                "available": format_money(total.posted - total.held),
-                "held": format_money(total.held),
-                "wallets": total.wallets,
-            }
-            for total in billing.totals()
-        ]
-    if may("agents.view_run"):
-        context["runs"] = _table(agents.count_runs(since=since))
+        context["money"] = [_money(total) for total in billing.totals()]
+    if sees_runs:
+        context["runs"] = _runs(agents.count_runs(since=since), since)
+        charts.append(_run_chart(days, start))
         context["failures"] = {
             "headers": [_("Run"), _("Agent"), _("Model"), _("Code"), _("What happened"), _("When")],
-            "rows": [_failure(run) for run in agents.latest_failures(limit=FAILURES)],
+            "rows": [_failure(run) for run in agents.latest_failures(limit=FAILURES, since=now - FAILURES_OF)],
         }
-    if may("documents.view_document"):
-        context["documents"] = _table(documents.count_documents())
+        context["providers"] = state.providers()
+    if may("billing.view_usagerecord"):
+        charts.extend(_usage_charts(days, start))
+    if sees_documents:
+        context["documents"] = _documents(documents.count_documents())
+        charts.append(_document_chart(days, start))
+    if sees_runs or sees_documents:
+        context["work"] = state.work(sees_runs=sees_runs, sees_documents=sees_documents)
+        context["workers"] = state.workers()
+    context["charts"] = charts
+    context["periods"] = [(count, count == len(days)) for count in PERIODS] if charts else []
     return context
 
 
-def _table(counts: dict[str, int]) -> dict[str, Any]:
-    return {"headers": [_("Status"), _("Count")], "rows": [[status, count] for status, count in counts.items()]}
+def _period(request: HttpRequest) -> int:
+    asked = request.GET.get("days", "")
+    return int(asked) if asked in map(str, PERIODS) else PERIODS[0]
+
+
+def _money(total: billing.Totals) -> dict[str, Any]:
+    currency = total.currency
+    held = listed("billing.Hold", state__exact="open")
+    return {
+        "currency": currency,
+        "available": cells.amount(total.posted - total.held, currency),
+        "held": cells.anchor(held, cells.amount(total.held, currency)),
+        "wallets": total.wallets,
+        "link": listed("billing.Wallet", currency__exact=currency),
+    }
+
+
+def _counted(counts: Mapping[str, int], words: Mapping[str, Any], href: Callable[[str], str | None]) -> dict[str, Any]:
+    rows = [
+        [cells.badge(status, words.get(status, status)), cells.anchor(href(status), count)]
+        for status, count in counts.items()
+    ]
+    return {"headers": [_("Status"), _("Count")], "rows": rows}
+
+
+def _runs(counts: Mapping[str, int], since: datetime) -> dict[str, Any]:
+    def href(status: str) -> str | None:
+        return listed("agents.Run", status__exact=status, created_at__gte=since)
+
+    return _counted(counts, words_of("agents.Run", "status"), href)
+
+
+def _documents(counts: Mapping[str, int]) -> dict[str, Any]:
+    words = words_of("documents.Ingestion", "status")
+
+    def href(status: str) -> str | None:
+        return listed("documents.Document", latest_ingestion__status__exact=status)
+
+    return _counted(counts, words, href)
+
+
+def _day_of(model: str, **query: str) -> Callable[[date], str | None]:
+    """The address of the list of what was made on a day."""
+
+    def href(day: date) -> str | None:
+        begin = datetime.combine(day, time.min, UTC)
+        return listed(model, created_at__gte=begin, created_at__lt=begin + DAY, **query)
+
+    return href
+
+
+def _run_chart(days: Sequence[date], start: datetime) -> Chart:
+    words = words_of("agents.Run", "status")
+    values = agents.runs_by_day(since=start)
+    present = [status for status in words if any(key == status for _day, key in values)] or ["completed"]
+    return chart(
+        title=_("Runs per day"),
+        days=days,
+        keys={status: (str(words[status]), cells.TONES.get(status, "default")) for status in present},
+        values=values,
+        day_href=_day_of("agents.Run"),
+        key_href=lambda status: listed("agents.Run", status__exact=status, created_at__gte=start),
+    )
+
+
+def _document_chart(days: Sequence[date], start: datetime) -> Chart:
+    words = words_of("documents.Ingestion", "status")
+    values = documents.documents_by_day(since=start)
+    present = [status for status in words if any(key == status for _day, key in values)] or ["ready"]
+    return chart(
+        title=_("Documents per day"),
+        days=days,
+        keys={status: (str(words[status]), cells.TONES.get(status, "default")) for status in present},
+        values=values,
+        day_href=_day_of("documents.Document"),
+        key_href=lambda status: listed(
+            "documents.Document", latest_ingestion__status__exact=status, created_at__gte=start
+        ),
+    )
+
+
+def _usage_charts(days: Sequence[date], start: datetime) -> list[Chart]:
+    """One per currency: sums of two would mean nothing."""
+    used = billing.usage_by_day(since=start)
+    currencies = sorted({currency for _day, currency in used}) or [settings.CURRENCY]
+    return [_usage_chart(currency, days, start, used) for currency in currencies]
+
+
+def _usage_chart(
+    currency: str, days: Sequence[date], start: datetime, used: Mapping[tuple[date, str], Decimal]
+) -> Chart:
+    return chart(
+        title=_("Usage per day, %(currency)s") % {"currency": currency},
+        days=days,
+        keys={currency: (_("Usage"), "info")},
+        values=used,
+        day_href=_day_of("billing.UsageRecord"),
+        key_href=lambda _currency: listed("billing.UsageRecord", created_at__gte=start),
+    )
 
 
 def _failure(run: agents.FailedRun) -> list[Any]:
-    link = reverse("admin:agents_run_change", args=[run.run_id])
-    name = encode("run", run.run_id)
-    ago = _("%(time)s ago") % {"time": timesince(run.finished_at)}
-    return [format_html('<a href="{}">{}</a>', link, name), run.agent, run.model, run.code, run.detail, ago]
+    page = cells.listed_page("agents.Run", run.run_id)
+    return [
+        cells.anchor(page, cells.ident(run.public_id)),
+        cells.clipped(run.agent, 40),
+        cells.clipped(run.model, 40),
+        run.code,
+        cells.clipped(run.detail, 160),
+        state.ago(run.finished_at),
+    ]

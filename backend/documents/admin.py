@@ -5,54 +5,131 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
-from backend.accounts.operators.model_admin import OperatorModelAdmin
+from backend.accounts.operators import cells
+from backend.accounts.operators.filters import WordedFilter
+from backend.accounts.operators.labels import code_label, field_label
+from backend.accounts.operators.model_admin import Section, WindowAdmin
 from backend.documents import operations
 from backend.documents.models import Collection, Document, Ingestion, Usage
 from backend.errors import DomainError
+from backend.http.ids import encode
 
-
-class WindowAdmin(OperatorModelAdmin):
-    """Looks only: nothing is added or changed here."""
-
-    show_full_result_count = False
-    list_per_page = 50
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+READINGS, WARNINGS = 50, 50  # Rows that a document's page shows at most.
 
 
 @admin.register(Document)
 class DocumentAdmin(WindowAdmin):
-    list_display = ["name", "state", "workspace", "kind", "size", "created_at"]
-    list_filter = ["latest_ingestion__status", "blob__content_type"]
+    list_display = ["short_name", "short_id", "state", "troubles", "workspace_link", "kind", "size", "made"]
+    list_filter = ["latest_ingestion__status", "blob__content_type", ("created_at", admin.DateFieldListFilter)]
     list_select_related = ["workspace", "blob", "latest_ingestion"]
-    search_fields = ["name", "=workspace__name"]
+    search_fields = ["=id", "name", "=workspace__name"]
+    ordering = ["-pk"]
+    of = {"wsp": "workspace", "usr": "created_by", "col": "collections"}
+    contains = {"ing": "ingestions", "chk": "chunks"}
     actions = ["reprocess", "delete_documents"]
-    exclude = ["metadata"]
+    fields = [
+        *("whole_id", "name", "state", "failure", "workspace_link", "creator", "in_collections", "kind", "size"),
+        *("sha256", "language", "pages", "searched", "made", "changed"),
+    ]
+    short_name, short_id, whole_id = cells.text("name"), cells.typed_id(), cells.typed_id(whole=True)
+    workspace_link, creator = cells.linked("workspace"), cells.linked("created_by")
+    made, changed = cells.when("created_at"), cells.when("updated_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Document]:
         return Document.objects.alive()
 
-    @admin.display(description=gettext_lazy("status"), ordering="latest_ingestion__status")
-    def state(self, document: Document) -> str:
-        return document.status
+    @admin.display(description=field_label("status"), ordering="latest_ingestion__status")
+    def state(self, document: Document) -> Any:
+        """With a mark where the reading ended with warnings."""
+        reading = document.latest_ingestion
+        shown = cells.badge(
+            document.status, reading.get_status_display() if reading else pgettext("ingestion.status", "Queued")
+        )
+        if reading is None or not reading.warnings:
+            return shown
+        count = len(reading.warnings)
+        text = ngettext("%(count)d warning", "%(count)d warnings", count) % {"count": count}
+        return format_html("{} {}", shown, cells.badge("warning", text))
+
+    @admin.display(description=gettext_lazy("problem"))
+    def troubles(self, document: Document) -> Any:
+        """Why it failed, or what was warned of, in a few words."""
+        reading = document.latest_ingestion
+        if reading is None:
+            return "-"
+        codes = [reading.error_code] if reading.error_code else [warning_of(item)[0] for item in reading.warnings[:2]]
+        return ", ".join(str(code_label("ingestion.error_code", code)) for code in codes) or "-"
+
+    @admin.display(description=field_label("error"))
+    def failure(self, document: Document) -> Any:
+        return _failure(document.latest_ingestion)
 
     @admin.display(description=gettext_lazy("type"), ordering="blob__content_type")
-    def kind(self, document: Document) -> str:
-        return document.blob.content_type
+    def kind(self, document: Document) -> Any:
+        return cells.clipped(document.blob.content_type, 36)
 
-    @admin.display(description=gettext_lazy("bytes"), ordering="blob__size")
-    def size(self, document: Document) -> int:
-        return document.blob.size
+    @admin.display(description=field_label("size"), ordering="blob__size")
+    def size(self, document: Document) -> str:
+        return filesizeformat(document.blob.size)
+
+    @admin.display(description=field_label("sha256"))
+    def sha256(self, document: Document) -> Any:
+        return cells.ident(document.blob.sha256, whole=True)
+
+    @admin.display(description=field_label("collections"))
+    def in_collections(self, document: Document) -> Any:
+        links = [(cells.link(collection),) for collection in document.collections.all()[:20]]
+        return format_html_join(", ", "{}", links) or "-"
+
+    @admin.display(description=field_label("language"))
+    def language(self, document: Document) -> Any:
+        reading = document.latest_ingestion
+        claimed = document.get_claimed_language_display()
+        return claimed or (reading.get_language_display() if reading else None) or "-"
+
+    @admin.display(description=field_label("pages"))
+    def pages(self, document: Document) -> str:
+        return _pages(document.latest_ingestion)
+
+    @admin.display(description=gettext_lazy("found by search"))
+    def searched(self, document: Document) -> str:
+        reading = document.active_ingestion
+        if reading is None:
+            return _("no")
+        text = ngettext("%(count)d passage", "%(count)d passages", reading.chunk_count)
+        return text % {"count": reading.chunk_count}
+
+    def sections(self, request: HttpRequest, row: Document) -> list[Section]:
+        """What was warned of at the latest reading, and each reading there was."""
+        reading = row.latest_ingestion
+        warnings = reading.warnings[:WARNINGS] if reading else []
+        readings = row.ingestions.order_by("-pk")[:READINGS]
+        return [
+            *([_warnings(warnings)] if warnings else []),
+            Section(
+                title=_("Readings"),
+                headers=[
+                    *map(field_label, ["created_at", "status", "error", "warnings", "pages", "attempts", "seconds"])
+                ],
+                rows=[
+                    [
+                        cells.link(item, cells.moment(item.created_at)),
+                        cells.badge(item.status, item.get_status_display()),
+                        _failure(item),
+                        len(item.warnings) or "-",
+                        _pages(item),
+                        item.attempts,
+                        cells.decimal(item.seconds),
+                    ]
+                    for item in readings
+                ],
+            ),
+        ]
 
     def has_write_permission(self, request: HttpRequest) -> bool:
         """Whether the actions are offered; Django asks for it by the name of their ``permissions``."""
@@ -79,22 +156,99 @@ class DocumentAdmin(WindowAdmin):
 
 @admin.register(Ingestion)
 class IngestionAdmin(WindowAdmin):
-    list_display = ["created_at", "document", "status", "pages_done", "pages_total", "attempts", "error_code"]
-    list_filter = ["status", "error_code"]
+    list_display = ["made", "document_link", "state", "pages", "attempts", "problem", "ended"]
+    list_filter = ["status", ("error_code", WordedFilter)]
     list_select_related = ["document"]
-    search_fields = ["document__name"]
+    search_fields = ["=id", "document__name"]
+    ordering = ["-pk"]
+    of = {"doc": "document", "wsp": "document__workspace"}
+    fields = [
+        *("whole_id", "document_link", "state", "failure", "language", "pages", "attempts", "took", "chunk_count"),
+        *("text_length", "leased", "made", "started", "ended", "purged"),
+    ]
+    whole_id, document_link, state = cells.typed_id(whole=True), cells.linked("document"), cells.state()
+    made, started, ended = cells.when("created_at"), cells.when("started_at"), cells.when("finished_at")
+    leased, purged = cells.when("lease_until"), cells.when("purged_at")
+
+    @admin.display(description=field_label("error"), ordering="error_code")
+    def problem(self, reading: Ingestion) -> Any:
+        return code_label("ingestion.error_code", reading.error_code) if reading.error_code else "-"
+
+    @admin.display(description=field_label("error"))
+    def failure(self, reading: Ingestion) -> Any:
+        return _failure(reading)
+
+    @admin.display(description=field_label("pages"))
+    def pages(self, reading: Ingestion) -> str:
+        return _pages(reading)
+
+    @admin.display(description=field_label("seconds"))
+    def took(self, reading: Ingestion) -> str:
+        return cells.decimal(reading.seconds)
+
+    def sections(self, request: HttpRequest, row: Ingestion) -> list[Section]:
+        return [_warnings(row.warnings[:WARNINGS])] if row.warnings else []
 
 
 @admin.register(Collection)
 class CollectionAdmin(WindowAdmin):
-    list_display = ["name", "workspace", "language", "created_at"]
-    list_select_related = ["workspace"]
-    search_fields = ["name"]
+    list_display = ["short_name", "short_id", "workspace_link", "language", "creator", "made"]
+    list_select_related = ["workspace", "created_by"]
+    search_fields = ["=id", "name"]
+    ordering = ["-pk"]
+    of = {"wsp": "workspace", "usr": "created_by", "doc": "documents"}
+    fields = ["whole_id", "name", "workspace_link", "language", "creator", "made", "changed"]
+    short_name, short_id, whole_id = cells.text("name"), cells.typed_id(), cells.typed_id(whole=True)
+    workspace_link, creator = cells.linked("workspace"), cells.linked("created_by")
+    made, changed = cells.when("created_at"), cells.when("updated_at")
 
 
 @admin.register(Usage)
 class UsageAdmin(WindowAdmin):
-    list_display = ["workspace", "documents", "bytes", "served_at"]
+    list_display = ["workspace_name", "documents", "size", "served"]
     list_select_related = ["workspace"]
     search_fields = ["=workspace__name"]
     ordering = ["-bytes"]
+    of = {"wsp": "workspace"}
+    fields = ["workspace_link", "documents", "size", "served"]
+    workspace_link, served = cells.linked("workspace"), cells.when("served_at")
+
+    def public_id_of(self, row: Any) -> str:
+        return encode("wsp", row.workspace_id)
+
+    @admin.display(description=field_label("workspace"), ordering="workspace__name")
+    def workspace_name(self, usage: Usage) -> Any:
+        return cells.clipped(usage.workspace)
+
+    @admin.display(description=field_label("size"), ordering="bytes")
+    def size(self, usage: Usage) -> str:
+        return filesizeformat(usage.bytes)
+
+
+def warning_of(item: Any) -> tuple[str, str]:
+    """Code and words of a stored warning."""
+    return (str(item.get("code", "")), str(item.get("detail", ""))) if isinstance(item, dict) else ("", str(item))
+
+
+def _warnings(items: list[Any]) -> Section:
+    rows = [
+        [code_label("ingestion.error_code", code) if code else "-", detail[:1_000]]
+        for code, detail in map(warning_of, items)
+    ]
+    return Section(title=_("Warnings"), headers=[_("What"), _("What happened")], rows=rows)
+
+
+def _failure(reading: Ingestion | None) -> Any:
+    """Why it could not be read: in words, with the code that clients see."""
+    if reading is None or not reading.error_code:
+        return "-"
+    again = _("Reading it again may succeed.") if reading.error_retryable else _("Reading it again will fail as well.")
+    words = code_label("ingestion.error_code", reading.error_code)
+    return format_html("{}: {} <code>{}</code> {}", words, reading.error_detail[:1_000], reading.error_code, again)
+
+
+def _pages(reading: Ingestion | None) -> str:
+    if reading is None or not reading.paged:
+        return "-"
+    total = "?" if reading.pages_total is None else reading.pages_total
+    return _("%(done)s of %(total)s") % {"done": reading.pages_done, "total": total}

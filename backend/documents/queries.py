@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Q
+from django.db.models import Q
 
 from backend.documents import search as engine
 from backend.documents.models import Chunk, Collection, Document
@@ -142,9 +142,3 @@ def count_ready(workspace_id: UUID, collection_ids: AnyOf[UUID], document_ids: A
     if collection_ids or document_ids:
         documents = documents.filter(Q(collections__in=collection_ids) | Q(pk__in=document_ids)).distinct()
     return documents.count()
-
-
-def count_documents() -> dict[str, int]:
-    """Documents by status, over all workspaces, for operators."""
-    counted = Document.objects.alive().values_list("latest_ingestion__status").annotate(count=Count("pk"))
-    return {status or "queued": count for status, count in counted.order_by("latest_ingestion__status")}

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
 from django.views import defaults
-from django.views.csrf import csrf_failure as csrf_page
 
 from backend.http.codes import CONTENT_TYPE, code_of
 from backend.http.problems import ProblemField, problem_of, problem_response
@@ -115,22 +115,31 @@ def _asks_again(body: Mapping[str, Any]) -> bool:
     return bool(flows & {"reauthenticate", "mfa_reauthenticate"})
 
 
+def _page_for_people(request: HttpRequest, status: int, code: str = "") -> HttpResponseBase:
+    """The refusal as a page of the admin. Before its middleware there is no user to draw it for."""
+    site: Any = admin.site
+    if not hasattr(request, "user"):
+        return HttpResponse(status=status)
+    page: HttpResponseBase = site.refused(request, status, code or status)
+    return page
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     if _for_people(request):
-        return defaults.bad_request(request, exception)
+        return _page_for_people(request, 400)
     problem = problem_of(exception)
     return problem.response(request) if problem else problem_response(request, status=400, code="bad_request")
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     if _for_people(request):
-        return defaults.permission_denied(request, exception)
+        return _page_for_people(request, 403)
     return problem_response(request, status=403, code="forbidden")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     if _for_people(request):
-        return defaults.page_not_found(request, exception)
+        return _page_for_people(request, 404)
     return problem_response(request, status=404, code="not_found")
 
 
@@ -147,5 +156,5 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
     if _for_people(request):
-        return csrf_page(request, reason)
+        return _page_for_people(request, 403, "csrf_failed")
     return problem_response(request, status=403, code="csrf_failed")

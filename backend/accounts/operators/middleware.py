@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 
 from backend.accounts import queries
 from backend.accounts.adapter import SESSION_ID
+from backend.accounts.operators import current
 from backend.accounts.states import OperatorStore, SessionStore
 from backend.http.headers import ADMIN_PATH
 
@@ -22,12 +23,16 @@ class OperatorSessionMiddleware(SessionMiddleware):
         if not request.path_info.startswith(ADMIN_PATH):
             request.session = SessionStore()  # Empty. allauth's views put the state that their token names here.
             return
+        current.request.set(request)  # Until the answer, which is drawn after the view has returned.
         request.session = OperatorStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
         if SESSION_KEY in request.session and not _is_live(request.session):
             request.session.flush()
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        return super().process_response(request, response) if request.path_info.startswith(ADMIN_PATH) else response
+        if not request.path_info.startswith(ADMIN_PATH):
+            return response
+        current.request.set(None)
+        return super().process_response(request, response)
 
 
 def _is_live(state: OperatorStore) -> bool:

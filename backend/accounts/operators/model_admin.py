@@ -5,20 +5,126 @@ operator who may look at a list could read a hidden column through it, letter by
 this class.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
+from django.contrib import admin
 from django.contrib.admin.filters import EmptyFieldListFilter, SimpleListFilter
 from django.contrib.admin.utils import get_fields_from_path
-from django.contrib.auth import get_permission_codename
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import DateField, Model
-from django.http import HttpRequest
+from django.db.models import DateField, Model, QuerySet
+from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
+
+from backend.accounts.operators import cells, labels
+from backend.accounts.operators.current import may_view
+from backend.accounts.operators.filters import OfObject
+from backend.errors import NotFound
+from backend.http.ids import decode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A part of an object's page below its fields: a table, or a text.
+
+    :ivar pages: ``(number, address, whether it is this one)`` when there is more than one page of it.
+    """
+
+    title: Any
+    headers: Sequence[Any] = ()
+    rows: Sequence[Sequence[Any]] = ()
+    text: Any = ""
+    note: Any = ""
+    pages: Sequence[tuple[int, str, bool]] = field(default=())
 
 
 class OperatorModelAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types that mypy reads.
-    """Base of every page of the admin."""
+    """Base of every page of the admin.
+
+    :cvar of: by which column this list is filtered for an object beside it, by the prefix of that object's typed id.
+    :cvar contains: objects without a list of their own that a search by typed id finds this object by.
+    """
+
+    of: ClassVar[Mapping[str, str]] = {}
+    contains: ClassVar[Mapping[str, str]] = {}
+    change_form_before_template = "accounts/admin/related.html"
+    change_form_outer_after_template = "accounts/admin/sections.html"
+    list_before_template = "accounts/admin/of.html"
+
+    def __init__(self, model: type[Model], admin_site: Any) -> None:
+        labels.translate(model)
+        super().__init__(model, admin_site)
+
+    def get_list_filter(self, request: HttpRequest) -> Sequence[Any]:
+        declared: Sequence[Any] = super().get_list_filter(request)
+        return [*declared, *([OfObject] if self.of else [])]
+
+    def sections(self, request: HttpRequest, row: Any) -> list[Section]:
+        """What the page shows below the fields."""
+        return []
+
+    def public_id_of(self, row: Any) -> str | None:
+        """The typed id that other lists know the object by."""
+        found: str | None = getattr(row, "public_id", None)
+        return found
+
+    def related(self, request: HttpRequest, row: Any) -> list[tuple[Any, str]]:
+        """Lists of what belongs to the object, those that this operator may look at."""
+        public_id = self.public_id_of(row)
+        if public_id is None:
+            return []
+        prefix = public_id.partition("_")[0]
+        lists = [(model, page) for model, page in admin.site._registry.items() if prefix in getattr(page, "of", {})]
+        addresses = [
+            (model._meta.verbose_name_plural, cells.listed(model, of=public_id))
+            for model, page in lists
+            if page is not self
+        ]
+        return [(name, address) for name, address in addresses if address is not None]
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        row = kwargs.get("obj")
+        if row is not None:
+            context = {**context, "related": self.related(request, row), "sections": self.sections(request, row)}
+        shown: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
+        return shown
+
+    def by_typed_id(self, rows: QuerySet[Any], asked: str, paths: Mapping[str, str]) -> "QuerySet[Any] | None":
+        """The rows that a typed id means by these paths; none when it is no id or has none of these prefixes."""
+        prefix = asked.partition("_")[0]
+        if prefix not in paths:
+            return None
+        try:
+            key = decode(prefix, asked)
+        except NotFound:
+            return None
+        path = paths[prefix]
+        return rows.filter(**{path: asked if path == "reference" else key})
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> "tuple[QuerySet[Any], bool]":
+        """By a typed id what it names, also an object beside that the operator may look at; else by the text."""
+        asked = search_term.strip()
+        found = self.by_typed_id(queryset, asked, self.known_ids(request))
+        if found is not None:
+            return found, False
+        results: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, search_term)
+        return results
+
+    def known_ids(self, request: HttpRequest) -> dict[str, str]:
+        """By prefix, the column that a typed id is looked up in."""
+        own = getattr(self.model, "id_prefix", None)
+        beside = {
+            prefix: path
+            for prefix, path in self.of.items()
+            if any(
+                getattr(model, "id_prefix", None) == prefix and may_view(model, asking=request)
+                for model in admin.site._registry
+            )
+        }
+        return {**beside, **self.contains, **({own: "pk"} if own else {})}
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Only what a filter of the list puts into an address."""
@@ -57,14 +163,26 @@ class OperatorModelAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no t
                 return True
             if not field.is_relation:
                 return True
-            if not _may_view(request, field.related_model):
+            if not may_view(field.related_model, asking=request):
                 return False
             options = field.related_model._meta
         return True
 
 
-def _may_view(request: HttpRequest, model: type[Model]) -> bool:
-    may: Any = getattr(request.user, "has_perm")  # noqa: B009  # The stub of request.user does not know operators.
-    codename = get_permission_codename("view", model._meta)
-    change = get_permission_codename("change", model._meta)
-    return bool(may(f"{model._meta.app_label}.{codename}") or may(f"{model._meta.app_label}.{change}"))
+class WindowAdmin(OperatorModelAdmin):
+    """A page to look at: nothing is added, changed or deleted here."""
+
+    show_full_result_count = False
+    list_per_page = 50
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Sequence[str]:
+        return list(self.get_fields(request, obj))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False

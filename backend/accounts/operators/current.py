@@ -1,0 +1,31 @@
+"""Who looks at a page of the admin while it is drawn.
+
+The functions that show a cell get the row and not the request, and what a cell may link to depends on the operator.
+"""
+
+from contextvars import ContextVar
+from typing import Any
+
+from django.contrib.auth import get_permission_codename
+from django.db.models import Model
+from django.http import HttpRequest
+
+request: ContextVar[HttpRequest | None] = ContextVar("operator_request", default=None)
+
+
+def may_view(model: type[Model], *, asking: HttpRequest | None = None) -> bool:
+    """Whether the operator of this request may look at objects of a model; no one may without a request."""
+    asking = asking or request.get()
+    user: Any = getattr(asking, "user", None)
+    if user is None:
+        return False
+    options = model._meta
+    return any(
+        user.has_perm(f"{options.app_label}.{get_permission_codename(action, options)}")
+        for action in ("view", "change")
+    )
+
+
+def may_read_texts() -> bool:
+    """Whether what people wrote is shown: to superusers alone."""
+    return bool(getattr(getattr(request.get(), "user", None), "is_superuser", False))

@@ -1,0 +1,255 @@
+"""What the admin tells of an agent, a conversation and a run below their fields. Each part is bounded.
+
+What people wrote (instructions, questions, answers, queries, what was found) is shown to superusers alone.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.utils.functional import Promise
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
+
+from backend.accounts.operators import cells
+from backend.accounts.operators.current import may_read_texts
+from backend.accounts.operators.labels import field_label, translate
+from backend.accounts.operators.model_admin import Section
+from backend.agents.models import Agent, AgentVersion, Conversation, Knowledge, Message, Run, Step
+
+VERSIONS, KNOWN, STEPS, SOURCES = 20, 100, 100, 50  # Rows that a page shows at most.
+MESSAGES = 30  # Of one page of a conversation.
+LONGEST_TEXT = 20_000  # Characters of instructions or of one message.
+LONGEST_RESULT = 1_500  # Characters of a tool's arguments or of its result.
+
+for model in (AgentVersion, Knowledge, Message, Step):  # They have no page of their own, which would do so.
+    translate(model)
+
+
+def currency() -> str:
+    """Of the limits of an agent, which are no wallet's."""
+    return settings.CURRENCY
+
+
+def failure(error: dict[str, Any] | None) -> Any:
+    """Why a run or a step failed: in words, with its code, and whether another attempt may succeed."""
+    if not error:
+        return "-"
+    again = _("Another attempt may succeed.") if error.get("retryable") else _("Another attempt will fail as well.")
+    provider = _("Provider: %(name)s.") % {"name": error["provider"]} if error.get("provider") else ""
+    return format_html(
+        "{} <code>{}</code> {} {}", _bounded(error.get("detail"), 1_000), error.get("code"), provider, again
+    )
+
+
+def agent_sections(agent: Agent) -> list[Section]:
+    """Instructions and knowledge of the version that answers now, and the versions before it."""
+    found = [_instructions(agent)] if may_read_texts() else []
+    known = Knowledge.objects.filter(version=agent.version).select_related("collection", "document")[:KNOWN]
+    versions = agent.versions.order_by("-number").select_related("created_by").defer("instructions")[:VERSIONS]
+    return [
+        *found,
+        Section(
+            title=_("Knowledge"),
+            headers=[_("What"), _("Name"), field_label("limit"), field_label("mode")],
+            rows=[_known(row) for row in known],
+            note="" if known else _("It knows no collection and no document."),
+        ),
+        Section(
+            title=_("Versions"),
+            headers=[*map(field_label, ["number", "model", "settings", "tools", "limits", "created_by", "created_at"])],
+            rows=[
+                [
+                    version.number,
+                    version.model,
+                    cells.facts(version.settings, currency=currency()),
+                    ", ".join(version.tools) or "-",
+                    cells.facts(version.limits, currency=currency()),
+                    cells.link(version.created_by),
+                    cells.moment(version.created_at),
+                ]
+                for version in versions
+            ],
+            note=_("The newest %(count)d.") % {"count": VERSIONS} if len(versions) == VERSIONS else "",
+        ),
+    ]
+
+
+def _instructions(agent: Agent) -> Section:
+    text = agent.version.instructions if agent.version else ""
+    return Section(title=_("Instructions"), text=_bounded(text, LONGEST_TEXT) or _("None."))
+
+
+def _known(row: Knowledge) -> list[Any]:
+    target = row.collection or row.document
+    kind = target._meta.verbose_name if target is not None else "-"
+    return [kind, cells.link(target), row.limit, row.get_mode_display() or "-"]
+
+
+def conversation_sections(conversation: Conversation, *, page: str) -> list[Section]:
+    """The messages, a page at a time, and the runs that answered."""
+    if not may_read_texts():
+        return []
+    found = conversation.messages.order_by("pk").select_related("run")
+    total = found.count()
+    last = max(1, -(-total // MESSAGES))
+    number = min(last, max(1, int(page))) if page.isascii() and page.isdigit() and len(page) < 8 else 1
+    shown = found[(number - 1) * MESSAGES : number * MESSAGES]
+    near = sorted({1, last, *range(max(1, number - 3), min(last, number + 3) + 1)})
+    return [
+        Section(
+            title=_("Messages"),
+            headers=[field_label("created_at"), field_label("role"), field_label("text"), field_label("run")],
+            rows=[_message(message, conversation) for message in shown],
+            pages=[(other, f"?page={other}", other == number) for other in near] if last > 1 else (),
+        )
+    ]
+
+
+def _message(message: Message, conversation: Conversation) -> list[Any]:
+    run: Run | None = getattr(message, "run", None) if message.role == Message.Role.ASSISTANT else None
+    text = format_html('<div class="said">{}</div>', _bounded(message.text, LONGEST_TEXT) or "-")
+    state = (
+        "" if message.status == Message.Status.COMPLETE else cells.badge(message.status, message.get_status_display())
+    )
+    role = format_html("{} {}", message.get_role_display(), state)
+    about = "-" if run is None else format_html("{}<br>{}", cells.link(run, cells.ident(run.public_id)), _cost(run))
+    return [cells.moment(message.created_at), role, text, about]
+
+
+def _cost(run: Run) -> str:
+    return cells.amount(run.cost, run.currency)
+
+
+def run_sections(run: Run) -> list[Section]:
+    """The question, the steps in their order, the answer, and what it cites."""
+    steps = list(run.steps.all()[: STEPS + 1])
+    section = Section(
+        title=_("Steps"),
+        headers=[
+            _("No."),
+            field_label("kind"),
+            _("What happened"),
+            field_label("tokens"),
+            field_label("cost"),
+            _("Time"),
+        ],
+        rows=[_step(step, run) for step in steps[:STEPS]],
+        note=_("The first %(count)d.") % {"count": STEPS} if len(steps) > STEPS else "",
+    )
+    if not may_read_texts():
+        return [section]
+    question, answer = run.input_message, run.output_message
+    return [
+        Section(title=_("Question"), text=_bounded(question.text, LONGEST_TEXT) or "-"),
+        section,
+        Section(title=_("Answer"), text=_bounded(answer.text, LONGEST_TEXT) or _("None.")),
+        *([_sources(answer)] if answer.citations else []),
+    ]
+
+
+def _sources(answer: Message) -> Section:
+    return Section(
+        title=_("Cited"),
+        headers=[_("No."), field_label("document"), field_label("page"), _("Quote")],
+        rows=[
+            [
+                source.get("n"),
+                format_html(
+                    "{}<br>{}",
+                    cells.clipped(source.get("document_name") or "-"),
+                    cells.reference(source.get("document") or ""),
+                ),
+                source.get("page_from") or "-",
+                _bounded(source.get("quote"), 500),
+            ]
+            for source in answer.citations[:SOURCES]
+        ],
+    )
+
+
+def _step(step: Step, run: Run) -> list[Any]:
+    what = _model_step(step) if step.kind == Step.Kind.MODEL else _tool_step(step)
+    if step.error:
+        what = format_html("{}<br>{}", what, failure(step.error))
+    number = f"{step.attempt}.{step.index}" if run.attempt > 1 else step.index
+    tokens = _tokens(step.usage)
+    cost = cells.exact(step.cost, run.currency) if step.kind == Step.Kind.MODEL else "-"
+    return [number, step.get_kind_display(), what, tokens, cost, _lasted(step)]
+
+
+def _tokens(usage: dict[str, Any]) -> Any:
+    if not usage:
+        return "-"
+    text = _("%(input)d in (%(cached)d cached), %(output)d out") % {
+        "input": usage.get("input_tokens", 0),
+        "cached": usage.get("cached_input_tokens", 0),
+        "output": usage.get("output_tokens", 0),
+    }
+    return f"{text}, {_('estimated')}" if usage.get("estimated") else text
+
+
+def _lasted(step: Step) -> Any:
+    if step.finished_at is None:
+        return format_html("{}<br>{}", cells.moment(step.started_at), _("not ended"))
+    seconds = (step.finished_at - step.started_at).total_seconds()
+    return format_html(
+        "{}<br>{}", cells.moment(step.started_at), _("%(seconds)s s") % {"seconds": cells.decimal(seconds)}
+    )
+
+
+def _model_step(step: Step) -> Any:
+    """Which model was asked, how its answer ended, and what it asked for."""
+    calls = step.reply.get("tool_calls") or []
+    names = [str(call.get("name", "?"))[:200] if isinstance(call, dict) else str(call)[:200] for call in calls[:20]]
+    reason = step.reply.get("finish_reason")
+    parts = [
+        f"{step.model} ({step.provider})",
+        _("%(count)d messages sent") % {"count": step.request.get("messages", 0)},
+        pgettext("step", "ended: %(reason)s") % {"reason": reason} if reason else "",
+        pgettext("step", "asked for: %(names)s") % {"names": ", ".join(names)} if names else "",
+    ]
+    return format_html_join("", "{}<br>", ((part,) for part in parts if part))
+
+
+def _tool_step(step: Step) -> Any:
+    """The tool, and for superusers what it was asked and what it found."""
+    name = str(step.request.get("name", "?"))
+    if not may_read_texts():
+        return name
+    arguments, reply = step.request.get("arguments"), step.reply
+    query = arguments.get("query") if isinstance(arguments, dict) and set(arguments) == {"query"} else None
+    asked = format_html("<q>{}</q>", _bounded(query, LONGEST_RESULT)) if query is not None else _json(arguments)
+    output = reply.get("output", reply)
+    return format_html("{}: {}<br>{}", name, asked, _found(output) if isinstance(output, dict) else _json(output))
+
+
+def _found(output: dict[str, Any]) -> Any:
+    passages = output.get("passages")
+    if not isinstance(passages, list):
+        return _json(output)
+    searched = _("%(passages)d passages of %(documents)d documents") % {
+        "passages": len(passages),
+        "documents": output.get("documents_searched") or 0,
+    }
+    return format_html("{}<ul>{}</ul>", searched, format_html_join("", "<li>{}</li>", _passages(passages)))
+
+
+def _passages(passages: list[Any]) -> Iterable[tuple[Any]]:
+    for passage in passages[:20]:
+        if not isinstance(passage, dict):
+            continue
+        page = passage.get("page")
+        where = _("page %(number)s") % {"number": page} if page else ""
+        yield (format_html("[{}] {} {}", passage.get("n"), cells.clipped(passage.get("document") or "-"), where),)
+
+
+def _json(value: Any) -> str:
+    return _bounded(json.dumps(value, ensure_ascii=False, default=str), LONGEST_RESULT) if value else "-"
+
+
+def _bounded(text: Any, longest: int) -> str:
+    text = str(text or "") if not isinstance(text, Promise) else str(text)
+    return text if len(text) <= longest else f"{text[:longest]}…"
