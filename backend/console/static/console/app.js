@@ -233,8 +233,7 @@ find("#export").addEventListener("click", () => chat.save());
 function setView(view) {
   app.dataset.view = view;
   // On a phone the left column is then all there is.
-  if (view === "documents" || view === "conversations") find("#side").setAttribute("role", "main");
-  else find("#side").removeAttribute("role");
+  find("#side").setAttribute("role", view === "documents" || view === "conversations" ? "main" : "complementary");
   for (const tab of document.querySelectorAll("#tabs button")) {
     if (tab.dataset.view === view) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
