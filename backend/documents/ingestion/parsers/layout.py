@@ -1,0 +1,223 @@
+"""The order in which print is read: columns one after the other, the cells of a row in one line.
+
+PDFium gives print in the order in which it was written, and puts what is side by side into one line. Where print is
+side by side, neighbouring lines form a band as long as a vertical gutter stays free in all of them; the band's columns
+are then either prose, each read down to its end, or cells of a table, read row by row. All else keeps its order.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from .lines import goes_on
+
+MAX_PIECES = 4_000  # On a page: more are no text that is set in columns.
+_MAX_COLUMNS = 40
+_GUTTER = 0.7  # Of the height of print.
+_MAX_LEADING = 3.5  # From one line of a band to the next, of the height of print.
+
+Interval = tuple[float, float]
+
+
+@dataclass(slots=True)
+class Piece:
+    """Print without a wide gap, or what an annotation shows. Units as in ``glyphs.py``.
+
+    :ivar ranges: the positions of its characters, from and up to.
+    :ivar attached: what a field of a form shows; it belongs to the print beside it.
+    """
+
+    text: str
+    left: float
+    bottom: float
+    right: float
+    top: float
+    ranges: list[tuple[int, int]] = field(default_factory=list)
+    hyphenated: bool = False
+    attached: bool = False
+
+    @property
+    def height(self) -> float:
+        return self.top - self.bottom
+
+    @property
+    def middle(self) -> float:
+        return (self.top + self.bottom) / 2
+
+    def beside(self, other: "Piece") -> bool:
+        """Whether both are in one line of print, not one over the other."""
+        overlap = min(self.top, other.top) - max(self.bottom, other.bottom)
+        apart = max(self.left, other.left) - min(self.right, other.right)
+        return overlap > 0.5 * min(self.height, other.height) and apart > 0
+
+
+@dataclass(slots=True)
+class Print:
+    """A line as it is read: the pieces it is made of, its text, and what it is (as in ``lines.Line``)."""
+
+    text: str
+    pieces: list[Piece]
+    row: bool = False
+    column: int = 0
+
+    @property
+    def hyphenated(self) -> bool:
+        return self.pieces[-1].hyphenated and not self.row
+
+
+def arrange(lines: Sequence[list[Piece]]) -> Iterator[Print]:
+    """Lines of pieces, as PDFium has them, in the order of reading."""
+    if sum(map(len, lines)) > MAX_PIECES:
+        yield from (_joined(line) for line in lines)
+        return
+    for band in _bands(lines):
+        if any(len(line) > 1 for line in band) or any(one[-1].beside(other[0]) for one, other in pairwise(band)):
+            yield from _ordered(band)
+        else:
+            yield from (_joined(line) for line in band)
+
+
+def _joined(pieces: list[Piece], column: int = 0) -> Print:
+    return Print(" ".join(piece.text for piece in pieces), pieces, column=column)
+
+
+def _bands(lines: Sequence[list[Piece]]) -> Iterator[list[list[Piece]]]:
+    """Runs of lines in which a gutter stays free."""
+    band: list[list[Piece]] = []
+    covered: list[Interval] = []
+    for line in lines:
+        if band and line[0].height > 0 and band[-1][0].height > 0:  # Turned print has no height here.
+            union = _union(covered, line)
+            free = max(2, len(covered), len(_union([], line)))  # Gutters of neither are closed by the other.
+            if free <= len(union) <= _MAX_COLUMNS and _near(band[-1], line):
+                band.append(line)
+                covered = union
+                continue
+        if band:
+            yield band
+        band, covered = [line], _union([], line)
+    if band:
+        yield band
+
+
+def _near(line: list[Piece], following: list[Piece]) -> bool:
+    """Whether the next line is not far below, and not further up than lines of two columns that alternate."""
+    height = max(line[0].height, following[0].height)
+    low, high = min(piece.bottom for piece in line), max(piece.top for piece in following)
+    return -1.6 * height - line[0].height < low - high < _MAX_LEADING * height
+
+
+def _union(covered: Sequence[Interval], pieces: Sequence[Piece]) -> list[Interval]:
+    """What is covered sideways; gaps that are no gutter count as covered."""
+    gutter = _GUTTER * min(piece.height for piece in pieces)
+    union: list[Interval] = []
+    for left, right in sorted([*covered, *((piece.left, piece.right) for piece in pieces)]):
+        if union and left - union[-1][1] < gutter:
+            union[-1] = (union[-1][0], max(union[-1][1], right))
+        else:
+            union.append((left, right))
+    return union
+
+
+def _ordered(band: Sequence[list[Piece]]) -> Iterator[Print]:
+    pieces = [piece for line in band for piece in line]
+    starts = [left for left, _ in _union([], pieces)]
+    columns: list[list[Piece]] = [[] for _ in starts]
+    rows = _rows(pieces)
+    for row in rows:
+        for piece in row:
+            columns[max(0, bisect_right(starts, piece.left) - 1)].append(piece)
+    if _is_prose(columns):
+        for number, column in enumerate(columns, 1):
+            yield from (_joined(row, number) for row in _rows(column))
+        return
+    table = list(_table(rows, starts))
+    several = sum(len(row) > 1 for row in rows)
+    if several > 1 and 2 * several >= len(table) and 2 * len(pieces) >= len(table) * len(starts):
+        yield from table
+    else:
+        yield from (_joined(line) for line in band)
+
+
+def _rows(pieces: Sequence[Piece]) -> list[list[Piece]]:
+    """Pieces of one line of print together, from left to right; the upper lines first."""
+    rows: list[list[Piece]] = []
+    for piece in sorted(pieces, key=lambda piece: -piece.middle):
+        if rows and piece.middle > rows[-1][0].bottom + 0.1 * rows[-1][0].height:
+            rows[-1].append(piece)
+        else:
+            rows.append([piece])
+    for row in rows:
+        row.sort(key=lambda piece: piece.left)
+    return rows
+
+
+def _is_prose(columns: Sequence[Sequence[Piece]]) -> bool:
+    """Whether the columns are text that runs on from line to line, and not cells."""
+    long = [column for column in columns if len(column) > 1]
+    if len(long) < 2 or len(columns) > 5:
+        return False
+    return all(_runs_on(column) for column in long) and not any(
+        _is_figure(piece.text) for column in columns if len(column) == 1 for piece in column
+    )
+
+
+def _runs_on(column: Sequence[Piece]) -> bool:
+    words = sum(len(piece.text.split()) for piece in column) / len(column)
+    if words < 2.5 or sum(_is_figure(piece.text) for piece in column) > 0.3 * len(column):
+        return False
+    pairs = list(pairwise(column))
+    on = sum(one.hyphenated or one.text[-1:] == "-" or goes_on(one.text, other.text) for one, other in pairs)
+    if 3 * on >= len(pairs):
+        return True
+    right = max(piece.right for piece in column)
+    left = min(piece.left for piece in column)
+    full = sum(piece.right > right - (right - left) / 6 for piece in column)
+    return words >= 4.5 and 2 * full >= len(column) and 6 * on >= len(pairs)
+
+
+def _is_figure(text: str) -> bool:
+    return 2 * sum(map(str.isdigit, text)) >= len(text.replace(" ", ""))
+
+
+def _table(rows: list[list[Piece]], starts: Sequence[float]) -> Iterator[Print]:
+    """Each row a line, its cells divided by bars; empty cells where the others have print."""
+    lines: list[tuple[list[list[Piece]], list[Piece]]] = []
+    for row in rows:
+        cells: list[list[Piece]] = [[] for _ in starts]
+        for piece in row:
+            cells[max(0, bisect_right(starts, piece.left) - 1)].append(piece)
+        if lines and _continues(lines[-1], cells, row):
+            for cell, more in zip(lines[-1][0], cells, strict=True):
+                cell.extend(more)
+            lines[-1][1].extend(row)
+        else:
+            lines.append((cells, list(row)))
+    for cells, row in lines:
+        texts = [" ".join(piece.text for piece in cell) for cell in cells]
+        filled = [text for text in texts if text]
+        if len(filled) == 1 and texts[0]:
+            yield Print(texts[0], row, row=True)
+        else:
+            yield Print(_barred(texts), row, row=True)
+
+
+def _barred(texts: Sequence[str]) -> str:
+    line = texts[0]
+    for before, text in pairwise(texts):
+        line += f" {text}" if before.endswith(":") and text else f" | {text}"
+    return line.strip()
+
+
+def _continues(above: tuple[list[list[Piece]], list[Piece]], cells: list[list[Piece]], row: list[Piece]) -> bool:
+    """Whether this is the second line of cells of the row above."""
+    upper, pieces = above
+    filled = [number for number, cell in enumerate(cells) if cell]
+    if len(filled) >= sum(map(bool, upper)) or not all(upper[number] for number in filled):
+        return False
+    distance = pieces[-1].middle - row[0].middle
+    if distance > 1.4 * row[0].height or any(_is_figure(piece.text) for piece in row):
+        return False
+    lower_case = all(piece.text[:1].islower() for piece in row)
+    return lower_case or bool(filled[0] and not cells[0])

@@ -1,0 +1,99 @@
+"""A page's lines of print in the order of reading, each with its box."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from .boxes import Box, Boxes, Rectangles
+from .cleaning import clean_line
+from .glyphs import HYPHEN, Glyphs
+from .layout import Piece, Print, arrange
+from .lines import Line
+from .spacing import Edits, cuts, join_broken_lines, raised_figures, reads_left_to_right, spaced_words
+
+_LINE = re.compile(f"[^\r\n{HYPHEN}]+")
+_MARKER = re.compile(r"(?:\d{1,3}(?:\.\d{1,3}){0,4}[.)]?|[a-zA-Z][.)]|[ivxIVX]{1,5}[.)]|\([a-z0-9]{1,4}\)|[•▪◦●■*§–-])")
+
+
+def read_lines(page: Any, glyphs: Glyphs, rectangles: Rectangles) -> list[Line]:
+    """The lines of a page that is open in PDFium."""
+    to_box = Boxes(page.raw, glyphs.textpage, rectangles)
+    edits = join_broken_lines(glyphs)
+    edits |= spaced_words(glyphs) | raised_figures(glyphs)
+    lines = list(_pieces(glyphs, edits))
+    return [
+        Line(printed.text, _box(printed, to_box), printed.hyphenated, printed.row, printed.column)
+        for printed in arrange(lines)
+    ]
+
+
+def _pieces(glyphs: Glyphs, edits: Edits) -> Iterator[list[Piece]]:
+    """PDFium's lines, divided at wide gaps and where it has put several lines into one."""
+    gaps = iter([*cuts(glyphs, edits), (len(glyphs.text), 0, False)])
+    gap = next(gaps)
+    for found in _LINE.finditer(glyphs.text):
+        start, end = found.span()
+        divided = reads_left_to_right(found[0])
+        lines: list[list[Piece]] = [[]]
+        while gap[0] < end:
+            before, after, below = gap
+            if divided or below:
+                _add(lines[-1], _piece(glyphs, edits, start, before))
+                if below:
+                    lines.append([])
+                start = after
+            gap = next(gaps)
+        _add(lines[-1], _piece(glyphs, edits, start, end))
+        lines = [line for line in lines if line]
+        if lines:
+            lines[-1][-1].hyphenated = glyphs.text[end : end + 1] == HYPHEN
+        yield from map(_with_its_marker, lines)
+
+
+def _add(pieces: list[Piece], piece: Piece | None) -> None:
+    if piece is not None:
+        pieces.append(piece)
+
+
+def _with_its_marker(line: list[Piece]) -> list[Piece]:
+    """An item of a list is one piece, however far its number is from its text."""
+    if len(line) != 2 or not _MARKER.fullmatch(line[0].text):
+        return line
+    marker, text = line
+    if not 0 <= text.left - marker.right < 5 * marker.height or text.text[:1].isdigit():
+        return line
+    return [
+        Piece(
+            f"{marker.text} {text.text}",
+            marker.left,
+            min(marker.bottom, text.bottom),
+            text.right,
+            max(marker.top, text.top),
+            [*marker.ranges, *text.ranges],
+            text.hyphenated,
+        )
+    ]
+
+
+def _piece(glyphs: Glyphs, edits: Edits, start: int, end: int) -> Piece | None:
+    text = glyphs.text[start:end]
+    if edits:
+        text = "".join(edits.get(position, glyphs.text[position]) for position in range(start, end))
+    text = clean_line(text)
+    if not text:
+        return None
+    left, right = min(glyphs.left[start:end]), max(glyphs.right[start:end])
+    return Piece(text, left, min(glyphs.bottom[start:end]), right, max(glyphs.top[start:end]), [(start, end)])
+
+
+def _box(printed: Print, to_box: Boxes) -> Box | None:
+    boxes = [to_box(start, end - start) for piece in printed.pieces for start, end in piece.ranges]
+    return _around(box for box in boxes if box is not None)
+
+
+def _around(boxes: Iterable[Box]) -> Box | None:
+    known = list(boxes)
+    if len(known) < 2:
+        return known[0] if known else None
+    left, top, right, bottom = zip(*known, strict=True)
+    return min(left), min(top), max(right), max(bottom)

@@ -1,0 +1,147 @@
+"""What the places of characters say about the text between them: wide gaps, spaced letters, raised and lowered figures.
+
+An edit says what is read instead of a character: nothing for a space within a spaced word, ``^1`` for a raised figure.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from operator import sub
+from statistics import median
+
+from .glyphs import HYPHEN, Glyphs
+
+Edits = dict[int, str]
+
+WIDE = 0.9  # Of the height of print: a gap that no space between words has.
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+_GAP = re.compile(f"(?<=[^\\s{HYPHEN}])[^\\S\r\n]+(?=[^\\s{HYPHEN}])")
+_BREAK = re.compile(r"(?<=\S) ?\r\n ?(?=\S)")
+_SPACED = re.compile(r"(?<!\S)\S{1,2}(?: +\S{1,2}){3,}(?!\S)")
+_VOWEL = re.compile("[aeiouyáéíóúâêôãõàü]", re.IGNORECASE)
+_FIGURES = re.compile("(?<=[^\\s])( {0,2})([-+\u2212]?[0-9]+)")
+_JUMP = 4.0  # Points.
+_RAISED, _LOWERED = 0.12, -0.08  # Of the height of print before it.
+
+
+def cuts(glyphs: Glyphs, edits: Edits) -> list[tuple[int, int, bool]]:
+    """Gaps that divide print: first and last position, and whether what follows is in another line of print."""
+    return sorted([*_wide_gaps(glyphs, edits), *_jumps(glyphs)])
+
+
+def _wide_gaps(glyphs: Glyphs, edits: Edits) -> Iterator[tuple[int, int, bool]]:
+    text, left, right, top, bottom = glyphs.text, glyphs.left, glyphs.right, glyphs.top, glyphs.bottom
+    for gap in _GAP.finditer(text):
+        start, after = gap.span()
+        before = start - 1
+        height = top[before] - bottom[before]
+        if height <= 0 or start in edits:  # Turned print; a spaced word.
+            continue
+        overlap = min(top[before], top[after]) - max(bottom[before], bottom[after])
+        if overlap < 0.4 * min(height, top[after] - bottom[after]):
+            yield start, after, True
+        elif text[before] == "." == text[max(0, before - 2)]:  # Dots that lead to a page number.
+            continue
+        elif max(left[after] - right[before], left[before] - right[after]) > WIDE * height:
+            yield start, after, False
+
+
+def _jumps(glyphs: Glyphs) -> Iterator[tuple[int, int, bool]]:
+    """Where print goes on in another line without even a space between."""
+    text, top, bottom = glyphs.text, glyphs.top, glyphs.bottom
+    steps = map(sub, bottom[1:], bottom)
+    for after in [position for position, step in enumerate(steps, 1) if step > _JUMP or step < -_JUMP]:
+        before = after - 1
+        if text[before].isspace() or text[after].isspace() or text[before] == HYPHEN:
+            continue
+        lower = min(top[before] - bottom[before], top[after] - bottom[after])
+        if lower > 0 and min(top[before], top[after]) - max(bottom[before], bottom[after]) < 0:
+            yield after, after, True
+
+
+def join_broken_lines(glyphs: Glyphs) -> Edits:
+    """Line breaks that PDFium sees within a line of print, before or after raised figures, become spaces."""
+    edits: Edits = {}
+    positions: list[int] = []
+    for found in _BREAK.finditer(glyphs.text):
+        before, after = found.start() - 1, found.end()
+        height = glyphs.top[before] - glyphs.bottom[before]
+        apart = glyphs.left[after] - glyphs.right[before]
+        if not -0.2 * height < apart < WIDE * height:
+            continue
+        overlap = min(glyphs.top[before], glyphs.top[after]) - max(glyphs.bottom[before], glyphs.bottom[after])
+        if overlap > 0.4 * min(height, glyphs.top[after] - glyphs.bottom[after]) > 0:
+            positions += range(*found.span())
+            if apart < 0.15 * height:
+                edits.update(dict.fromkeys(range(*found.span()), ""))
+    if positions:
+        glyphs.blank(positions)
+    return edits
+
+
+def spaced_words(glyphs: Glyphs) -> Edits:
+    """Spaces within words whose letters are spaced, as C O N T R A C T."""
+    edits: Edits = {}
+    for run in _SPACED.finditer(glyphs.text):
+        letters = [position for position in range(*run.span()) if glyphs.text[position] != " "]
+        written = "".join(glyphs.text[position] for position in letters)
+        if sum(map(str.isalpha, written)) < max(4, 0.7 * len(written)) or not _VOWEL.search(written):
+            continue
+        if written == "".join(sorted(written)):  # A B C D: a list.
+            continue
+        first = letters[0]
+        height = glyphs.top[first] - glyphs.bottom[first]
+        gaps = [glyphs.left[after] - glyphs.right[before] for before, after in pairwise(letters)]
+        usual = median(gaps)
+        if not 0.05 * height < usual < 1.5 * height or not _even(gaps, usual):
+            continue
+        narrow = usual < 0.32 * height  # As wide as a space: only capitals are surely one word.
+        if narrow and " " * 2 not in run[0] and not ((written.isupper() and len(written) > 4) or written.istitle()):
+            continue
+        for (before, after), gap in zip(pairwise(letters), gaps, strict=True):
+            if gap < 1.6 * usual:
+                edits.update(dict.fromkeys(range(before + 1, after), ""))
+            elif after - before > 1:
+                edits[before + 1] = " "
+    return edits
+
+
+def _even(gaps: Sequence[float], usual: float) -> bool:
+    """Whether most gaps are equal; wider ones are between words."""
+    near = sum(0.6 * usual <= gap <= 1.4 * usual for gap in gaps)
+    return 4 * near >= 3 * len(gaps) and not any(gap < 0.5 * usual for gap in gaps)
+
+
+def raised_figures(glyphs: Glyphs) -> Edits:
+    """Figures above or below the line that would be read as part of what is before: 300 and its note 1."""
+    edits: Edits = {}
+    text, top, bottom = glyphs.text, glyphs.top, glyphs.bottom
+    for found in _FIGURES.finditer(text):
+        first, end = found.span(2)
+        for position in range(first, end):
+            before = position - 1 - (len(found[1]) if position == first else 0)
+            if bottom[position] == bottom[before]:
+                continue
+            height, own = top[before] - bottom[before], top[position] - bottom[position]
+            if height <= 0 or own <= 0 or text[before] in HYPHEN + "\r\n":
+                continue
+            rise = (glyphs.baseline(position) - glyphs.baseline(before)) / height
+            if own > 1.1 * height or abs(rise) > 0.9 or glyphs.left[position] < glyphs.left[before]:
+                continue
+            if rise > _RAISED and (own < 0.95 * height or rise > 0.2):
+                mark = "^"
+            elif rise < _LOWERED and own < 0.95 * height and text[before].isdigit():
+                mark = "_"
+            else:
+                continue
+            apart = glyphs.left[position] - glyphs.right[before]
+            if apart > 0.3 * height or text[before] in "^_/\u2044":
+                continue
+            edits[position] = mark + text[position]
+            if position == first:
+                edits.update(dict.fromkeys(range(*found.span(1)), ""))
+    return edits
+
+
+def reads_left_to_right(text: str) -> bool:
+    return text.isascii() or not _RIGHT_TO_LEFT.search(text)
