@@ -5,6 +5,7 @@ on one baseline have the same upper and lower edge. Units are points of the page
 """
 
 import ctypes
+import re
 import sys
 from collections import deque
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from typing import Any
 import pypdfium2.raw as pdfium
 
 HYPHEN = "\ufffe"  # What PDFium writes for a hyphen that ends a line; it then omits the line break.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _UTF_16 = f"utf-16-{sys.byteorder[0]}e"
 
 # There are thousands of characters on a page: these functions are called without checks of their arguments' types.
@@ -33,9 +35,7 @@ class Glyphs:
     def __init__(self, textpage: Any) -> None:
         self.textpage = textpage
         self.text = _characters(textpage)
-        self.lost = 0
-        if not self.text.isprintable():
-            self.lost = sum(letter < " " and letter not in "\r\n\t" for letter in self.text)
+        self.lost = len(_CONTROL.findall(self.text))
         count = len(self.text)
         edges = (ctypes.c_float * (_EDGES * count))()
         first, size = ctypes.addressof(edges), _EDGES * ctypes.sizeof(ctypes.c_float)

@@ -30,6 +30,7 @@ _FAMILIAR_WORDS = """the of and to in is that for with not be or as by de do da 
     com no na se ou el la los las en del y der die das und den von zu le les des et du une il di che per"""
 _FAMILIAR = frozenset(_FAMILIAR_WORDS.split())
 _ENOUGH_FAMILIAR = 0.15  # Of the words. Ordinary text in these languages has twice as many.
+_ACCENTS = re.compile("[\u0300-\u036f]+")
 _WORD = re.compile(r"(?<![^\W_])[a-z]{3,25}(?![^\W_])")
 
 # How usual it is that a letter follows another in a word, from 0 to 9, where 5 is the chance of all letters being
@@ -92,7 +93,7 @@ def is_unreadable(text: str, *, lost: int = 0) -> bool:
     if not text.isascii() and _is_misread(text, words=len(words), visible=visible):
         return True
     familiar = sum(word.strip(".,;:()") in _FAMILIAR for word in text.lower().split())
-    return familiar <= _ENOUGH_FAMILIAR * len(words) and _is_enciphered(text)
+    return familiar <= _ENOUGH_FAMILIAR * len(words) and _is_enciphered(text, visible)
 
 
 def _is_misread(text: str, *, words: int, visible: int) -> bool:
@@ -107,15 +108,14 @@ def _is_misread(text: str, *, words: int, visible: int) -> bool:
     return 2 * high > 3 * ascii_letters and sum(map(str.isalpha, text)) < 2 * high + ascii_letters
 
 
-def _is_enciphered(text: str) -> bool:
+def _is_enciphered(text: str, visible: int) -> bool:
     """Whether the Latin letters follow each other as in no language."""
     if not text.isascii():
-        text = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+        text = _ACCENTS.sub("", unicodedata.normalize("NFKD", text))
     words = _WORD.findall(text.lower())
     if not any(len(word) >= _LONG_WORD for word in words):
         return False
-    letters = sum(map(len, words))
-    if 3 * letters < sum(not letter.isspace() for letter in text):  # Figures, another script, signs.
+    if 3 * sum(map(len, words)) < visible:  # Figures, another script, signs.
         return False
     spaced = f" {' '.join(words)} "
     pairs = len(spaced) - 1

@@ -77,7 +77,7 @@ def _with_its_marker(line: list[Piece]) -> list[Piece]:
 
 def _piece(glyphs: Glyphs, edits: Edits, start: int, end: int) -> Piece | None:
     text = glyphs.text[start:end]
-    if edits:
+    if edits and not edits.keys().isdisjoint(range(start, end)):
         text = "".join(edits.get(position, glyphs.text[position]) for position in range(start, end))
     text = clean_line(text)
     if not text:
