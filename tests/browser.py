@@ -81,7 +81,12 @@ class Visitor:
         expect(self.page.locator("#agent .knows")).not_to_be_empty(timeout=15_000)
 
     def drop(self, name: str, content: bytes) -> None:
-        """Drop a file onto the page, as from a file manager."""
+        """Drop a file onto the page, as from a file manager, for the agent that is talked to."""
+        self.drag(name, content)
+        self.page.locator("#upload-dialog [type=submit]").click()
+
+    def drag(self, name: str, content: bytes) -> None:
+        """Drop a file onto the page, which then asks where it goes."""
         self.page.evaluate(
             """([name, bytes]) => {
                 const dataTransfer = new DataTransfer();

@@ -1,6 +1,7 @@
 """The page as the server gives it: headers, markup and static files. What it does is tested in a browser, in tests/."""
 
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 from django.test import Client
 
 from backend.console.views import CONTENT_SECURITY_POLICY
+from backend.errors import DomainError
+from backend.http.codes import TEXTS
 
 FOLDER = Path(__file__).resolve().parent.parent / "static" / "console"
 MODULES = sorted(path.name for path in FOLDER.glob("*.js"))
@@ -134,6 +137,27 @@ def test_every_text_that_is_used_exists_and_every_text_is_used(page: Markup) -> 
     assert named <= known
     assert set(re.findall(r'\bt\(\s*"([\w.]+)"', code)) <= known
     assert {key for key in known - whole - named if not key.startswith(tuple(families))} == set()
+
+
+def kinds(base: type[DomainError]) -> Iterator[type[DomainError]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from kinds(kind)
+
+
+def test_every_code_that_the_api_sends_has_a_sentence_for_people() -> None:
+    codes = {*TEXTS, *(kind.code for kind in kinds(DomainError) if kind.__module__.startswith("backend."))}
+    reading = "\n".join(
+        path.read_text() for path in FOLDER.parents[2].joinpath("documents").rglob("*.py") if "tests" not in path.parts
+    )
+    warnings = set(re.findall(r'(?:warnings\.append\(\(|"code": |\(\(?)"([a-z]+_[a-z_]+)", f?"[A-Z]', reading))
+    warnings.discard("no_such_page")  # Of drawing a page; no reading ends with it.
+    texts = keys("texts.en.js")
+
+    assert len(codes) > 25
+    assert {code for code in codes if f"error.{code}" not in texts} == set()
+    assert "page_unreadable" in warnings
+    assert {code for code in warnings if f"warning.{code}" not in texts and f"unread.{code}" not in texts} == set()
 
 
 def luminance(colour: str) -> float:

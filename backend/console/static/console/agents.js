@@ -1,16 +1,16 @@
-// Agents: which one answers, what it knows, making a new one.
+// Agents: which one answers, what it knows. Making and changing them is in agent.js.
 
-import { get, getAll, post, put } from "./api.js";
-import { element, find, icon } from "./dom.js";
+import { get, getAll, put } from "./api.js";
+import { element, find, icon, middleCut } from "./dom.js";
 import { count, t } from "./i18n.js";
 import { problemText, toast } from "./problems.js";
+import { go } from "./router.js";
 
 const CHOICE = "orquestra.agent";
 
-export function createAgents({ documents, onChoose }) {
+export function createAgents({ onChoose }) {
   const button = find("#agent");
   const menu = find("#agent-menu");
-  const dialog = find("#agent-dialog");
   let agents = [];
   let current = null;
   let models = [];
@@ -25,9 +25,10 @@ export function createAgents({ documents, onChoose }) {
     models = catalog.filter(({ kind }) => kind === "chat");
     menu.replaceChildren(
       ...agents.map((agent) =>
-        element("button", { type: "button", class: "quiet", "data-id": agent.id, onclick: () => pick(agent) }, badge(agent), element("span", { class: "name" }, agent.name)),
+        element("button", { type: "button", class: "quiet", "data-id": agent.id, onclick: () => pick(agent) }, badge(agent), middleCut(agent.name, { class: "name" })),
       ),
-      element("button", { type: "button", class: "quiet new-agent", onclick: openDialog }, icon("plus"), t("agent.new")),
+      element("button", { type: "button", class: "quiet edit-agent", onclick: () => leaveFor(current?.id) }, icon("pencil"), t("agent.edit")),
+      element("button", { type: "button", class: "quiet new-agent", onclick: () => leaveFor("new") }, icon("plus"), t("agent.new")),
     );
     const kept = localStorage.getItem(CHOICE);
     const wanted = current?.id ?? kept;
@@ -37,6 +38,11 @@ export function createAgents({ documents, onChoose }) {
   function pick(agent) {
     menu.hidePopover();
     onChoose(agent);
+  }
+
+  function leaveFor(id) {
+    menu.hidePopover();
+    go("agents", id);
   }
 
   /** Make an agent the one that is talked to: a fresh look at it, as its knowledge may have changed. */
@@ -64,82 +70,38 @@ export function createAgents({ documents, onChoose }) {
     if (current) await show(current);
   }
 
-  // One after the other: each reads what the agent knows and writes it back with one more.
+  /** The agents that know a document, by itself or through a collection. */
+  const knowing = (document) =>
+    agents.filter(({ knowledge }) => knowledge.some((entry) => entry.document === document.id || document.collections?.includes(entry.collection)));
+
+  // One after the other: each reads what the agent knows and writes it back with one more or less.
   let queue = Promise.resolve();
 
-  /** Let the chosen agent know a document, so that the next question finds it. */
-  function teach(document) {
-    const agent = current;
-    if (!agent) return;
-    queue = queue.then(async () => {
-      try {
-        const path = `/api/v1/agents/${agent.id}/knowledge`;
-        const { knowledge } = await get(path);
-        const others = knowledge.filter((entry) => entry.document !== document.id && !gone.has(entry.document));
-        agent.knowledge = (await put(path, { knowledge: [...others, { document: document.id }] })).knowledge;
-        if (current === agent) await show(agent);
-      } catch (error) {
-        toast(problemText(error));
-      }
-    });
-    return queue;
+  function change(agent, changed) {
+    const work = async () => {
+      const path = `/api/v1/agents/${agent.id}/knowledge`;
+      const { knowledge } = await get(path);
+      agent.knowledge = (await put(path, { knowledge: changed(knowledge.filter((entry) => !gone.has(entry.document))) })).knowledge;
+      if (current?.id === agent.id) await show(agent);
+    };
+    const done = queue.then(work);
+    queue = done.catch(() => {});
+    return done;
   }
 
-  // A new agent -------------------------------------------------------------------------------------------------------
-
-  function openDialog() {
-    menu.hidePopover();
-    const field = (name, input, hint) => element("label", {}, element("span", {}, t(`agent.${name}`)), hint ? element("span", { class: "soft" }, hint) : "", input);
-    const ready = documents().filter(({ status }) => status === "ready");
-    const error = element("p", { class: "error", role: "alert" });
-    const form = element(
-      "form",
-      { method: "dialog" },
-      element("h2", { id: "agent-dialog-title" }, t("agent.new")),
-      field("name", element("input", { name: "name", required: true, maxlength: "150", autocomplete: "off" })),
-      field("instructions", element("textarea", { name: "instructions", rows: "4" }), t("agent.instructionsHint")),
-      field("model", element("select", { name: "model" }, models.map(option))),
-      ready.length > 0 &&
-        element(
-          "fieldset",
-          {},
-          element("legend", {}, t("agent.documents")),
-          ready.map(({ id, name }) => element("label", { class: "check" }, element("input", { type: "checkbox", name: "document", value: id }), element("span", {}, name))),
-        ),
-      error,
-      element(
-        "div",
-        { class: "row end" },
-        element("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, t("cancel")),
-        element("button", { type: "submit", class: "primary" }, t("agent.create")),
-      ),
-    );
-    form.addEventListener("submit", async (event) => {
-      event.preventDefault();
-      const values = new FormData(form);
-      try {
-        const agent = await post("/api/v1/agents", {
-          name: values.get("name"),
-          instructions: values.get("instructions"),
-          model: values.get("model"),
-          knowledge: values.getAll("document").map((id) => ({ document: id })),
-        });
-        dialog.close();
-        await refresh();
-        onChoose(agents.find(({ id }) => id === agent.id) ?? agent);
-      } catch (problem) {
-        error.textContent = problemText(problem);
-      }
-    });
-    dialog.replaceChildren(form);
-    dialog.showModal();
+  /** Let an agent know a document, so that the next question finds it. */
+  function teach(document, id) {
+    const agent = agents.find((each) => each.id === id);
+    if (!agent) return Promise.resolve();
+    const withIt = (knowledge) => [...knowledge.filter((entry) => entry.document !== document.id), { document: document.id }];
+    return change(agent, withIt).catch((error) => toast(problemText(error)));
   }
 
-  return { refresh, forget, show, showById, teach, current: () => current };
+  /** Let an agent no longer know a document. */
+  const detach = (agent, document) => change(agent, (knowledge) => knowledge.filter((entry) => entry.document !== document.id));
+
+  return { refresh, forget, show, showById, teach, detach, knowing, all: () => agents, models: () => models, current: () => current };
 }
-
-const option = ({ id, name, available }) =>
-  element("option", { value: id, disabled: !available }, available ? name : t("agent.unavailable", { name }));
 
 const initial = ({ name }) => Array.from(name.trim())[0]?.toUpperCase() ?? "?";
 

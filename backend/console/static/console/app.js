@@ -1,17 +1,20 @@
 // Puts the parts of the page together: who is logged in, which conversation the address names, what a key does.
 
 import { createEntrance, drawAccount, logOut } from "./accounts.js";
+import { createAgentSheet } from "./agent.js";
 import { createAgents } from "./agents.js";
 import { get, signedIn, whenSignedOut } from "./api.js";
 import { createChat } from "./chat.js";
 import { createConversations } from "./conversations.js";
-import { acceptDrops, createDocuments } from "./documents.js";
+import { createDocuments } from "./documents.js";
 import { element, find, icon, media } from "./dom.js";
 import { switchLanguage, t, translate } from "./i18n.js";
+import { createLibrary } from "./library.js";
 import { problemText, toast } from "./problems.js";
 import { follow, go, place, rename, replace, route, show } from "./router.js";
 import { createSheets } from "./sheets.js";
 import { createSource } from "./source.js";
+import { acceptDrops } from "./uploads.js";
 import { createWallet } from "./wallet.js";
 
 translate(document);
@@ -25,31 +28,33 @@ const OPEN = "orquestra.conversation"; // The conversation that a sheet lies ove
 
 const sheets = createSheets({ onClose: () => go("conversations", chat.current()?.id) });
 const source = createSource();
-const wallet = createWallet({ onShow: () => setView("wallet") });
+const wallet = createWallet({ onShow: () => go("wallet"), agents: () => agents.all() });
 const conversations = createConversations({
   onOpen: (id) => goTo(id),
   onRenamed: (conversation) => chat.renamed(conversation),
   onDeleted: (id) => id === chat.current()?.id && goTo(null),
 });
 const documents = createDocuments({
-  onOpen: (document, button) => {
-    if (app.dataset.view === "wallet") setView("chat"); // The wallet takes the place of the source.
-    source.showDocument(document, button);
-  },
-  onUploaded: (document) => agents.teach(document),
+  agents: () => agents.all(),
+  agent: () => agents.current(),
+  knowing: (document) => agents.knowing(document),
+  onOpen: source.showDocument,
+  onTell: ({ id }) => go("documents", id),
+  onUploaded: (document, agent) => agents.teach(document, agent),
   onEnded: quietly(wallet.refresh),
   onDeleted: (document) => agents.forget(document),
 });
-const agents = createAgents({
-  documents: documents.all,
-  onChoose: async (agent) => {
-    // A conversation belongs to its agent: another one begins a new conversation.
-    await agents.show(agent);
-    if (chat.current() && chat.current().agent !== agent.id) await goTo(null);
-    drawStarters();
-    question.focus();
-  },
-});
+const agents = createAgents({ onChoose: choose });
+
+async function choose(agent) {
+  // A conversation belongs to its agent: another one begins a new conversation.
+  await agents.show(agent);
+  if (chat.current() && chat.current().agent !== agent.id) await goTo(null);
+  else sheets.close();
+  drawStarters();
+  question.focus();
+}
+
 const chat = createChat({
   agent: agents.current,
   onCite: (citation, button) => source.show(citation, { button }),
@@ -66,6 +71,26 @@ const chat = createChat({
   onFirstSource: showBeside,
   onShown: showBeside,
 });
+sheets.add("wallet", wallet);
+sheets.add(
+  "agents",
+  createAgentSheet({
+    agents,
+    onChanged: (agent) => (agent ? choose(agents.all().find(({ id }) => id === agent.id) ?? agent) : sheets.close()),
+  }),
+);
+sheets.add(
+  "documents",
+  createLibrary({
+    documents,
+    agents,
+    onPreview: async (document) => {
+      await sheets.close();
+      source.showDocument(document, find("#documents-title a"));
+    },
+  }),
+);
+
 const entrance = createEntrance({ onEnter: () => enter().then(begin) });
 
 /** The source follows the newest answer that cites, where it stands beside it; a sheet would cover the answer. */
@@ -229,7 +254,7 @@ find("#export").addEventListener("click", () => chat.save());
 
 // Views, keys, drops -----------------------------------------------------------------------------------------------------
 
-/** "chat" or "wallet"; on a phone also "documents" and "conversations", which are beside the chat where there is room. */
+/** "chat"; on a phone also "documents" and "conversations", which are beside the chat where there is room. */
 function setView(view) {
   app.dataset.view = view;
   // On a phone the left column is then all there is.
@@ -238,18 +263,15 @@ function setView(view) {
     if (tab.dataset.view === view) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
   }
-  if (view === "wallet") quietly(wallet.refresh)();
 }
 
 const TABS = { chat: "chat", documents: "document", wallet: "coin" };
 for (const tab of document.querySelectorAll("#tabs button")) {
   tab.prepend(icon(TABS[tab.dataset.view]));
-  tab.addEventListener("click", () => setView(tab.dataset.view));
+  tab.addEventListener("click", () => (tab.dataset.view === "wallet" ? go("wallet") : setView(tab.dataset.view)));
 }
 find("#show-conversations").append(icon("list"));
 find("#show-conversations").addEventListener("click", () => setView("conversations"));
-find("#wallet-close").append(icon("close"));
-find("#wallet-close").addEventListener("click", () => setView("chat"));
 find("#source-close").append(icon("close"));
 find("#newest").append(icon("below"));
 find("#drop").prepend(icon("upload"));
@@ -278,8 +300,10 @@ addEventListener("keydown", (event) => {
 });
 
 acceptDrops({
-  onFiles: (files) => app.hidden || documents.upload(files),
-  sentence: () => t("drop.here", { name: agents.current()?.name ?? "" }),
+  onFiles: (files) => {
+    const [sheet, collection] = place(); // What is dropped onto a collection of the library goes there.
+    if (!app.hidden) documents.upload(files, { collection: sheet === "documents" && collection?.startsWith("col_") ? collection : null });
+  },
 });
 
 // Links of earlier versions of this page.

@@ -1,29 +1,34 @@
-// Documents: the list with its live progress, dropping and uploading files, deleting.
+// Documents: the list with its live progress, uploads into it, deleting. The library (library.js) shows them at length.
 
-import { ApiError, accessToken, commonHeaders, get, randomKey, remove, signedIn } from "./api.js";
+import { get, remove, signedIn } from "./api.js";
 import { announce } from "./announce.js";
+import { ENDED, createState, whyFailed } from "./document.js";
 import { confirmed, element, find, icon, iconButton, middleCut } from "./dom.js";
-import { duration, t, tryText } from "./i18n.js";
+import { t } from "./i18n.js";
 import { problemText, toast } from "./problems.js";
+import { askWhere, createQueue } from "./uploads.js";
 
-const ENDED = new Set(["ready", "failed", "cancelled"]);
 const POLL_MS = 1000;
 const SLOW_POLL_MS = 5000; // After a minute without any change.
 const SEARCHABLE_FROM = 12; // A list this long gets a field to search it.
-const UPLOADS_AT_ONCE = 2;
-const TIME_SHOWN_MS = 5000; // How long a document says in what time it became ready.
 
-export function createDocuments({ onOpen, onUploaded, onEnded, onDeleted }) {
+/**
+ * `agents()` and `agent()` are all agents and the one that is talked to; `knowing(document)` are those that know it.
+ * `onOpen(document, button)` and `onTell(document)` show a document, and what became of one that has no pages to show.
+ */
+export function createDocuments({ agents, agent, knowing, onOpen, onTell, onUploaded, onEnded, onDeleted }) {
   const section = find("#documents");
   const list = find("ul", section);
   const filter = find("input[type=search]", section);
   const more = find(".more", section);
   const picker = find("#file");
-  const documents = new Map(); // By id, in the order of the list.
-  const rows = new Map();
+  const known = new Map(); // The newest state of every document that is on show anywhere, by id.
+  const rows = new Map(); // Of the list, by id.
+  const listeners = new Set(); // Called with (id, document), and with (id, null) for one that is gone.
   const begun = new Map(); // When a document in progress was first seen, by id.
   let uploads = []; // Files on their way: { name, part, row }.
   let next = null;
+  const queue = createQueue();
 
   find("#document-add").append(icon("plus"));
   for (const button of document.querySelectorAll("#document-add, #attach, #drop")) button.addEventListener("click", () => picker.click());
@@ -43,65 +48,76 @@ export function createDocuments({ onOpen, onUploaded, onEnded, onDeleted }) {
   async function refresh() {
     const query = filter.value.trim();
     const page = await get(`/api/v1/documents${query ? `?q=${encodeURIComponent(query)}` : ""}`);
-    documents.clear();
+    if (!listeners.size) known.clear();
     for (const row of rows.values()) row.root.remove();
     rows.clear();
     take(page);
-    filter.hidden = !query && documents.size < SEARCHABLE_FROM;
+    filter.hidden = !query && rows.size < SEARCHABLE_FROM;
   }
 
   function take(page) {
-    for (const one of page.results) put(one);
+    for (const one of page.results) {
+      addRow(one, "append");
+      put(one);
+    }
     next = page.next;
     more.hidden = next === null;
     drawEmptiness();
     watch();
   }
 
-  /** Take the newest state of a document, and say so when it has ended. */
-  function put(one, { first = false } = {}) {
-    const before = documents.get(one.id);
+  function addRow(one, how) {
+    if (rows.has(one.id)) return;
+    const row = createRow(one, { onOpen: (now, button) => (now.status === "ready" ? onOpen(now, button) : onTell(now)), onDelete });
+    rows.set(one.id, row);
+    list[how](row.root);
+  }
+
+  /** Take the newest state of a document, show it wherever it is on show, and say so when it has ended. */
+  function put(one) {
+    const before = known.get(one.id);
     if (one.status === "deleting") return drop(one.id);
     if (!ENDED.has(one.status) && !begun.has(one.id)) begun.set(one.id, Date.now());
-    documents.set(one.id, one);
-    let row = rows.get(one.id);
-    if (!row) {
-      row = createRow(one, { onOpen: (now, button) => (now.status === "failed" ? tellWhy(now) : onOpen(now, button)), onDelete });
-      rows.set(one.id, row);
-      list[first ? "prepend" : "append"](row.root);
-    }
-    row.update(one, before && begun.has(one.id) ? Date.now() - begun.get(one.id) : null);
+    known.set(one.id, one);
+    rows.get(one.id)?.update(one, before && !ENDED.has(before.status) && begun.has(one.id) ? Date.now() - begun.get(one.id) : null);
+    for (const listener of listeners) listener(one.id, one);
     drawEmptiness();
     if (before && !ENDED.has(before.status) && ENDED.has(one.status)) ended(one);
   }
 
+  // What has to be found again is in the list and in the library; this is only the news.
   function ended(one) {
     if (one.status === "ready") announce(t("document.readyNews", { name: one.name }));
-    if (one.status === "failed") tellWhy(one);
-    if (one.warnings.some(({ code }) => code === "no_text")) toast(t("unread.no_text", { name: one.name }));
+    if (one.status === "failed") toast(t("document.failedNews", { name: one.name, detail: whyFailed(one) }));
+    if (one.warnings.length) toast(t("document.warningNews", { name: one.name }));
     onEnded(one);
   }
-
-  const tellWhy = (one) => toast(t("document.failedNews", { name: one.name, detail: whyFailed(one) }));
 
   function drop(id) {
     rows.get(id)?.root.remove();
     rows.delete(id);
-    documents.delete(id);
+    known.delete(id);
+    for (const listener of listeners) listener(id, null);
     drawEmptiness();
   }
 
-  const drawEmptiness = () => (find(".none", section).hidden = documents.size + uploads.length > 0 || filter.value !== "");
+  const drawEmptiness = () => (find(".none", section).hidden = rows.size + uploads.length > 0 || filter.value !== "");
 
+  /** Ask, with what it means for agents and answers, and delete. Resolves to whether it was done. */
   async function onDelete(one) {
-    if (!(await confirmed(t("document.deleteAsk", { name: one.name }), { yes: t("delete"), no: t("keep") }))) return;
+    const names = knowing(one).map(({ name }) => `“${name}”`).join(", ");
+    const consequence = names ? t("document.deleteLoses", { names }) : t("document.deleteUnknown");
+    const question = [t("document.deleteAsk", { name: one.name }), consequence, t("document.deleteAnswers")].join(" ");
+    if (!(await confirmed(question, { yes: t("delete"), no: t("keep") }))) return false;
     try {
       await remove(`/api/v1/documents/${one.id}`);
-      drop(one.id);
-      onDeleted(one);
     } catch (error) {
       toast(problemText(error));
+      return false;
     }
+    drop(one.id);
+    onDeleted(one);
+    return true;
   }
 
   // Progress ----------------------------------------------------------------------------------------------------------
@@ -115,12 +131,12 @@ export function createDocuments({ onOpen, onUploaded, onEnded, onDeleted }) {
     watching = true;
     let changedAt = Date.now();
     for (;;) {
-      const pending = [...documents.values()].filter(({ status }) => !ENDED.has(status));
+      const pending = [...known.values()].filter(({ status }) => !ENDED.has(status));
       if (!pending.length) break;
       const quiet = Date.now() - changedAt > 60_000 || document.hidden;
       await new Promise((resolve) => setTimeout(resolve, quiet ? SLOW_POLL_MS : POLL_MS));
       for (const now of await latest(pending)) {
-        const before = documents.get(now.id);
+        const before = known.get(now.id);
         if (!before) continue;
         if (now.status !== before.status || now.progress?.pages_done !== before.progress?.pages_done) changedAt = Date.now();
         put(now);
@@ -144,103 +160,72 @@ export function createDocuments({ onOpen, onUploaded, onEnded, onDeleted }) {
 
   // Uploading ---------------------------------------------------------------------------------------------------------
 
-  const waiting = [];
-  let running = 0;
-
-  function upload(files) {
-    for (const file of files) {
-      const row = createUploadRow(file.name);
-      list.prepend(row.root);
-      uploads.push(row);
-      waiting.push({ file, row });
+  /** Ask where files go, and send them there. `collection` is the one that the person is looking at. */
+  async function upload(files, { collection = null } = {}) {
+    if (!files.length) return;
+    try {
+      const where = await askWhere(files, { agents: agents(), agent: collection ? null : (agent()?.id ?? null), collection });
+      if (where) queue(files.map((file) => job(file, where)));
+    } catch (error) {
+      toast(problemText(error));
     }
     drawEmptiness();
-    for (let free = UPLOADS_AT_ONCE - running; free > 0; free -= 1) work();
   }
 
-  async function work() {
-    running += 1;
-    for (let job = waiting.shift(); job; job = waiting.shift()) {
-      const { file, row } = job;
-      try {
-        const { created, body } = await send(file, row.progress);
+  function job(file, where) {
+    const row = createUploadRow(file.name);
+    list.prepend(row.root);
+    uploads.push(row);
+    const settle = () => {
+      row.root.remove();
+      uploads = uploads.filter((other) => other !== row);
+      drawEmptiness();
+    };
+    return {
+      file,
+      collection: where.collection,
+      onProgress: row.progress,
+      onDone: ({ created, body }) => {
         if (!created) toast(t("document.already", { name: body.name }));
-        settle(row);
-        put(body, { first: true });
-        onUploaded(body);
+        settle();
+        addRow(body, "prepend");
+        put(body);
+        onUploaded(body, where.agent);
         watch();
-      } catch (error) {
-        settle(row);
+      },
+      onFailed: (error) => {
+        settle();
         toast(problemText(error, { name: file.name }));
-      }
-    }
-    running -= 1;
-  }
-
-  function settle(row) {
-    row.root.remove();
-    uploads = uploads.filter((other) => other !== row);
-    drawEmptiness();
+      },
+    };
   }
 
   return {
     refresh,
     upload,
-    all: () => [...documents.values()],
+    put,
+    remove: onDelete,
+    /** Keep documents that are on show elsewhere up to date; returns how to stop. */
+    follow: (shown, listener) => {
+      for (const one of shown) known.set(one.id, one);
+      listeners.add(listener);
+      watch();
+      return () => listeners.delete(listener);
+    },
   };
 }
 
-/** POST a file. XMLHttpRequest, because fetch cannot tell how much of a body has been sent. */
-async function send(file, onProgress) {
-  const token = await accessToken();
-  const form = new FormData();
-  form.append("file", file);
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    request.open("POST", "/api/v1/documents");
-    request.responseType = "json";
-    const headers = { ...commonHeaders(), Authorization: `Bearer ${token}`, "Idempotency-Key": randomKey() };
-    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
-    request.upload.addEventListener("progress", ({ loaded, total }) => onProgress(loaded / (total || 1)));
-    request.addEventListener("error", () => reject(new ApiError({ code: "network" })));
-    request.addEventListener("load", () => {
-      const { status, response } = request;
-      if (status >= 200 && status < 300) resolve({ created: status === 201, body: response });
-      else reject(new ApiError({ ...response, status, code: response?.code ?? `http_${status}` }));
-    });
-    request.send(form);
-  });
-}
-
-const whyFailed = ({ error }) => tryText(`unread.${error?.code}`) ?? error?.detail ?? "";
-
 function createRow(one, { onOpen, onDelete }) {
   let current = one;
-  const badge = element("span", { class: "badge-status" });
   const name = element("span", { class: "name" });
-  const bar = element("span", { class: "bar-progress", hidden: true }, element("span"));
+  const { badge, bar, update: draw } = createState();
   const button = element("button", { type: "button", class: "item", onclick: () => onOpen(current, button) }, name, badge, bar);
   const bin = iconButton("trash", t("document.delete", { name: one.name }), () => onDelete(current));
   const root = element("li", {}, button, bin);
   const update = (document, took = null) => {
     current = document;
-    const { status, progress } = document;
-    const total = progress?.pages_total ?? 0;
-    const done = progress?.pages_done ?? 0;
-    const counting = !ENDED.has(status) && total > 0;
     if (name.textContent !== document.name) name.replaceChildren(middleCut(document.name));
-    button.title = status === "failed" ? `${document.name}\n${whyFailed(document)}` : document.name;
-    button.disabled = status !== "ready" && status !== "failed";
-    badge.className = `badge-status ${ENDED.has(status) ? status : "working"}`;
-    const state = t(`status.${status}`);
-    badge.textContent = counting && done < total ? t("document.progress", { done, total }) : state;
-    if (status === "ready" && took !== null) {
-      badge.textContent = `${state} · ${duration(took)}`;
-      setTimeout(() => (badge.textContent = state), TIME_SHOWN_MS);
-    }
-    bar.hidden = !counting;
-    bar.firstChild.style.width = counting ? `${(100 * done) / total}%` : "0";
-    root.classList.toggle("working", counting);
+    root.classList.toggle("working", draw(document, took));
   };
   return { root, update };
 }
@@ -256,31 +241,4 @@ function createUploadRow(name) {
     fill.style.width = `${part * 100}%`;
   };
   return { root, progress };
-}
-
-/** Files dropped anywhere on the page. `sentence()` says what will happen to them. */
-export function acceptDrops({ onFiles, sentence }) {
-  const veil = find("#drop-veil");
-  let depth = 0; // dragenter and dragleave come for every element on the way.
-  const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
-  const end = () => {
-    depth = 0;
-    veil.hidden = true;
-  };
-  addEventListener("dragenter", (event) => {
-    if (!hasFiles(event)) return;
-    depth += 1;
-    find("p", veil).textContent = sentence();
-    veil.hidden = false;
-  });
-  addEventListener("dragleave", (event) => {
-    if (hasFiles(event) && (depth -= 1) <= 0) end();
-  });
-  addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
-  addEventListener("drop", (event) => {
-    if (!hasFiles(event)) return;
-    event.preventDefault();
-    end();
-    onFiles([...event.dataTransfer.files]);
-  });
 }

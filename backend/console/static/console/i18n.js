@@ -57,8 +57,12 @@ export function money(amount, currency = "USD", { exact = false } = {}) {
   return new Intl.NumberFormat(language, format).format(value);
 }
 
-/** What somebody has, in cents, never rounded up. */
-export const balance = (amount, currency) => money(Math.floor(Number(amount) * 100 + 1e-6) / 100, currency);
+/** What somebody has, never rounded up; of small amounts also what is less than a cent, as answers cost so little. */
+export function balance(amount, currency = "USD") {
+  const digits = Math.abs(Number(amount)) < 100 ? 4 : 2;
+  const value = Math.floor(Number(amount) * 10 ** digits + 1e-6) / 10 ** digits;
+  return new Intl.NumberFormat(language, { style: "currency", currency, minimumFractionDigits: 2, maximumFractionDigits: digits }).format(value);
+}
 
 export function duration(milliseconds) {
   const seconds = Math.max(0, milliseconds) / 1000;
@@ -72,6 +76,15 @@ export function inTime(seconds) {
   return seconds < 90 ? format.format(Math.ceil(seconds), "second") : format.format(Math.ceil(seconds / 60), "minute");
 }
 
+/** 1_234_567 → "1.2 MB" */
+export function bytes(value) {
+  const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
+  const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, value)) / 3));
+  const unitDisplay = power ? "short" : "long"; // "kB", but "bytes".
+  return new Intl.NumberFormat(language, { style: "unit", unit: units[power], unitDisplay, maximumFractionDigits: 1 }).format(value / 1000 ** power);
+}
+
+export const date = (text) => new Intl.DateTimeFormat(language, { dateStyle: "medium" }).format(new Date(text));
 export const dateTime = (text) => new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(text));
 
 /** Fill the texts that stand in the HTML: data-text, and data-label for names that only assistive software reads. */

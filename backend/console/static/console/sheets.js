@@ -79,7 +79,7 @@ export function cover(panel, isOpen) {
 
 function layOut() {
   const top = media.sheet.matches ? open.at(-1) : undefined;
-  for (const part of document.querySelectorAll("#side, #talk, #wallet, #tabs, #source, #sheet")) {
+  for (const part of document.querySelectorAll("#side, #talk, #tabs, #source, #sheet")) {
     part.inert = top !== undefined && part !== top;
     if (part === top) part.setAttribute("role", "dialog");
     else if (part.matches("#source, #sheet")) part.removeAttribute("role");
