@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from backend.documents import inspection
 from backend.documents.errors import UnsupportedFile
+from backend.documents.ingestion.parsers import decoding
 
 PDF = "application/pdf"
 DOCX = inspection.DOCX
@@ -25,6 +26,7 @@ EXTENSIONS |= {".markdown": MARKDOWN, ".txt": PLAIN, ".text": PLAIN, ".log": PLA
 _WRITTEN_IN_TEXT = {"message/rfc822", "application/rtf", "text/rtf"}
 
 _HEAD = 64 * 1024
+_SAMPLE = 4096  # Bytes by which an encoding is guessed.
 _LONGEST_CLAIM = 255  # Characters of a content type.
 _LONGEST_EXTENSION = 16
 _SPACE = re.compile(r"\s*")
@@ -74,7 +76,7 @@ def _kind(file: IO[bytes], claims: tuple[str, str], workspace: str) -> str:
         return inspection.type_of_archive(file, workspace=workspace)
     if not _is_text(head):
         raise UnsupportedFile
-    if HTML in claims or "application/xhtml+xml" in claims or is_markup(head.decode("utf-8", "ignore")):
+    if HTML in claims or "application/xhtml+xml" in claims or is_markup(_beginning(head)):
         return HTML
     return MARKDOWN if MARKDOWN in claims or "text/x-markdown" in claims else PLAIN
 
@@ -112,14 +114,19 @@ def _ends_word(text: str, at: int) -> bool:
 
 
 def _is_text(head: bytes) -> bool:
-    """No binary: nearly no control characters, and no NUL unless an encoding mark explains it."""
-    if head.startswith(_ENCODING_MARKS):
+    """No binary: nearly no control characters, and no NUL unless an encoding with wide characters explains it."""
+    if head.startswith(_ENCODING_MARKS) or decoding.wide_encoding(head):
         return True
     if b"\0" in head:
         return False
     if _count(head, _CONTROL) * 100 > len(head):
         return False
-    return _is_utf8(head) or _count(head, _LATE_CONTROL) * 10 < len(head)
+    return _is_utf8(head) or _count(head, _LATE_CONTROL) * 10 < len(head) or decoding.is_other_text(head[:_SAMPLE])
+
+
+def _beginning(head: bytes) -> str:
+    wide = "utf_16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else decoding.wide_encoding(head)
+    return head.decode(wide or "utf-8", "ignore").removeprefix("\ufeff")
 
 
 def _count(data: bytes, wanted: bytes) -> int:

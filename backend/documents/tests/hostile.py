@@ -28,7 +28,7 @@ def run(source, job):
             exec(source.read().decode(), {**globals(), "source": source, "job": job})
         except BaseException as error:
             print(type(error).__name__, error)
-    return printed.getvalue() or "nothing"
+    return printed.getvalue() or "nothing", []
 
 child.READERS["text/x-program"] = run
 LEAVE_OUT

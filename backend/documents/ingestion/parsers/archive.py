@@ -1,7 +1,10 @@
 """ZIP archives: opened within limits, and what kind of document one is."""
 
+import codecs
 import contextlib
 import posixpath
+import re
+import urllib.parse
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -21,6 +24,7 @@ _DAMAGES = (zipfile.BadZipFile, KeyError, NotImplementedError, EOFError, OSError
 _MAIN = "word/document.xml"  # Where nearly every program puts it.
 _RELATIONSHIPS = "_rels/.rels"
 _MAX_RELATIONSHIPS = 256 * 1024
+_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _ROOTS = {
     "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}document",
     "{http://purl.oclc.org/ooxml/wordprocessingml/main}document",
@@ -105,20 +109,28 @@ def content_type(source: IO[bytes]) -> str:
         return DOCX
 
 
+def parts(archive: zipfile.ZipFile) -> dict[str, str]:
+    """The names of the members by the names of the parts that they are: in any case, with slashes of either kind."""
+    return {name.replace("\\", "/").lstrip("/").lower(): name for name in archive.namelist()}
+
+
 def main_part(archive: zipfile.ZipFile) -> str:
-    """The name of the part that holds a DOCX's text: the usual one, or where its relationships say; empty if none."""
-    names = set(archive.namelist())
-    if _MAIN in names:
-        return _MAIN
-    if _RELATIONSHIPS not in names:
-        return ""
-    with contextlib.suppress(etree.XMLSyntaxError):
-        root = root_of(unpack(archive, _RELATIONSHIPS, _MAX_RELATIONSHIPS))
-        for relationship in root.iterchildren("{*}Relationship"):
-            target = posixpath.normpath(relationship.get("Target", "")).lstrip("/")
-            if relationship.get("Type", "").endswith("/officeDocument") and target in names:
-                return target if _is_text_document(archive, target) else ""
-    return ""
+    """The name of the part that holds a DOCX's text: where its relationships say, else the usual one; empty if none."""
+    names = parts(archive)
+    if _RELATIONSHIPS in names:
+        with contextlib.suppress(etree.XMLSyntaxError):
+            root = root_of(unpack(archive, names[_RELATIONSHIPS], _MAX_RELATIONSHIPS))
+            for relationship in root.iterchildren("{*}Relationship"):
+                target = part_name(relationship.get("Target", ""))
+                if relationship.get("Type", "").endswith("/officeDocument") and target in names:
+                    return target if target == _MAIN or _is_text_document(archive, names[target]) else ""
+    return _MAIN if _MAIN in names else ""
+
+
+def part_name(target: str, folder: str = "") -> str:
+    """The part that a relationship leads to, from a part in ``folder``."""
+    path = target.replace("\\", "/").partition("#")[0]
+    return posixpath.normpath(posixpath.join("/" + folder, urllib.parse.unquote(path))).lstrip("/").lower()
 
 
 def root_of(data: bytes) -> "etree._Element":
@@ -126,6 +138,8 @@ def root_of(data: bytes) -> "etree._Element":
 
     :raises ParseError: it holds a declaration; entities are made there.
     """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        data = _DECLARATION.sub("", data.decode("utf-16", "replace"), count=1).encode()
     if b"<!DOCTYPE" in data:
         raise ParseError("corrupt", "The file holds declarations that a document must not hold.")
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)

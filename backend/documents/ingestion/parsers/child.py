@@ -21,9 +21,11 @@ from typing import IO
 import msgspec
 
 from . import archive, cpu, docx, html, isolation, markdown, pdf, plain
+from .decoding import Warnings
 from .frames import LARGEST_JOB, Frame, Job, PageText, ParseError, Report, encode
 
-READERS: dict[str, Callable[[IO[bytes], Job], str]] = {
+# The text of a file, and what its owner should know about it.
+READERS: dict[str, Callable[[IO[bytes], Job], tuple[str, Warnings]]] = {
     "text/plain": plain.read,
     "text/markdown": markdown.read,
     "text/html": html.read,
@@ -118,20 +120,22 @@ def _parse(file: IO[bytes], job: Job) -> Iterator[Frame]:
     yield Frame(kind="end")
 
 
-def _text(file: IO[bytes], job: Job) -> tuple[str, list[tuple[str, str]]]:
+def _text(file: IO[bytes], job: Job) -> tuple[str, Warnings]:
     """The text of a file without pages, and warnings. Markdown that takes too long is read as plain text."""
     size = os.fstat(file.fileno()).st_size
     if job.content_type != "text/markdown":
         cpu.limit_for(job, size)
-        return READERS[job.content_type](file, job), []
+        return READERS[job.content_type](file, job)
     try:
         with cpu.raising():
             cpu.limit_for(job, size, per_megabyte=cpu.OF_MARKDOWN)
-            return markdown.read(file, job), []
+            return markdown.read(file, job)
     except cpu.TooSlow:
         file.seek(0)
         cpu.limit_for(job, size)
-        return plain.read(file, job), [("formatting_ignored", "The formatting takes too long to read and was ignored.")]
+        text, warnings = plain.read(file, job)
+        ignored = ("formatting_ignored", "The formatting takes too long to read and was ignored.")
+        return text, [*warnings, ignored]
 
 
 def _parse_pdf(file: IO[bytes], job: Job) -> Iterator[Frame]:

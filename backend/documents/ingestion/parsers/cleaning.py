@@ -1,6 +1,5 @@
 """Text as it is stored: no control characters, no halves of surrogate pairs, no invisible joiners."""
 
-import codecs
 import re
 import unicodedata
 
@@ -14,6 +13,7 @@ _NOTHING: dict[int, None] = dict.fromkeys(
         0x200B,
         *range(0x202A, 0x202F),  # Bidirectional overrides.
         *range(0x2060, 0x206A),
+        *range(0xFDD0, 0xFDF0),  # No characters, and marks of our own while a text is put together.
         0xFEFF,
         *range(0xFFF0, 0xFFF9),
         0xFFFE,
@@ -21,6 +21,7 @@ _NOTHING: dict[int, None] = dict.fromkeys(
     ]
 )
 _TABLE: dict[int, str | None] = {**_LIGATURES, **_SPACES, **_NOTHING}
+_WITH_TABS = {code: kept for code, kept in _TABLE.items() if code != 0x09}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MANY_SPACES = re.compile(" {2,}")
 _MANY_BREAKS = re.compile(r"\n{3,}")
@@ -42,20 +43,15 @@ def _run_of_marks(end: int) -> str:
 _MANY_MARKS = re.compile(_run_of_marks(0x10000))  # Without the others it is faster.
 _MANY_MARKS_OF_ALL = re.compile(_run_of_marks(_LAST_MARK + 1))
 
-_BOMS = [
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-]
 
+def clean(text: str, *, tabs: bool = False) -> str:
+    """Without what no reader can see or PostgreSQL cannot store; line breaks stay, composed characters (NFC).
 
-def clean(text: str) -> str:
-    """Without what no reader can see or PostgreSQL cannot store; line breaks stay, composed characters (NFC)."""
+    :param tabs: whether they stay: between the columns of a table in plain text they are all there is.
+    """
     if _SURROGATE.search(text):
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
-    text = text.translate(_TABLE)
+    text = text.translate(_WITH_TABS if tabs else _TABLE)
     if text.isascii():
         return text
     if len(text) > _FEW:
@@ -70,19 +66,8 @@ def clean_line(text: str) -> str:
     return (_MANY_SPACES.sub(" ", text) if "  " in text else text).strip()
 
 
-def clean_lines(text: str) -> str:
+def clean_lines(text: str, *, tabs: bool = False) -> str:
     """Text of many lines: one kind of line break, no trailing spaces, at most one empty line in a row."""
-    text = clean(text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = clean(text.replace("\r\n", "\n").replace("\r", "\n"), tabs=tabs)
     text = "\n".join(line.rstrip() for line in text.split("\n"))
     return _MANY_BREAKS.sub("\n\n", text).strip("\n")
-
-
-def decode(data: bytes) -> str:
-    """Text in the encoding that its byte-order mark names, else UTF-8, else Windows-1252."""
-    for bom, encoding in _BOMS:
-        if data.startswith(bom):
-            return data[len(bom) :].decode(encoding, "replace")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")

@@ -1,37 +1,57 @@
 """HTML to paragraphs: what a reader sees, without scripts, styles and markup."""
 
-import codecs
 import re
 from collections.abc import Iterator
 from typing import IO
 
 from lxml import etree
 
-from .cleaning import clean_line, clean_lines, decode
+from . import maths, tables
+from .cleaning import clean_line, clean_lines
+from .decoding import Warnings, decode
 from .frames import Job, ParseError
+from .listing import List
 from .plain import join
+from .raised import DOWN, END, UP, spelled, without_marks
+from .visibility import is_hidden
 
-_SILENT = {"script", "style", "template", "noscript", "svg", "math", "object", "iframe", "select", "textarea", "canvas"}
-_HIDDEN = {*_SILENT, "nav"}  # Navigation is the same on every page of a site, and found instead of what a page says.
 _INLINE = {
-    *("a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "del", "dfn", "em", "font", "i", "img", "ins", "kbd"),
-    *("label", "mark", "q", "s", "samp", "small", "span", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr"),
+    *("a", "abbr", "acronym", "b", "bdi", "bdo", "big", "button", "cite", "code", "data", "del", "dfn", "em", "font"),
+    *("i", "img", "input", "ins", "kbd", "label", "mark", "math", "meter", "nobr", "output", "picture", "progress"),
+    *("q", "rb", "rp", "rt", "rtc", "ruby", "s", "samp", "select", "small", "span", "strike", "strong", "sub", "sup"),
+    *("svg", "textarea", "time", "tt", "u", "var", "wbr", "script", "style", "template", "noscript", "object"),
+    *("iframe", "canvas", "audio", "video", "datalist"),
 }
-# Encodings that documents of the Web are in. Loaded here, since the parser of a document can open no file any more.
-_CHARSETS = """
-ascii utf_7 utf_16 utf_16_be utf_16_le utf_32 utf_32_be utf_32_le koi8_r koi8_u mac_cyrillic mac_roman tis_620
-cp437 cp850 cp866 cp874 cp932 cp949 cp1250 cp1251 cp1252 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258
-iso8859_1 iso8859_2 iso8859_3 iso8859_4 iso8859_5 iso8859_6 iso8859_7 iso8859_8 iso8859_9 iso8859_10 iso8859_13
-iso8859_14 iso8859_15 iso8859_16 shift_jis euc_jp iso2022_jp gb2312 gbk gb18030 big5 big5hkscs euc_kr
-"""
-for _name in _CHARSETS.split():
-    codecs.lookup(_name)
+_AROUND = {"sup": (UP, END), "sub": (DOWN, END), "rt": ("(", ")"), "q": ("“", "”"), "button": (" ", " ")}
+_LISTS = ("ol", "ul", "menu", "dir")
+_WRITTEN = {
+    *("", "text", "email", "number", "tel", "url", "search", "date", "time", "submit", "reset", "button"),
+    "month",
+    "week",
+    "datetime-local",
+}
+
+# Numeric references to the control characters of Latin-1 mean Windows-1252 (HTML standard, section 13.2.5.84).
+_C1 = {code: bytes([code]).decode("cp1252", "ignore") or None for code in range(0x80, 0xA0)}
+
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
-_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([a-zA-Z0-9_-]{2,32})", re.IGNORECASE)
+_STATED = (
+    re.compile(rb"<meta[^>]{0,200}charset\s{0,20}=\s{0,20}[\"']?\s{0,20}([a-zA-Z0-9_.:-]{2,40})", re.IGNORECASE),
+    re.compile(rb"<\?xml[^>]{0,100}encoding\s{0,20}=\s{0,20}[\"']([a-zA-Z0-9_.:-]{2,40})", re.IGNORECASE),
+)
+_HEAD = 4096
 
 
-def read(source: IO[bytes], job: Job) -> str:
-    return join(blocks(_text(source.read())), job.max_characters)
+def read(source: IO[bytes], job: Job) -> tuple[str, Warnings]:
+    text, warnings = text_of(source.read())
+    return join(blocks(text), job.max_characters), warnings
+
+
+def text_of(data: bytes) -> tuple[str, Warnings]:
+    """The markup in characters: by byte-order mark, else as UTF-8, else as the document states, else as guessed."""
+    head = _without_comments(data[:_HEAD])
+    found = next(filter(None, (pattern.search(head) for pattern in _STATED)), None)
+    return decode(data, label=found[1].decode() if found else "")
 
 
 def blocks(markup: str) -> Iterator[str]:
@@ -50,82 +70,171 @@ def blocks(markup: str) -> Iterator[str]:
     yield from _Walk().blocks(root)
 
 
+class _Table:
+    """A table that is open, or a row without one."""
+
+    def __init__(self, element: "etree._Element") -> None:
+        self.element = element
+        self.rows: list[list[tables.Cell]] = []
+        self.last: list[list[tables.Cell]] = []  # The rows of its foot, which may stand before the others.
+        self.row: list[tables.Cell] | None = None
+        self.cell: tables.Cell | None = None
+
+    def end_cell(self) -> None:
+        self.cell = None
+
+    def end_row(self) -> None:
+        self.row = self.cell = None
+
+
 class _Walk:
     """Text gathered until a block begins or ends."""
 
     def __init__(self) -> None:
         self.parts: list[str] = []
-        self.blank = True  # Nothing in them but white space.
+        self.out: list[str] = []
+        self.marker = ""  # Of the list item that has begun, before its first text.
+        self.lists: list[List] = []
+        self.tables: list[_Table] = []
         self.preformatted = 0
-        self.hidden = 0
+        self.hidden = 0  # Elements that are open from the outermost hidden one on.
 
     def blocks(self, root: "etree._Element") -> Iterator[str]:
         for event, element in etree.iterwalk(root, events=("start", "end")):
             tag = element.tag if isinstance(element.tag, str) else "script"
             if event == "start":
-                yield from self._start(tag, element)
+                if self.hidden or self._hides(tag, element):
+                    self.hidden += 1
+                else:
+                    self._start(tag, element)
+                    self._add(element.text)
             else:
-                yield from self._end(tag, element)
+                if self.hidden:
+                    self.hidden -= 1
+                else:
+                    self._end(tag, element)
                 self._add(element.tail)
-        yield from self._flush()
+            yield from self.out
+            self.out.clear()
+        self._flush()
+        yield from self.out
 
-    def _start(self, tag: str, element: "etree._Element") -> Iterator[str]:
-        if _is_hidden(tag, element):
-            if tag not in _INLINE | _SILENT:
-                yield from self._flush()
-            self.hidden += 1
-        elif tag == "br":
+    def _hides(self, tag: str, element: "etree._Element") -> bool:
+        """Whether nothing of what is in the element is to be read; reads what stands for it."""
+        if is_hidden(tag, element):
+            if tag not in _INLINE:
+                self._flush()
+            return True
+        if tag == "math":
+            self.parts.append(without_marks(maths.of_mathml(element)))
+        elif tag == "svg":
+            self._add(" ".join(" ".join(map(str, text.itertext())) for text in element.iter("text")))
+        elif tag == "select":
+            options = list(element.iter("option"))
+            chosen = [one for one in options if one.get("selected") is not None] or options[:1]
+            self._add(" " + ", ".join("".join(map(str, one.itertext())) for one in chosen) + " ")
+        return tag in ("math", "svg", "select")
+
+    def _start(self, tag: str, element: "etree._Element") -> None:
+        if tag == "br":
             self.parts.append("\n")
-        elif tag in ("td", "th"):
-            if not self.blank:
-                self.parts.append(" | ")
-        elif tag not in _INLINE:
-            yield from self._flush()
-            if tag == "li":
-                self.parts.append("- ")
-                self.blank = False
-            if tag == "pre":
+        elif tag in _INLINE:
+            self.parts.append(_AROUND.get(tag, ("",))[0])
+            if tag in ("img", "input"):
+                self._add(_instead(tag, element))
+        else:
+            self._flush()
+            if tag in ("table", "tr", "td", "th"):
+                self._start_of_table(tag, element)
+            elif tag in _LISTS:
+                self.lists.append(List.of_html(element))
+            elif tag == "li":
+                self.marker += self.lists[-1].next_marker(element.get("value")) if self.lists else "- "
+            elif tag == "pre":
                 self.preformatted += 1
-        self._add(element.text)
 
-    def _end(self, tag: str, element: "etree._Element") -> Iterator[str]:
-        if _is_hidden(tag, element):
-            self.hidden -= 1
-        elif tag not in _INLINE and tag not in ("br", "td", "th"):
-            yield from self._flush()
-            if tag == "pre":
-                self.preformatted -= 1
+    def _end(self, tag: str, element: "etree._Element") -> None:
+        if tag in _INLINE or tag == "br":
+            self.parts.append(_AROUND.get(tag, ("", ""))[1])
+            return
+        self._flush()
+        if tag in _LISTS:
+            self.lists.pop()
+        elif tag == "li":
+            self.marker = ""
+        elif tag == "pre":
+            self.preformatted -= 1
+        elif tag in ("td", "th") and self.tables:
+            self.tables[-1].end_cell()
+        elif tag == "tr" and self.tables:
+            self.tables[-1].end_row()
+        if self.tables and self.tables[-1].element is element:
+            self._end_of_table()
+
+    def _start_of_table(self, tag: str, element: "etree._Element") -> None:
+        if tag == "table" or not self.tables:
+            self.tables.append(_Table(element))
+        table = self.tables[-1]
+        if tag == "tr" or (tag in ("td", "th") and table.row is None):
+            table.end_row()
+            table.row = []
+            parent = element.getparent()
+            (table.last if parent is not None and parent.tag == "tfoot" else table.rows).append(table.row)
+        if tag in ("td", "th") and table.row is not None:
+            table.cell = tables.Cell([], _number(element, "colspan"), _number(element, "rowspan"))
+            table.row.append(table.cell)
+
+    def _end_of_table(self) -> None:
+        table = self.tables.pop()
+        layout = table.element.get("role") in ("presentation", "none")
+        for row in tables.blocks(table.rows + table.last, layout=layout):
+            self._emit(tables.Row(row) if self.tables and tables.SEPARATOR in row else row)
+
+    def _emit(self, block: str) -> None:
+        for table in reversed(self.tables):
+            if table.cell is not None:
+                table.cell.blocks.append(block)
+                return
+        self.out.append(block)
 
     def _add(self, text: str | None) -> None:
         if text and not self.hidden:
+            if not text.isascii():
+                text = without_marks(text).translate(_C1)
             self.parts.append(text if self.preformatted else re.sub(r"\s+", " ", text))
-            self.blank = self.blank and text.isspace()
 
-    def _flush(self) -> Iterator[str]:
-        text = "".join(self.parts)
+    def _flush(self) -> None:
+        text = spelled("".join(self.parts))
         self.parts = []
-        self.blank = True
         if self.preformatted:
-            text = clean_lines(text)
+            text = clean_lines(text.expandtabs(4))
         else:
             text = "\n".join(line for line in map(clean_line, text.split("\n")) if line)
         if text.strip(" -|\n"):
-            yield text
+            self._emit(self.marker + text)
+            self.marker = ""
 
 
-def _is_hidden(tag: str, element: "etree._Element") -> bool:
-    return tag in _HIDDEN or element.get("hidden") not in (None, "until-found")
+def _instead(tag: str, element: "etree._Element") -> str:
+    """What stands in the place of an image or of a field."""
+    if tag == "img":
+        return f" {element.get('alt', '')} "
+    kind = element.get("type", "").lower()
+    if kind in ("checkbox", "radio"):
+        return " ☐ " if element.get("checked") is None else " ☒ "
+    return f" {element.get('value') or element.get('placeholder', '')} " if kind in _WRITTEN else " "
 
 
-def _text(data: bytes) -> str:
-    """By byte-order mark, else UTF-8, else what the document says of itself, else Windows-1252."""
-    found = _CHARSET.search(data[:4096])
-    if found:
-        try:
-            data.decode("utf-8")
-        except UnicodeDecodeError:
-            try:
-                return data.decode(found[1].decode(), "replace")
-            except LookupError:
-                pass
-    return decode(data)
+def _number(element: "etree._Element", name: str) -> int:
+    written = element.get(name, "1").strip()[:6]
+    number = int(written) if written.isascii() and written.isdigit() else 1
+    return number if number or name == "colspan" else 65_534  # A rowspan of 0 reaches to the end (section 4.9.11).
+
+
+def _without_comments(head: bytes) -> bytes:
+    kept, at = [], 0
+    while (start := head.find(b"<!--", at)) != -1:
+        kept.append(head[at:start])
+        end = head.find(b"-->", start + 4)
+        at = end + 3 if end != -1 else len(head)
+    return b"".join([*kept, head[at:]])

@@ -1,55 +1,148 @@
-"""Markdown (CommonMark with tables) to paragraphs."""
+"""Markdown (CommonMark with tables and struck text) to paragraphs, by way of the HTML that it means."""
 
-from collections.abc import Iterator, Sequence
-from typing import IO
+import re
+from collections.abc import Iterator, MutableMapping, Sequence
+from itertools import pairwise
+from typing import IO, Any
 
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
+from markdown_it.rules_block import StateBlock, reference
+from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 from . import html
-from .cleaning import clean_lines, decode
+from .decoding import Warnings, decode
 from .frames import Job
 from .plain import join
 
-_parser = MarkdownIt("commonmark").enable("table")
+# Inline markup whose meaning is read; of any other the tags alone are left out. A ``<script>`` that a sentence only
+# mentions must not hide what follows it.
+_READ = {"br", "sup", "sub", "del", "s", "strike", "ins", "img", "input", "ruby", "rt", "rp", "q", "wbr", "span"}
+_TAG = re.compile(r"</?([a-zA-Z][a-zA-Z0-9-]{0,20})")
+_ADDRESS = re.compile(r"[/#@?]|\.\w|^[a-z][a-z0-9+.-]{1,15}:|^$", re.IGNORECASE)
+_LONGEST_LABEL = 100
+_MOST_FRONT = 100  # Lines.
 
 
-def read(source: IO[bytes], job: Job) -> str:
-    return join(blocks(clean_lines(decode(source.read()))), job.max_characters)
+def read(source: IO[bytes], job: Job) -> tuple[str, Warnings]:
+    text, warnings = decode(source.read())
+    return join(blocks(text), job.max_characters), warnings
 
 
 def blocks(source: str) -> Iterator[str]:
     """Headings, paragraphs, list items, rows and code, in order, without their marks."""
-    in_item = False
-    row: list[str] | None = None
-    for token in _parser.parse(source):
-        if token.type == "list_item_open":
-            in_item = True
-        elif token.type == "tr_open":
-            row = []
-        elif token.type == "tr_close" and row is not None:
-            yield " | ".join(row)
-            row = None
-        elif token.type in ("fence", "code_block"):
-            yield token.content
-        elif token.type == "html_block":
-            yield from html.blocks(token.content)
-        elif token.type == "inline":
-            text = _inline(token.children or ())
-            if row is not None:
-                row.append(text)
-            else:
-                yield f"- {text}" if in_item else text
-                in_item = False
-
-
-def _inline(tokens: Sequence[Token]) -> str:
-    parts = []
+    front, source = _front_matter(source.replace("\r\n", "\n").replace("\r", "\n"))
+    if front:
+        yield front
+    references = _References()
+    tokens = _parser.parse(source, {"references": references})
     for token in tokens:
-        if token.type in ("text", "code_inline"):
-            parts.append(token.content)
-        elif token.type in ("softbreak", "hardbreak"):
-            parts.append(" " if token.type == "softbreak" else "\n")
-        elif token.type == "image":
-            parts.append(token.content)
-    return "".join(parts).strip()
+        if token.type == "definition":
+            token.hidden = references.is_address(token)
+    _number(tokens)
+    yield from html.blocks(_parser.renderer.render(tokens, _parser.options, {}))
+
+
+class _References(dict[str, Any]):
+    """The link definitions of a document, and which of them its text refers to."""
+
+    def __init__(self) -> None:
+        self.used: set[str] = set()
+
+    def get(self, label: str, default: Any = None) -> Any:
+        self.used.add(label)
+        return super().get(label, default)
+
+    def is_address(self, definition: Token) -> bool:
+        """Whether a definition is what a link of the text leads to; else it may be a line with brackets in it."""
+        return definition.meta["label"] in self.used and _ADDRESS.search(definition.meta["href"]) is not None
+
+
+def _definition(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """The rule for link definitions, which keeps the lines of each. One of a note is an ordinary paragraph."""
+    at = state.bMarks[start] + state.tShift[start]
+    if state.src.startswith("[^", at):
+        return False
+    known = len(state.env["references"])
+    doubles = len(state.env.get("duplicate_refs", ()))
+    if not reference(state, start, end, silent):
+        return False
+    if len(state.env["references"]) > known:
+        label, found = next(reversed(state.env["references"].items()))
+    elif len(doubled := state.env.get("duplicate_refs", ())) > doubles:
+        label, found = "", doubled[-1]
+    else:
+        return True
+    token = state.push("definition", "p", 0)
+    token.content = state.getLines(start, state.line, state.blkIndent, False).strip()
+    token.meta = {"label": label, "href": found["href"]}
+    return True
+
+
+def _note_mark(state: StateInline, silent: bool) -> bool:
+    """``[^1]`` is a raised mark."""
+    if not state.src.startswith("[^", state.pos):
+        return False
+    end = state.src.find("]", state.pos, min(state.posMax, state.pos + _LONGEST_LABEL))
+    label = state.src[state.pos + 2 : end]
+    if end == -1 or not label or any(character.isspace() or character == "[" for character in label):
+        return False
+    if not silent:
+        state.push("note_mark", "sup", 0).content = label
+    state.pos = end + 1
+    return True
+
+
+def _front_matter(source: str) -> tuple[str, str]:
+    """The lines between two lines of dashes at the beginning, and the rest."""
+    lines = source.removeprefix("\ufeff").split("\n", _MOST_FRONT)
+    if lines[0].rstrip() != "---" or len(lines) < 3 or not lines[1].strip():
+        return "", source
+    for number, line in enumerate(lines[1:_MOST_FRONT], 1):
+        if line.rstrip() in ("---", "..."):
+            return "\n".join(lines[1:number]), "\n".join(lines[number + 1 :])
+    return "", source
+
+
+def _number(tokens: Sequence[Token]) -> None:
+    """Give the items of a list the numbers that are written, if those rise: they may be those of clauses."""
+    open_lists: list[tuple[Token, list[Token]]] = []
+    for token in tokens:
+        if token.type.endswith("_list_open"):
+            open_lists.append((token, []))
+        elif token.type == "list_item_open":
+            open_lists[-1][1].append(token)
+        elif token.type.endswith("_list_close"):
+            opening, items = open_lists.pop()
+            if opening.type == "ordered_list_open":
+                opening.attrSet("data-delimiter", opening.markup)
+                numbers = [int(item.info) for item in items if item.info]
+                if len(numbers) == len(items) and all(a < b for a, b in pairwise(numbers)):
+                    for item in items:
+                        item.attrSet("value", item.info)
+
+
+def _html_inline(
+    renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: MutableMapping[str, Any]
+) -> str:
+    content = tokens[index].content
+    tag = _TAG.match(content)
+    return content if tag and tag[1].lower() in _READ else ""
+
+
+def _written_out(
+    renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: MutableMapping[str, Any]
+) -> str:
+    token = tokens[index]
+    if token.hidden:
+        return ""
+    return f"<{token.tag}>{escapeHtml(token.content)}</{token.tag}>"
+
+
+_parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+_parser.block.ruler.at("reference", _definition)
+_parser.inline.ruler.before("link", "note_mark", _note_mark)
+_parser.add_render_rule("html_inline", _html_inline)
+_parser.add_render_rule("definition", _written_out)
+_parser.add_render_rule("note_mark", _written_out)

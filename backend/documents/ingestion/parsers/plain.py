@@ -3,15 +3,17 @@
 from collections.abc import Iterator
 from typing import IO
 
-from .cleaning import clean_lines, decode
+from .cleaning import clean_lines
+from .decoding import Warnings, decode
 from .frames import Job, PageText, ParseError
 from .legibility import is_unreadable
 
 STRETCH = 20_000  # Characters; cut at a paragraph where one ends in the second half.
 
 
-def read(source: IO[bytes], job: Job) -> str:
-    return clean_lines(decode(source.read()))
+def read(source: IO[bytes], job: Job) -> tuple[str, Warnings]:
+    text, warnings = decode(source.read())
+    return clean_lines(text, tabs=True), warnings
 
 
 def join(blocks: Iterator[str], limit: int) -> str:

@@ -1,0 +1,87 @@
+"""Tables to lines: every row has the same number of cells, so that a value stands in its column."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+MOST_COLUMNS = 1000
+_LONGEST_ROW = 2000  # Characters. A longer one with paragraphs in its cells is the layout of a page, no row of values.
+SEPARATOR = " | "
+
+
+class Row(str):
+    """A row of a table within a cell of another."""
+
+    __slots__ = ()
+
+
+class Cell(NamedTuple):
+    blocks: list[str]
+    across: int = 1  # Columns.
+    down: int = 1  # Rows.
+
+
+def blocks(rows: Sequence[Sequence[Cell]], *, layout: bool = False) -> Iterator[str]:
+    """The rows, each one line. The cells of a layout, or of a table of one column, are paragraphs.
+
+    What a cell spans besides its first column and row is empty; a column that no cell begins in is none.
+    """
+    begun: set[int] = set()
+    for line in _placed(rows):
+        begun.update(line)
+    columns = sorted(begun)
+    if layout or len(columns) <= 1:
+        for row in rows:
+            for cell in row:
+                yield from cell.blocks
+        return
+    for row, line in zip(rows, _placed(rows), strict=True):
+        texts = [flat(line[column].blocks) if column in line else "" for column in columns]
+        if not any(texts):
+            continue
+        if sum(map(len, texts)) > _LONGEST_ROW and any(len(cell.blocks) > 1 for cell in row):
+            for cell in row:
+                yield from cell.blocks
+        else:
+            yield SEPARATOR.join(texts).strip()
+
+
+def flat(blocks: Sequence[str]) -> str:
+    """Paragraphs and lines in one line. Two numbers do not come to stand beside each other as if they were one."""
+    text = ""
+    parts: list[str] = []
+    after_row = False
+    for block in blocks:
+        is_row = isinstance(block, Row)
+        for piece in (block.replace(SEPARATOR, ", ") if is_row else block).split("\n"):
+            line = piece.strip()
+            if not line:
+                continue
+            if text:
+                both = text[-1].isdigit() and line[0].isdigit()
+                parts.append("; " if is_row and after_row else " / " if both else " ")
+            parts.append(line)
+            text, after_row = line, is_row
+    return "".join(parts)
+
+
+def _placed(rows: Sequence[Sequence[Cell]]) -> Iterator[dict[int, Cell]]:
+    """Each row's cells by the column in which they begin."""
+    covered: dict[int, int] = {}  # Rows from here on that a cell above covers, by column.
+    for row in rows:
+        line: dict[int, Cell] = {}
+        below = {column: more - 1 for column, more in covered.items() if more > 1}
+        column = 0
+        for cell in row:
+            while column in covered and column < MOST_COLUMNS:
+                column += 1
+            place = min(column, MOST_COLUMNS)
+            if place in line:  # Beyond the last column.
+                line[place].blocks.extend(cell.blocks)
+            else:
+                line[place] = cell if place < MOST_COLUMNS else Cell(list(cell.blocks))
+            across = min(max(1, cell.across), MOST_COLUMNS)
+            if cell.down > 1:
+                below.update(dict.fromkeys(range(place, place + across), cell.down - 1))
+            column = place + across
+        covered = below
+        yield line
