@@ -84,6 +84,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "backend.http.methods.MethodMiddleware",
 ]
 SILENCED_SYSTEM_CHECKS = ["security.W008"]  # The gateway redirects to https.
 if "accounts" not in SERVICES:  # Log-ins, forms, pages and their files are the business of accounts.
@@ -187,7 +188,7 @@ USE_TZ = True
 
 # The REST edge --------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "backend.http.openapi.operations.Contract",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["backend.http.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "backend.http.pagination.CursorPagination",
@@ -207,10 +208,14 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_SETTINGS": {"persistAuthorization": False, "displayRequestDuration": True},
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "backend.accounts.schema.add_allauth",
-        "backend.http.schema.add_streams",
-        "backend.http.schema.add_conventions",
+        "backend.http.openapi.streams.add_streams",
+        "backend.accounts.schema.add_accounts",
+        "backend.billing.schema.add_billing",
+        "backend.documents.schema.add_documents",
+        "backend.agents.schema.add_agents",
+        "backend.http.openapi.conventions.add_conventions",
     ],
+    "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

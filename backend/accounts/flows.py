@@ -14,6 +14,7 @@ from allauth.headless.base.response import AuthenticationResponse, ConflictRespo
 from allauth.headless.mfa import views as mfa_views
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 from backend.accounts import addresses, brakes, inputs, outbox, queries
@@ -85,6 +86,12 @@ class ManageEmailView(views.ManageEmailView):  # type: ignore[misc]  # As above.
         "POST": inputs.AddEmailInput,
         "PATCH": inputs.MarkAsPrimaryEmailInput,
     }
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """401 without a log-in, unless a sign-up may correct its address, which is so with mailed codes only."""
+        if not request.user.is_authenticated and not app_settings.EMAIL_VERIFICATION_BY_CODE_ENABLED:
+            return AuthenticationResponse(request)  # type: ignore[no-any-return]  # As above.
+        return super().dispatch(request, *args, **kwargs)  # type: ignore[no-any-return]  # As above.
 
     def handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Removals and choices of one account take their turn: two at once could leave it without an address."""

@@ -41,6 +41,8 @@ class IdempotentCreate(APIView):
     within a transaction, such as sending bytes to a storage, a view does in ``prepared``.
     """
 
+    takes_idempotency_key = True  # For the OpenAPI document.
+
     def prepared(self, request: Request) -> AbstractContextManager[None]:
         """Entered around the handler of each POST, before the transaction begins; left when it has ended."""
         return nullcontext()

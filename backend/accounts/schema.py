@@ -1,129 +1,58 @@
-"""allauth's routes in the OpenAPI document: it answers them without REST framework, so nobody else describes them."""
+"""Accounts in the OpenAPI document: words and examples. allauth's routes are in ``flows_table``."""
 
-from collections.abc import Mapping
+import copy
 from typing import Any
 
-Schema = dict[str, Any]
+from backend.accounts.flows_schema import FLOW_EXAMPLES, FLOW_TAGS, SCHEMAS, describe_flow
+from backend.accounts.flows_table import FLOWS
+from backend.http.openapi.examples import SUFFIX
+from backend.http.openapi.words import Schema, Words, describe
 
-TEXT: Schema = {"type": "string"}
-EMAIL: Schema = {"type": "string", "format": "email"}
-PASSWORD: Schema = {"type": "string", "format": "password"}
-
-USER: Schema = {
-    "type": "object",
-    "required": ["id", "email", "display", "has_usable_password"],
-    "properties": {
-        "id": {**TEXT, "description": "The user's public id, `usr_…`."},
-        "email": EMAIL,
-        "display": TEXT,
-        "has_usable_password": {"type": "boolean"},
-    },
+TAGS = {
+    **FLOW_TAGS,
+    "tokens": "New tokens without a new log-in.",
+    "users": "The caller.",
+    "sessions": "The caller's log-ins.",
+    "workspaces": "Where the caller may act. Everything but the user belongs to a workspace.",
 }
-AUTHENTICATED: Schema = {
-    "type": "object",
-    "required": ["status", "data", "meta"],
-    "properties": {
-        "status": {"type": "integer"},
-        "data": {
-            "type": "object",
-            "required": ["user"],
-            "properties": {
-                "user": {"$ref": "#/components/schemas/AuthenticatedUser"},
-                "methods": {"type": "array", "items": {"type": "object"}},
-            },
-        },
-        "meta": {
-            "type": "object",
-            "required": ["is_authenticated"],
-            "properties": {
-                "is_authenticated": {"type": "boolean"},
-                "access_token": {**TEXT, "description": "Given when this request logged the user in."},
-                "refresh_token": {**TEXT, "description": "Given together with the access token."},
-                "expires_in": {"type": "integer", "description": "Seconds that the access token has."},
-                "session_token": {**TEXT, "description": "`X-Session-Token` of the next step of a flow."},
-            },
-        },
-    },
+WORDS: dict[str, Words] = {
+    "tokens_refresh_create": Words(
+        "Refresh the tokens",
+        "Each use of a refresh token moves its session on by one generation. The generation before it is honoured for "
+        "30 seconds, for two tabs or a lost answer; an older one ends the session (401 `session_revoked`).",
+        ("not_authenticated", "token_expired", "session_revoked"),
+    ),
+    "users_me_retrieve": Words(
+        "Get the caller", "The person of the access token, and the workspaces where they may act."
+    ),
+    "users_me_partial_update": Words(
+        "Change the caller", "The name or the language of mails and messages; what is left out stays."
+    ),
+    "sessions_list": Words("List log-ins", "Those that have not ended; `current` is the one of this request."),
+    "sessions_destroy_others": Words("End all other log-ins", "Every log-in of the caller but that of this request."),
+    "sessions_destroy": Words(
+        "End a log-in", "Its tokens are refused from then on, those of this request too if it is its own."
+    ),
+    "workspaces_list": Words("List workspaces", "Those that the caller is a member of, each with the role there."),
+    "workspaces_retrieve": Words("Get a workspace", "Its name, and the caller's role there."),
 }
-
-# What an operation of allauth takes and answers: (summary, fields, needs an access token, its answers).
-SENT = {200: "Sent, if there is such an account."}
-LOGS_IN = {
-    200: "Logged in.",
-    401: "One more step is needed: `data.flows` names the pending one.",
-    422: "A field is not valid.",
-}
-Operation = tuple[str, Mapping[str, Schema], bool, Mapping[int, str]]
-OPERATIONS: dict[tuple[str, str], Operation] = {
-    ("/api/v1/auth/signup", "post"): ("Sign up.", {"email": EMAIL, "password": PASSWORD}, False, LOGS_IN),
-    ("/api/v1/auth/login", "post"): ("Log in.", {"email": EMAIL, "password": PASSWORD}, False, LOGS_IN),
-    ("/api/v1/auth/session", "get"): ("Who is logged in?", {}, True, {200: "Somebody.", 401: "Nobody."}),
-    ("/api/v1/auth/session", "delete"): ("Log out.", {}, True, {401: "Nobody is logged in any more."}),
-    ("/api/v1/auth/reauthenticate", "post"): (
-        "Prove again who you are, before what is sensitive.",
-        {"password": PASSWORD},
-        True,
-        LOGS_IN,
-    ),
-    ("/api/v1/auth/email/verify", "post"): ("Verify an address by the mailed key.", {"key": TEXT}, False, LOGS_IN),
-    ("/api/v1/auth/password/request", "post"): ("Ask for a mail to set a new password.", {"email": EMAIL}, False, SENT),
-    ("/api/v1/auth/password/reset", "post"): (
-        "Set a new password by the mailed key.",
-        {"key": TEXT, "password": PASSWORD},
-        False,
-        LOGS_IN,
-    ),
-    ("/api/v1/auth/code/request", "post"): (
-        "Ask for a mail with a code to log in.",
-        {"email": EMAIL},
-        False,
-        {401: "Sent, if there is such an account."},
-    ),
-    ("/api/v1/auth/code/confirm", "post"): ("Log in by the mailed code.", {"code": TEXT}, False, LOGS_IN),
-    ("/api/v1/auth/2fa/authenticate", "post"): ("Log in by the second factor.", {"code": TEXT}, False, LOGS_IN),
-    ("/api/v1/account/password/change", "post"): (
-        "Change the password; other log-ins end.",
-        {"current_password": PASSWORD, "new_password": PASSWORD},
-        True,
-        {200: "Changed.", 422: "A field is not valid."},
-    ),
+TOKEN = "eyJhbGciOiJSUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJ1c3JfIn0.c2lnbmF0dXJl"  # noqa: S105 — an example.
+EXAMPLES: dict[str, Schema] = {
+    **FLOW_EXAMPLES,
+    "RefreshRequest": {"refresh_token": TOKEN},
+    "Tokens": {"access_token": TOKEN, "refresh_token": TOKEN, "expires_in": 600},
+    "Refreshed": {"status": 200},
+    "PatchedUserChangeRequest": {"name": "Rui", "language": "pt-br"},
+    "User": {"name": "Rui", "language": "pt-br", "workspace": f"wsp_{SUFFIX}"},
+    "Membership": {"name": "Rui", "role": "owner", "personal": True},
+    "Session": {"current": True, "amr": ["pwd"], "user_agent": "Mozilla/5.0", "ip_address": "203.0.113.7"},
 }
 
 
-def add_allauth(result: Schema, **kwargs: Any) -> Schema:
-    """drf-spectacular's postprocessing hook."""
-    schemas = result.setdefault("components", {}).setdefault("schemas", {})
-    schemas["AuthenticatedUser"] = USER
-    schemas["Authenticated"] = AUTHENTICATED
-    for (path, method), operation in OPERATIONS.items():
-        result["paths"].setdefault(path, {})[method] = _described(path, method, operation)
-    result["paths"] = dict(sorted(result["paths"].items()))
+def add_accounts(result: Schema, **kwargs: Any) -> Schema:
+    """A postprocessing hook of drf-spectacular."""
+    result.setdefault("components", {}).setdefault("schemas", {}).update(copy.deepcopy(SCHEMAS))
+    for (path, method), flow in FLOWS.items():
+        result["paths"].setdefault(path, {})[method] = describe_flow(path, method, flow)
+    describe(result, WORDS, TAGS, EXAMPLES)
     return result
-
-
-def _described(path: str, method: str, operation: Operation) -> Schema:
-    summary, fields, needs_token, answers = operation
-    name = path.removeprefix("/api/v1/").replace("/", "_")
-    described: Schema = {
-        "operationId": f"{name}_{method}",
-        "summary": summary,
-        "tags": ["auth"],
-        "responses": {
-            str(status): _answer(status, text, shows_user=answers is not SENT) for status, text in answers.items()
-        },
-        "security": [{"bearer": []}] if needs_token else [{}],
-    }
-    if fields:
-        body: Schema = {"type": "object", "required": list(fields), "properties": dict(fields)}
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
-    return described
-
-
-def _answer(status: int, text: str, *, shows_user: bool) -> Schema:
-    if status != 200:
-        content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-        return {"description": text, "content": content}
-    if shows_user:
-        content = {"application/json": {"schema": {"$ref": "#/components/schemas/Authenticated"}}}
-        return {"description": text, "content": content}
-    return {"description": text}

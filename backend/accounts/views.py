@@ -33,6 +33,8 @@ from backend.http.views import PublicIdLookup
 
 
 class MeView(APIView):
+    acts_in_workspace = False
+
     @extend_schema(responses=UserSerializer)
     def get(self, request: Request) -> Response:
         """The person behind the token, and where they may act."""
@@ -48,6 +50,7 @@ class MeView(APIView):
 
 
 class RefreshView(APIView):
+    acts_in_workspace = False
     authentication_classes = ()
     permission_classes = ()
 
@@ -70,6 +73,7 @@ class RefreshView(APIView):
 class SessionViewSet(PublicIdLookup, mixins.ListModelMixin, GenericViewSet[Session]):
     """The caller's log-ins that have not ended."""
 
+    acts_in_workspace = False
     id_prefix = Session.id_prefix
     serializer_class = SessionSerializer
     queryset = Session.objects.none()
@@ -95,6 +99,7 @@ class SessionViewSet(PublicIdLookup, mixins.ListModelMixin, GenericViewSet[Sessi
 class WorkspaceViewSet(PublicIdLookup, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Membership]):
     """The workspaces that the caller belongs to, each with their role there."""
 
+    acts_in_workspace = False
     id_prefix = Workspace.id_prefix
     serializer_class = MembershipSerializer
     queryset = Membership.objects.none()

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from backend.agents.models import Agent, AgentVersion, Conversation, Knowledge, Message, Run, Step
@@ -16,6 +16,7 @@ NO_PLACE: dict[str, Any] = dict.fromkeys(["char_start", "char_end", "part", "sta
 NO_USAGE = {"input_tokens": 0, "cached_input_tokens": 0, "output_tokens": 0}
 
 
+@extend_schema_serializer(component_name="TokenUsage")
 class UsageRepresentation(serializers.Serializer[Any]):
     input_tokens = serializers.IntegerField(help_text="All of them, the cached ones too.")
     cached_input_tokens = serializers.IntegerField()

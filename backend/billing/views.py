@@ -22,7 +22,7 @@ from backend.billing.serializers import (
     UsageFilterSerializer,
     UsageSerializer,
 )
-from backend.http.pagination import CursorPagination
+from backend.http.pagination import NUMBERS, CursorPagination
 from backend.http.views import PublicIdLookup
 from backend.llm.catalog import catalog
 
@@ -90,6 +90,7 @@ class TransactionPagination(CursorPagination):
     """Newest first in the order in which the ledger posted them, so that ``balance_after`` reads as a chain."""
 
     ordering = "-sequence"
+    position = NUMBERS
 
 
 class TransactionViewSet(

@@ -8,7 +8,7 @@ CONTENT_TYPE = "application/problem+json"
 TEXTS: dict[str, tuple[str, str]] = {
     "bad_request": (_("Bad request"), _("The request cannot be understood.")),
     "malformed_body": (_("Malformed body"), _("The body is not what its content type says.")),
-    "not_authenticated": (_("Not authenticated"), _("Log in, or send a valid access token or API key.")),
+    "not_authenticated": (_("Not authenticated"), _("Log in, or send a valid access token.")),
     "reauthentication_required": (
         _("Confirm that it is you"),
         _("You are logged in, but for this you must prove again who you are; `data.flows` says how."),
@@ -33,6 +33,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "headers_too_large": (_("Headers too large"), _("The headers are larger than this server takes.")),
     "unsupported_media_type": (_("Unsupported media type"), _("This path does not take that content type.")),
     "unsupported_file": (_("Unsupported file"), _("Files of this kind cannot be read.")),
+    "precondition_failed": (_("Precondition failed"), _("This has changed since you read it.")),
+    "range_not_satisfiable": (_("Range not satisfiable"), _("The file is shorter than the part that you asked for.")),
     "validation_error": (_("Invalid fields"), _("One or more fields are not valid.")),
     "idempotency_key_reused": (
         _("Idempotency key reused"),
@@ -58,9 +60,11 @@ CODES: dict[int, str] = {
     406: "not_acceptable",
     408: "request_timeout",
     409: "conflict",
+    412: "precondition_failed",
     413: "body_too_large",
     414: "uri_too_long",
     415: "unsupported_media_type",
+    416: "range_not_satisfiable",
     422: "validation_error",
     429: "rate_limited",
     500: "internal_error",

@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
+from django.utils.translation import gettext_noop as _
 from django.views import defaults
 
 from backend.http.codes import CONTENT_TYPE, code_of
@@ -106,7 +107,19 @@ def _of_body(request: HttpRequest, status: int, body: Mapping[str, Any]) -> Http
         code = "reauthentication_required"
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and "multipart" in request.headers.get("Content-Type", ""):
         code = "file_too_large"
-    return problem_response(request, status=status, code=code, errors=errors or None, **members)
+    headers = {"Retry-After": "60"} if status == HTTPStatus.TOO_MANY_REQUESTS else None  # allauth's are per minute.
+    detail = _next_step(request, body) if code == "not_authenticated" else None
+    return problem_response(
+        request, status=status, code=code, detail=detail, errors=errors or None, headers=headers, **members
+    )
+
+
+def _next_step(request: HttpRequest, body: Mapping[str, Any]) -> str | None:
+    """allauth answers 401 where nothing was refused: in the middle of a log-in, and after a log-out."""
+    if any(flow.get("is_pending") for flow in (body.get("data") or {}).get("flows", ())):
+        return _("One more step is needed to log in; `data.flows` names it.")
+    logs_out = request.method == "DELETE" and request.path_info.endswith("/auth/session")
+    return _("You are logged out.") if logs_out and "data" in body else None
 
 
 def _asks_again(body: Mapping[str, Any]) -> bool:

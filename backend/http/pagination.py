@@ -1,16 +1,22 @@
-"""Every list is cursor pages: ``{"results": […], "next": url|null, "previous": url|null}``."""
+"""Every list is cursor pages: ``{"results": […], "next": url|null, "previous": url|null}``.
 
-from collections.abc import Mapping, Sequence
+A cursor is ``n`` or ``p`` (the next or the previous page), a number of rows to skip, and the position after which the
+page begins: ``n0_018f3c…``. Its pattern is in the OpenAPI document, and every text that matches the pattern is a
+position of the list, so a client that follows the contract is never refused for its cursor.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
-from django.core.exceptions import ValidationError
-from django.db import DataError
 from django.utils.translation import gettext as _
 from rest_framework import pagination
-from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
+from rest_framework.utils.urls import replace_query_param
 
 from backend.errors import FieldError
 
@@ -32,10 +38,36 @@ def _unknown_cursor() -> FieldError:
     return FieldError("/cursor", _("This cursor is not one that a page of this list gave."))
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How the values of the column that orders a list are written in a cursor.
+
+    :ivar pattern: a regular expression; ``read`` takes every text that matches it.
+    """
+
+    pattern: str
+    write: Callable[[Any], str]
+    read: Callable[[str], Any]
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+IDS = Position("[0-9a-f]{32}", lambda value: value.hex, UUID)
+NUMBERS = Position("[0-9]{1,18}", str, int)
+TIMES = Position(  # Microseconds.
+    "[0-9]{1,16}",
+    lambda value: str((value - EPOCH) // timedelta(microseconds=1)),
+    lambda text: EPOCH + timedelta(microseconds=int(text)),
+)
+
+
 class CursorPagination(pagination.CursorPagination):
-    """Newest first by id (UUIDv7), which no insert or delete elsewhere can shift; a view may set ``ordering``."""
+    """Newest first by id (UUIDv7), which no insert or delete elsewhere can shift; a view may set ``ordering``.
+
+    :cvar position: how values of the first column of ``ordering`` are written.
+    """
 
     ordering: str | tuple[str, ...] = "-id"
+    position: Position = IDS
     page_size = 50
     page_size_query_param = "limit"
     max_page_size = 200
@@ -44,13 +76,32 @@ class CursorPagination(pagination.CursorPagination):
     def get_page_size(self, request: Request) -> int:
         return limit_of(request)
 
-    def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> Any:
-        try:
-            return super().paginate_queryset(queryset, request, view)
-        except (NotFound, ValidationError, ValueError, TypeError, DataError) as error:
-            if "cursor" not in request.query_params:
-                raise
-            raise _unknown_cursor() from error
+    @classmethod
+    def pattern(cls) -> str:
+        return f"([np])([0-9]{{1,4}})(?:_({cls.position.pattern}))?"
+
+    def decode_cursor(self, request: Request) -> pagination.Cursor | None:
+        text = request.query_params.get(self.cursor_query_param)
+        if text is None:
+            return None
+        found = re.fullmatch(self.pattern(), text, re.ASCII)
+        if found is None:
+            raise _unknown_cursor()
+        way, offset, position = found.groups()
+        at = None if position is None else self.position.read(position)
+        return pagination.Cursor(offset=min(int(offset), self.offset_cutoff), reverse=way == "p", position=at)
+
+    def encode_cursor(self, cursor: pagination.Cursor) -> str:
+        text = f"{'p' if cursor.reverse else 'n'}{cursor.offset}"
+        if cursor.position is not None:
+            text += f"_{self.position.write(cursor.position)}"
+        return str(replace_query_param(str(self.base_url), self.cursor_query_param, text))
+
+    def _get_position_from_instance(self, instance: Any, ordering: Sequence[str]) -> Any:
+        return getattr(instance, ordering[0].lstrip("-"))
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        return _parameters(f"^{self.pattern()}$")
 
     def get_paginated_response(self, data: Sequence[Any]) -> Response:
         return Response({"results": data, "next": self.get_next_link(), "previous": self.get_previous_link()})
@@ -74,6 +125,9 @@ class ShortListPagination(pagination.LimitOffsetPagination):
             raise _unknown_cursor()
         return int(text)
 
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        return _parameters("^[0-9]{1,6}$")
+
     def get_paginated_response(self, data: Sequence[Any]) -> Response:
         return Response({"results": data, "next": self.get_next_link(), "previous": self.get_previous_link()})
 
@@ -81,8 +135,18 @@ class ShortListPagination(pagination.LimitOffsetPagination):
         return _page_schema(schema)
 
 
+def _parameters(pattern: str) -> list[dict[str, Any]]:
+    limit = {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
+    cursor = {"type": "string", "pattern": pattern}
+    told = "Where a page begins. Take it from `next` or `previous` of another page; it is opaque."
+    return [
+        {"in": "query", "name": "limit", "description": "How many are on a page.", "schema": limit},
+        {"in": "query", "name": "cursor", "description": told, "schema": cursor},
+    ]
+
+
 def _page_schema(items: Mapping[str, Any]) -> dict[str, Any]:
-    link = {"type": "string", "format": "uri", "nullable": True}
+    link = {"type": ["string", "null"], "format": "uri"}
     return {
         "type": "object",
         "required": ["results", "next", "previous"],

@@ -112,6 +112,7 @@ def test_logging_out_ends_the_access_token_at_once(
         response = owner.delete(CURRENT)
 
     assert response.status_code == 401  # As allauth answers: nobody is logged in any more.
+    assert response.json()["detail"] == "You are logged out."
     assert response.json()["meta"]["is_authenticated"] is False
     session = Session.objects.get()
     assert session.revoked_at is not None

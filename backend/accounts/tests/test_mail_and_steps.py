@@ -140,6 +140,7 @@ def test_a_second_factor_is_set_up_with_the_access_token_and_then_asked_for(owne
     half = post("login", {"email": "owner@example.com", "password": PASSWORD})
 
     assert half.status_code == 401
+    assert half.json()["detail"] == "One more step is needed to log in; `data.flows` names it."
     assert "access_token" not in half.json()["meta"]
     assert Session.objects.count() == 1
     session_token = half.json()["meta"]["session_token"]

@@ -29,7 +29,7 @@ from backend.agents.representations import (
 from backend.agents.serializers import ConversationChangeSerializer, ConversationSerializer, FeedbackSerializer
 from backend.errors import FieldError, NotFound
 from backend.http.ids import decode
-from backend.http.pagination import CursorPagination
+from backend.http.pagination import TIMES, CursorPagination
 from backend.http.views import PublicIdLookup
 
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
@@ -37,6 +37,7 @@ TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 class LatestFirst(CursorPagination):
     ordering = ("-updated_at", "-id")
+    position = TIMES
 
 
 class ConversationViewSet(

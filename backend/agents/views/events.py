@@ -16,15 +16,18 @@ from backend.accounts.streams import still_allowed
 from backend.agents import queries
 from backend.agents.models import Run
 from backend.agents.representations import message_data, run_data
+from backend.agents.schema import EVENTS
 from backend.agents.stream.events import Position, position_of
 from backend.agents.stream.reader import Glance, follow
 from backend.http.concurrency import while_streamed
 from backend.http.ids import decode
+from backend.http.openapi.streams import streams
 from backend.http.sse import event_stream, frame
 
 logger = logging.getLogger(__name__)
 
 
+@streams(EVENTS)
 @require_GET
 async def run_events(request: HttpRequest, pk: str) -> HttpResponseBase:
     """Everything that happens in a run, from the start or from behind ``Last-Event-ID`` (or ``?after=``)."""

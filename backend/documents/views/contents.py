@@ -25,10 +25,11 @@ from backend.documents.views.access import DocumentsView
 from backend.errors import FieldError, NotFound
 from backend.http.concurrency import while_sent
 from backend.http.ids import decode
-from backend.http.pagination import CursorPagination
+from backend.http.pagination import NUMBERS, CursorPagination
 from backend.http.views import PublicIdLookup
 
 BLOCK = 256 * 1024
+CONDITIONS = ("Range", "If-Range", "If-None-Match")  # RFC 9110.
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 # A file is somebody's, not ours: whatever a browser makes of it, it runs nothing and loads nothing.
 SEALED = {
@@ -60,8 +61,18 @@ class OfDocument(DocumentsView, PublicIdLookup, GenericAPIView[Any]):
 
 class ContentView(OfDocument):
     @extend_schema(
-        parameters=[OpenApiParameter("download", OpenApiTypes.BOOL)],
-        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY, 302: OpenApiResponse(description="Signed")},
+        parameters=[
+            OpenApiParameter("download", OpenApiTypes.BOOL, description="To save it instead of showing it."),
+            *(OpenApiParameter(name, OpenApiTypes.STR, OpenApiParameter.HEADER) for name in CONDITIONS),
+        ],
+        responses={
+            (200, "*/*"): OpenApiResponse(
+                OpenApiTypes.BINARY, description="The bytes, of the document's content type."
+            ),
+            (206, "*/*"): OpenApiResponse(OpenApiTypes.BINARY, description="The part that `Range` asks for."),
+            302: OpenApiResponse(description="A signed address that has the bytes."),
+            304: OpenApiResponse(description="`If-None-Match` names these bytes."),
+        },
         operation_id="documents_content",
     )
     def get(self, request: Request, pk: str) -> HttpResponseBase:
@@ -100,6 +111,7 @@ class TextView(OfDocument):
 
 class InReadingOrder(CursorPagination):
     ordering = "index"
+    position = NUMBERS
 
 
 class ChunkListView(OfDocument):

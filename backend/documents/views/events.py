@@ -16,16 +16,19 @@ from backend.accounts.actors import Actor
 from backend.accounts.authentication import actor_of
 from backend.accounts.streams import still_allowed
 from backend.documents.models import Document, Ingestion
+from backend.documents.schema import EVENTS
 from backend.documents.serializers import DocumentSerializer
 from backend.documents.watching import watcher
 from backend.errors import NotFound
 from backend.http.concurrency import while_streamed
 from backend.http.ids import decode
+from backend.http.openapi.streams import streams
 from backend.http.sse import event_stream, frame
 
 ENDED = {Ingestion.Status.READY, Ingestion.Status.FAILED, Ingestion.Status.CANCELLED}
 
 
+@streams(EVENTS)
 @require_GET
 async def document_events(request: HttpRequest, pk: str) -> HttpResponseBase:
     """``document.progress`` with the whole document while it is read, then ``document.ready``, ``document.failed``,

@@ -1,0 +1,256 @@
+"""Agents, conversations and runs in the OpenAPI document: words, examples, and what their events carry."""
+
+from typing import Any
+
+from backend.http.openapi.examples import SUFFIX
+from backend.http.openapi.operations import id_schema
+from backend.http.openapi.streams import Events
+from backend.http.openapi.words import Schema, Words, describe
+
+TAGS = {
+    "models": "The language models that this server offers, with their prices.",
+    "agents": "Instructions, a model and knowledge under one name. Every change but that of name and visibility makes "
+    "a new version.",
+    "conversations": "What one person and one agent say to each other, and the runs that answer.",
+    "messages": "Feedback on answers.",
+    "runs": "A run answers one question: it searches, asks the model, streams, and is charged when it ends.",
+}
+CREATED, ACCEPTED = {"201": ("Location",)}, {"202": ("Location",)}
+ASKING = ("insufficient_balance", "conversation_busy", "conflict", "model_unpriced", "context_too_long")
+WORDS: dict[str, Words] = {
+    "models_list": Words(
+        "List models",
+        "Every model that is offered here, also those whose provider lacks its key: `available` says which to use.",
+    ),
+    "agents_list": Words("List agents", "The agents of the workspace that the caller may see, the newest first."),
+    "agents_create": Words(
+        "Create an agent",
+        "Only `name` is needed: without a `model` the agent gets the default one, without `knowledge` it searches "
+        "nothing. A document or collection that the caller may not see is refused with 404.",
+        ("model_unpriced",),
+        headers=CREATED,
+    ),
+    "agents_retrieve": Words("Get an agent", "The agent with the settings and the knowledge of its current version."),
+    "agents_partial_update": Words(
+        "Change an agent",
+        "Members that are left out stay as they are. Anything but `name` and `visibility` makes a new version; runs "
+        "that are under way keep theirs.",
+        ("model_unpriced", "conflict"),
+    ),
+    "agents_destroy": Words(
+        "Delete an agent", "Conversations with it stay readable, but take no more questions (409 `conflict`)."
+    ),
+    "agents_knowledge_retrieve": Words(
+        "Get an agent's knowledge",
+        "The documents and collections that the agent searches, in the order they were given.",
+    ),
+    "agents_knowledge_update": Words(
+        "Replace an agent's knowledge",
+        "All that the agent is to search from now on; the list may also be sent bare. It makes a new version.",
+        ("conflict",),
+    ),
+    "agents_knowledge_search_create": Words(
+        "Try an agent's search", "The passages that the agent would be given for this query. No model is asked."
+    ),
+    "conversations_list": Words(
+        "List conversations",
+        "The caller's own conversations, the one with the latest change first. Archived ones are "
+        "listed with `archived=true` only.",
+    ),
+    "conversations_create": Words(
+        "Begin a conversation",
+        "With `input` it begins with a first question, and `run` of the answer is the run that answers it. If the run "
+        "is refused, no conversation is made.",
+        ASKING,
+        headers=CREATED,
+    ),
+    "conversations_retrieve": Words(
+        "Get a conversation",
+        "`head` is its latest message and `active_run` the run that has not ended, if there is one.",
+    ),
+    "conversations_partial_update": Words(
+        "Rename or archive a conversation", "Members that are left out stay as they are. Archiving changes no message."
+    ),
+    "conversations_destroy": Words(
+        "Delete a conversation",
+        "With everything that was said. A run that has not ended is cancelled and charged for what it used.",
+    ),
+    "conversations_messages_list": Words(
+        "List messages",
+        "The oldest first. An answer that is being written has the status `streaming` and names its `run`. With "
+        "`branch=all`, answers and questions that were replaced are listed too.",
+    ),
+    "conversations_runs_create": Words(
+        "Ask a question",
+        "Queues a run and holds the maximum that its answer can cost; what it does not use is given back when it ends. "
+        "Read the answer from the run's event stream or from the list of messages; `Location` has the path of the run.",
+        ASKING,
+        headers=ACCEPTED,
+    ),
+    "messages_feedback_update": Words(
+        "Rate an answer",
+        "1 or -1, with a comment if wanted. A second rating of the same message replaces the first.",
+        ("conflict",),
+    ),
+    "runs_list": Words("List runs", "The caller's own runs, the latest first."),
+    "runs_retrieve": Words("Get a run", "Its status, what it used and cost, and `error` if it failed."),
+    "runs_steps_list": Words(
+        "List a run's steps", "Each request to the provider and each use of a tool, in the order they happened."
+    ),
+    "runs_cancel_create": Words(
+        "Cancel a run",
+        "The provider is stopped, the text so far is kept, and what was used is charged. A run that has ended is "
+        "refused with 409.",
+        ("conflict",),
+        headers=ACCEPTED,
+    ),
+    "runs_retry_create": Words(
+        "Retry a run",
+        "Asks the same question again in a new run, after one that failed or was cancelled.",
+        ASKING,
+        headers=ACCEPTED,
+    ),
+    "runs_events": Words(
+        "Follow a run",
+        "Everything that happens in the run, from the start or after `Last-Event-ID` (or `after`), until it has "
+        "ended. A stream that ends without `run.completed`, `run.failed` or `run.cancelled` was interrupted: ask again "
+        "with the id of the last event.",
+    ),
+}
+
+MESSAGE, RUN = f"msg_{SUFFIX}", f"run_{SUFFIX}"
+EXAMPLES: dict[str, Schema] = {
+    "Model": {
+        "id": "offline",
+        "name": "offline",
+        "context_window": 128_000,
+        "max_output_tokens": 2048,
+        "input_price": "0.40",
+        "output_price": "1.60",
+        "available": True,
+        "default": True,
+    },
+    "AgentRequest": {
+        "name": "Reader",
+        "instructions": "Answer briefly.",
+        "knowledge": [{"document": f"doc_{SUFFIX}"}],
+        "limits": {"max_cost": "0.50"},
+    },
+    "PatchedAgentRequest": {"instructions": "Answer briefly."},
+    "Agent": {
+        "instructions": "Answer briefly.",
+        "settings": {"temperature": 0.2},
+        "tools": ["search_knowledge"],
+        "knowledge": [{"document": f"doc_{SUFFIX}", "limit": 8}],
+        "starters": ["When does the contract end?"],
+        "limits": {"max_steps": 8, "max_cost": "0.50", "timeout_seconds": 300},
+        "variables": {},
+        "visibility": "workspace",
+        "version_number": 1,
+        "created_by": f"usr_{SUFFIX}",
+    },
+    "KnowledgeRequest": {"document": f"doc_{SUFFIX}"},
+    "Knowledge": {"document": f"doc_{SUFFIX}", "limit": 8},
+    "ConversationRequest": {"agent": f"agt_{SUFFIX}", "input": "When does the contract end?"},
+    "PatchedConversationChangeRequest": {"title": "The contract"},
+    "Conversation": {"head": MESSAGE},
+    "RunRequest": {"input": "When does the contract end?", "max_cost": "0.10"},
+    "Run": {
+        "status": "completed",
+        "attempt": 1,
+        "cost": "0.000187",
+        "reserved": "0.00",
+        "usage": {"input_tokens": 412, "cached_input_tokens": 0, "output_tokens": 14},
+        "started_at": "2026-01-31T09:30:00Z",
+        "finished_at": "2026-01-31T09:30:02Z",
+    },
+    "Message": {
+        "parent": MESSAGE,
+        "role": "assistant",
+        "status": "complete",
+        "run": RUN,
+        "finish_reason": "stop",
+        "parts": [{"type": "text", "text": "The contract ends on 31 December 2027. [1]"}],
+        "cost": "0.000187",
+        "usage": {"input_tokens": 412, "cached_input_tokens": 0, "output_tokens": 14},
+        "duration_ms": 2000,
+    },
+    "Step": {
+        "kind": "model",
+        "index": 1,
+        "attempt": 1,
+        "request": {"max_tokens": 2048},
+        "reply": {"finish_reason": "stop"},
+        "cost": "0.000187",
+        "finished_at": "2026-01-31T09:30:02Z",
+        "usage": {"input_tokens": 412, "cached_input_tokens": 0, "output_tokens": 14},
+    },
+    "FeedbackRequest": {"rating": 1, "comment": "Right, and brief."},
+    "Feedback": {"rating": 1, "comment": "Right, and brief."},
+}
+
+
+def _object(**properties: Schema) -> Schema:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _of(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+TEXT: Schema = {"type": "string"}
+ANY: Schema = {"description": "What the model sent: an object if it kept to the tool's schema."}
+ERROR: Schema = {**TEXT, "description": "Why the tool gave nothing."}
+OUTPUT: Schema = {"type": "object", "additionalProperties": True, "description": "What was found, for people to read."}
+DELTA = _object(
+    message=id_schema("msg"),
+    part={"type": "integer", "minimum": 0, "description": "The index in `parts`; a new one begins a new part."},
+    delta={**TEXT, "description": "Append it to the text of the part."},
+)
+CALL = _object(message=id_schema("msg"), id=id_schema("stp"), name=TEXT, arguments=ANY)
+RESULT: Schema = _object(message=id_schema("msg"), id=id_schema("stp"))
+RESULT["properties"] |= {"output": OUTPUT, "error": ERROR}
+
+PART_OF_TEXT = _object(type={"type": "string", "enum": ["text", "reasoning"]}, text=TEXT)
+PART_OF_TOOL = _object(type={"type": "string", "enum": ["tool_call"]}, id=id_schema("stp"), name=TEXT, arguments=ANY)
+PART_OF_TOOL["properties"] |= {"output": OUTPUT, "error": ERROR}
+
+EVENTS = Events(
+    union="RunEvent",
+    prefix="run",
+    id_pattern="^[0-9]{1,9}-[0-9]{1,9}$",
+    payloads={
+        "run.queued": ("The run waits for a worker; again if a worker was lost.", _object(run=_of("Run"))),
+        "run.started": ("A worker has begun.", _object(run=_of("Run"))),
+        "run.completed": ("The answer is complete. The stream ends.", _object(run=_of("Run"))),
+        "run.failed": ("The run failed: see `run.error`. The stream ends.", _object(run=_of("Run"))),
+        "run.cancelled": ("The run was cancelled. The stream ends.", _object(run=_of("Run"))),
+        "step.started": ("A request to the model begins.", _of("Step")),
+        "step.finished": ("It has ended, with `usage` and `cost`.", _of("Step")),
+        "message.started": ("The answer begins, empty.", _object(message=_of("Message"))),
+        "message.completed": ("The answer as the REST API shows it from now on.", _object(message=_of("Message"))),
+        "text.delta": ("More of the answer's text.", DELTA),
+        "reasoning.delta": ("More of what the model thinks, of models that show it.", DELTA),
+        "tool.call": ("The agent uses a tool.", CALL),
+        "tool.result": ("What came of it: `output` or `error`.", RESULT),
+        "citation.added": (
+            "A source of what was just written.",
+            _object(message=id_schema("msg"), citation=_of("Citation")),
+        ),
+        "snapshot": (
+            "The question and the answer so far: replace what you show. Sent when earlier events have expired.",
+            _object(messages={"type": "array", "items": _of("Message")}),
+        ),
+    },
+)
+
+
+def add_agents(result: Schema, **kwargs: Any) -> Schema:
+    """A postprocessing hook of drf-spectacular."""
+    describe(result, WORDS, TAGS, EXAMPLES)
+    schemas = result["components"]["schemas"]
+    if "Message" in schemas:
+        schemas["MessageTextPart"], schemas["MessageToolCallPart"] = PART_OF_TEXT, PART_OF_TOOL
+        schemas["MessagePart"] = {"oneOf": [_of("MessageTextPart"), _of("MessageToolCallPart")]}
+        schemas["Message"]["properties"]["parts"] = {"type": "array", "items": _of("MessagePart")}
+    return result

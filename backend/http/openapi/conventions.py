@@ -1,0 +1,55 @@
+"""What every operation shares and no view repeats: headers, refusals. A postprocessing hook of drf-spectacular."""
+
+from typing import Any
+
+from django.http import HttpRequest
+from drf_spectacular.generators import SchemaGenerator
+
+from backend.http.openapi import examples, headers, refusals
+from backend.http.openapi.words import Schema, operations
+
+# Left in operations by other modules for this one.
+NOTES = ("x-workspace", "x-idempotent", "x-refusals", "x-headers", "x-rate-limited")
+
+
+def add_conventions(result: Schema, generator: SchemaGenerator, request: HttpRequest | None, public: bool) -> Schema:
+    components: Schema = result.setdefault("components", {})
+    headers.add_components(components)
+    refusals.add_components(components)
+    for path, method, operation in operations(result):
+        operation.setdefault("parameters", [])
+        operation["parameters"] += [
+            {"$ref": f"#/components/parameters/{name}"} for name in _parameters(operation, secured=_secured(operation))
+        ]
+        _add_answers(path, method, operation, components)
+    examples.add(result)
+    for _, _, operation in operations(result):
+        for note in NOTES:
+            operation.pop(note, None)
+    result["paths"] = dict(sorted(result["paths"].items()))
+    return result
+
+
+def _secured(operation: Schema) -> bool:
+    return any(operation.get("security") or ())
+
+
+def _parameters(operation: Schema, *, secured: bool) -> list[str]:
+    names = ["Workspace"] if secured and operation.get("x-workspace") else []
+    if operation.get("x-idempotent"):
+        names.append("IdempotencyKey")
+    return [*names, "RequestId", "Language"]
+
+
+def _add_answers(path: str, method: str, operation: Schema, components: Schema) -> None:
+    answers: dict[str, Any] = operation["responses"]
+    resolved = [parameter for parameter in operation["parameters"] if "in" in parameter]
+    for status, answer in refusals.responses_of(path, method, {**operation, "parameters": resolved}):
+        answers.setdefault(status, answer)
+    for status, answer in answers.items():
+        if "$ref" not in answer:
+            for name in headers.of_response(status, operation):
+                answer.setdefault("headers", {})[name] = headers.reference(name)
+    default = components["responses"]["ProblemDefault"]
+    default["headers"] = {"X-Request-ID": headers.reference("X-Request-ID")}
+    operation["responses"] = dict(sorted(answers.items()))
