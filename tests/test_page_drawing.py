@@ -76,7 +76,7 @@ def test_on_a_phone_in_portuguese(rui: Visitor) -> None:
     assert sideways(page) <= 0
     page.locator("#source-close").click()
     page.locator("#tabs [data-view=wallet]").click()
-    expect(page.locator("#wallet tbody tr").first).to_contain_text("Resposta de Guide")
+    expect(page.locator("#wallet tbody tr").first).to_contain_text("Resposta de Guia")
     assert sideways(page) <= 0
 
 
