@@ -69,10 +69,10 @@ def test_what_we_say_is_translated(text: str) -> None:
 
 
 def read(source: Path) -> dict[str, str]:
-    """The messages of a .po file, each in the singular."""
+    """The messages of a .po file, each in the singular; a context stands before its message as in a compiled one."""
     messages: dict[str, str] = {}
     for entry in source.read_text().split("\n\n"):
-        parts = {"msgid": "", "msgstr": ""}
+        parts = {"msgctxt": "", "msgid": "", "msgstr": ""}
         part = ""
         for line in entry.splitlines():
             if line.startswith("#"):
@@ -83,7 +83,8 @@ def read(source: Path) -> dict[str, str]:
             if part in parts:
                 parts[part] += ast.literal_eval(rest if line.startswith("msg") else line)
         if parts["msgid"]:
-            messages[parts["msgid"]] = parts["msgstr"]
+            context = f"{parts['msgctxt']}\x04" if parts["msgctxt"] else ""
+            messages[context + parts["msgid"]] = parts["msgstr"]
     return messages
 
 

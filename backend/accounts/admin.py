@@ -10,7 +10,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
@@ -60,8 +60,32 @@ class NewUserForm(UserCreationForm):  # type: ignore[misc]  # unfold ships no ty
         return email
 
 
+class RightsInWords:
+    """Rights as "service | model | right" in the operator's language. Django stores their names in English."""
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field: Any = super().formfield_for_manytomany(db_field, request, **kwargs)  # type: ignore[misc]
+        if db_field.remote_field.model is Permission:
+            field.label_from_instance = _right
+        return field
+
+
+def _right(permission: Permission) -> str:
+    """``content_type`` is loaded with it."""
+    kind = permission.content_type
+    model: Any = kind.model_class()
+    action = permission.codename.partition("_")[0]
+    words = {"add": gettext("Add"), "change": gettext("Change"), "delete": gettext("Delete"), "view": gettext("View")}
+    named = permission.codename == f"{action}_{kind.model}" and action in words
+    name = words[action] if named else gettext(permission.name)
+    app, noun = (
+        (model._meta.app_config.verbose_name, model._meta.verbose_name) if model else (kind.app_label, kind.model)
+    )
+    return f"{app} | {noun} | {name}"
+
+
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, OperatorModelAdmin):
+class GroupAdmin(RightsInWords, DjangoGroupAdmin, OperatorModelAdmin):
     """Groups of operators and what they may do. Who changes one gives rights, so only a superuser does."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -97,7 +121,7 @@ class ActiveFilter(admin.SimpleListFilter):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, OperatorModelAdmin):  # type: ignore[type-arg]  # Django's class takes no argument when it runs.
+class UserAdmin(RightsInWords, DjangoUserAdmin, OperatorModelAdmin):  # type: ignore[type-arg]  # Django's class takes no argument when it runs.
     """Only a superuser gives rights, touches another operator, or sets a password: who knows it is that user."""
 
     form = UserChangeForm

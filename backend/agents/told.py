@@ -196,7 +196,7 @@ def _lasted(step: Step) -> Any:
         return format_html("{}<br>{}", cells.moment(step.started_at), _("not ended"))
     seconds = (step.finished_at - step.started_at).total_seconds()
     return format_html(
-        "{}<br>{}", cells.moment(step.started_at), _("%(seconds)s s") % {"seconds": cells.decimal(seconds)}
+        "{}<br>{}", cells.moment(step.started_at), _("%(seconds)s seconds") % {"seconds": cells.decimal(seconds)}
     )
 
 

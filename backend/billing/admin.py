@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 
@@ -18,7 +19,7 @@ from backend.accounts.operators.model_admin import WindowAdmin
 from backend.billing import operations
 from backend.billing.errors import InsufficientBalance, KeyReused
 from backend.billing.forms import MoveMoneyForm
-from backend.billing.models import CreditGrant, Hold, Transfer, UsageRecord, Wallet
+from backend.billing.models import OWN_DESCRIPTIONS, CreditGrant, Hold, Transfer, UsageRecord, Wallet
 from backend.http.ids import encode
 
 
@@ -137,18 +138,21 @@ class OfWalletAdmin(WindowAdmin):
 
 @admin.register(Transfer)
 class TransferAdmin(OfWalletAdmin):
-    list_display = ["made", "kind", "workspace_link", "signed", "balance", "for_what", "short_description"]
+    list_display = ["made", "kind", "workspace_link", "signed", "balance", "for_what", "said"]
     list_filter = ["kind", ("created_at", admin.DateFieldListFilter)]
     search_fields = ["=reference", "=key", "wallet__workspace__name"]
     fields = [
         *("whole_id", "kind", "signed", "balance", "workspace_link", "balance_of_wallet", "sequence"),
-        *("for_what_whole", "description", "key", "made"),
+        *("for_what_whole", "said", "key", "made"),
     ]
     signed, balance = (
         cells.money("signed_amount", currency="wallet.currency", label=field_label("amount")),
         cells.money("balance_after", currency="wallet.currency"),
     )
-    short_description = cells.text("description")
+
+    @admin.display(description=field_label("description"))
+    def said(self, transfer: Transfer) -> Any:
+        return _said(transfer)
 
     def by_typed_id(self, rows: QuerySet[Transfer], asked: str, paths: Mapping[str, str]) -> QuerySet[Transfer] | None:
         """What a run moved, found through its hold: its index begins with the wallet."""
@@ -193,7 +197,7 @@ class CreditGrantAdmin(OfWalletAdmin):
 
     @admin.display(description=field_label("description"))
     def why(self, grant: CreditGrant) -> Any:
-        return cells.clipped(grant.transfer.description) or "-"
+        return _said(grant.transfer)
 
 
 @admin.register(UsageRecord)
@@ -219,3 +223,9 @@ class UsageRecordAdmin(OfWalletAdmin):
         cells.number(name) for name in ("input_tokens", "cached_input_tokens", "output_tokens")
     )
     user_link, model_name = cells.linked("user"), cells.text("model")
+
+
+def _said(transfer: Transfer) -> Any:
+    """What stands beside a transfer; what the house itself writes there is in the reader's language."""
+    text = transfer.description
+    return cells.clipped(gettext(text) if text in OWN_DESCRIPTIONS else text, 80) or "-"

@@ -229,7 +229,7 @@ def number(name: str, label: Any = None) -> Shown:
 
 
 def when(name: str, label: Any = None) -> Shown:
-    @admin.display(description=label or field_label(name), ordering=name.replace(".", "__"))
+    @admin.display(description=label or field_label(name.rpartition(".")[2]), ordering=name.replace(".", "__"))
     def shown(_page: Any, row: Any) -> SafeString | str:
         return moment(_get(row, name))
 

@@ -25,10 +25,11 @@ class Found:
 
 def find(request: HttpRequest, asked: str) -> list[Found]:
     """What this operator may look at of that name. A typed id costs one query, whatever it names."""
+    asked = asked.lower()  # Headings begin with a capital letter, ids too.
     if "@" in asked:
         if not may_view(User, asking=request):
             return []
-        users = User.objects.filter(email__startswith=asked.strip().lower()).order_by("email")[:MOST]
+        users = User.objects.filter(email__startswith=asked).order_by("email")[:MOST]
         return [_found(User, user) for user in users]
     registered: Any = admin.site._registry
     for model, page in sorted(registered.items(), key=lambda item: not _is_own(item[0], asked)):

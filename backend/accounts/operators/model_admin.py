@@ -106,7 +106,7 @@ class OperatorModelAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no t
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> "tuple[QuerySet[Any], bool]":
         """By a typed id what it names, also an object beside that the operator may look at; else by the text."""
-        asked = search_term.strip()
+        asked = search_term.strip().lower()  # Headings begin with a capital letter, ids too.
         found = self.by_typed_id(queryset, asked, self.known_ids(request))
         if found is not None:
             return found, False
