@@ -60,12 +60,13 @@ class NewUserForm(UserCreationForm):  # type: ignore[misc]  # unfold ships no ty
         return email
 
 
-class RightsInWords:
+class RightsInWords(OperatorModelAdmin):
     """Rights as "service | model | right" in the operator's language. Django stores their names in English."""
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        field: Any = super().formfield_for_manytomany(db_field, request, **kwargs)  # type: ignore[misc]
+        field: Any = super().formfield_for_manytomany(db_field, request, **kwargs)
         if db_field.remote_field.model is Permission:
+            field.queryset = field.queryset.select_related("content_type")
             field.label_from_instance = _right
         return field
 
@@ -78,14 +79,13 @@ def _right(permission: Permission) -> str:
     words = {"add": gettext("Add"), "change": gettext("Change"), "delete": gettext("Delete"), "view": gettext("View")}
     named = permission.codename == f"{action}_{kind.model}" and action in words
     name = words[action] if named else gettext(permission.name)
-    app, noun = (
-        (model._meta.app_config.verbose_name, model._meta.verbose_name) if model else (kind.app_label, kind.model)
-    )
-    return f"{app} | {noun} | {name}"
+    if model is None:
+        return f"{kind.app_label} | {kind.model} | {name}"
+    return f"{model._meta.app_config.verbose_name} | {model._meta.verbose_name} | {name}"
 
 
 @admin.register(Group)
-class GroupAdmin(RightsInWords, DjangoGroupAdmin, OperatorModelAdmin):
+class GroupAdmin(DjangoGroupAdmin, RightsInWords):
     """Groups of operators and what they may do. Who changes one gives rights, so only a superuser does."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -121,7 +121,7 @@ class ActiveFilter(admin.SimpleListFilter):
 
 
 @admin.register(User)
-class UserAdmin(RightsInWords, DjangoUserAdmin, OperatorModelAdmin):  # type: ignore[type-arg]  # Django's class takes no argument when it runs.
+class UserAdmin(DjangoUserAdmin, RightsInWords):  # type: ignore[type-arg]  # Django's class takes no argument when it runs.
     """Only a superuser gives rights, touches another operator, or sets a password: who knows it is that user."""
 
     form = UserChangeForm
