@@ -45,6 +45,9 @@ class Reply:
     cut_after: int | None = None
     error_after: str | None = None  # The code of an error event that takes the place of the end.
     raw: bytes | None = None
+    stays_open: bytes | None = (
+        None  # After raw, these bytes again and again, for ten seconds or until the client leaves.
+    )
     content_type: str = "text/event-stream; charset=utf-8"
 
     @property

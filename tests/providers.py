@@ -14,7 +14,8 @@ A ``Reply`` is one answer: ``text`` (streamed in ``chunks`` or word by word), ``
 ``tokens_per_second``, and its faults: ``status`` with ``retry_after`` / ``error_code`` / ``message``, ``stall_before``
 (no byte at all), ``stall_after`` / ``cut_after`` (that many text chunks, then silence / a closed connection),
 ``go_on`` (a threading.Event: the silence after ``stall_after`` lasts until the test sets it), ``raw`` (these bytes as
-the body, with ``content_type``), ``error_after`` (an error event in the stream).
+the body, with ``content_type``), ``stays_open`` (after ``raw`` the connection is not closed), ``error_after`` (an error
+event in the stream).
 
 A request without a script is answered by the name of its model: ``fake`` (a sentence), ``fake-echo`` (the last user
 message), ``fake-tool`` (calls the first offered tool with the question, then answers and cites [1]), ``fake-long``
@@ -254,6 +255,12 @@ class Connection:
         self.head(200, {"content-type": reply.content_type, "transfer-encoding": "chunked"})
         if reply.raw is not None:
             await self.chunk(reply.raw)
+            for _ in range(200 if reply.stays_open is not None else 0):
+                if reply.stays_open:
+                    await self.chunk(reply.stays_open)
+                if not await self.pause(0.05):
+                    request.disconnected.set()
+                    return False
             await self.chunk(b"")
             return True
         interval = 1 / reply.tokens_per_second if reply.tokens_per_second else 0.0

@@ -1,10 +1,11 @@
 """Collects one answer while it streams: the tool calls in pieces, and what usage is estimated from if none is sent."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from backend.llm.calls import PartialCall, finished, storable
 from backend.llm.chat import (
     ChatEvent,
     ChatRequest,
@@ -19,12 +20,7 @@ from backend.llm.chat import (
     count_request,
     count_tokens,
 )
-
-
-class PartialCall(msgspec.Struct):
-    id: str
-    name: str
-    arguments: list[str]
+from backend.llm.thoughts import Thoughts
 
 
 class Answer:
@@ -32,37 +28,49 @@ class Answer:
         self.request = request
         self.usage: Usage | None = None
         self.calls: list[PartialCall] = []
-        self._written: list[str] = []
+        self.offered = frozenset(tool.name for tool in request.tools)
+        self.said: list[str] = []
+        self.thought: list[str] = []
+        self._thoughts = Thoughts()
 
     @property
     def empty(self) -> bool:
-        return not self._written and not self.calls
+        return not (self.said or self.thought or self.calls)
 
-    def text(self, delta: str) -> TextDelta:
-        self._written.append(delta)
-        return TextDelta(storable(delta))
+    @property
+    def asks(self) -> bool:
+        """It calls tools, and every call is there to its last bracket."""
+        return bool(self.calls) and all(call.name and call.whole for call in self.calls)
+
+    def text(self, delta: str) -> Iterable[ChatEvent]:
+        """What the model says; its reasoning, if the text begins with reasoning between tags."""
+        if not delta:
+            return ()
+        self.said.append(delta)
+        if self._thoughts.over:
+            return (TextDelta(storable(delta)),)
+        return [_delta(*part) for part in self._thoughts.feed(delta)]
 
     def reasoning(self, delta: str) -> ReasoningDelta:
-        self._written.append(delta)
+        self.thought.append(delta)
         return ReasoningDelta(storable(delta))
 
-    def call(self, *, id: str | None, name: str) -> PartialCall:
+    def call(self, id: str | None, name: str) -> PartialCall:
         """A tool call begins. Servers that give none an id get one that is unique in this answer."""
-        started = PartialCall(id or f"call_{len(self.calls)}_{len(self._written)}", name, [])
+        started = PartialCall(
+            id or f"call_{len(self.calls)}_{len(self.said) + len(self.thought)}", name, [], given=bool(id)
+        )
         self.calls.append(started)
         return started
 
     def finish(self, reason: FinishReason, *, state: str | None = None) -> Iterator[ChatEvent]:
         """The tool calls and the end. A call that the limit may have cut off is not given on."""
-        calls = [
-            ToolCall(id=storable(call.id), name=name, arguments=storable("".join(call.arguments)).strip() or "{}")
-            for call in self.calls
-            if (name := storable(call.name))
-        ]
+        calls = list(finished(self.calls, offered=self.offered))
         if reason != "length":
             reason = "tool_calls" if calls else "stop"
         ended = Finished(reason=reason, usage=self._usage(calls), state=state)
-        return itertools.chain(calls if reason == "tool_calls" else (), (ended,))
+        held = [_delta(*part) for part in self._thoughts.end()]
+        return itertools.chain(held, calls if reason == "tool_calls" else (), (ended,))
 
     def spent(self) -> Iterator[ChatEvent]:
         """What an answer that is withheld has cost; nothing where the provider does not say."""
@@ -70,17 +78,15 @@ class Answer:
             yield Spent(self.usage)
 
     def _usage(self, calls: list[ToolCall]) -> Usage:
-        if self.usage is not None and self.usage.input_tokens and (self.usage.output_tokens or self.empty):
-            return self.usage
-        written = count_tokens("".join(self._written)) + count_calls(calls)
-        return Usage(
-            input_tokens=count_request(self.request),
-            cached_input_tokens=0,
-            output_tokens=max(1, written),
-            estimated=True,
-        )
+        """What the provider says, as far as it does. An answer of no tokens that says something was not counted."""
+        counted = self.usage
+        if counted is None or not counted.input_tokens:
+            counted = Usage(input_tokens=count_request(self.request), cached_input_tokens=0, output_tokens=0)
+        elif counted.output_tokens or self.empty:
+            return counted
+        written = count_tokens("".join((*self.thought, *self.said))) + count_calls(calls)
+        return msgspec.structs.replace(counted, output_tokens=max(1, written), estimated=True)
 
 
-def storable(text: str) -> str:
-    """The text without NUL, which PostgreSQL does not store."""
-    return text.replace("\x00", "")
+def _delta(reasoning: bool, text: str) -> TextDelta | ReasoningDelta:
+    return ReasoningDelta(storable(text)) if reasoning else TextDelta(storable(text))

@@ -8,27 +8,20 @@ from typing import Any
 import msgspec
 
 from backend.llm import refusals
-from backend.llm.answer import Answer, PartialCall
+from backend.llm.answer import Answer
+from backend.llm.calls import PartialCall
 from backend.llm.catalog import Model, Provider
-from backend.llm.chat import ChatEvent, ChatRequest, Message, Usage, output_limit
+from backend.llm.chat import ChatEvent, ChatRequest, Message, output_limit
+from backend.llm.decoding import decoded, parsed
+from backend.llm.endings import Ending, ending
 from backend.llm.history import make_state, paired, state_of
-from backend.llm.transport import Exchange, converse, decoded
+from backend.llm.sse import DONE
+from backend.llm.transport import Exchange, converse, patience
+from backend.llm.usage import Counts
 
 PATH = "/v1/messages"
 SUBSTITUTES: dict[str, dict[str, Any]] = {"temperature": {}}
 NOTHING = "(nothing)"  # Empty texts are refused.
-CUT = frozenset({"max_tokens", "model_context_window_exceeded"})
-
-
-class _Usage(msgspec.Struct):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-
-
-class _Message(msgspec.Struct):
-    usage: _Usage | None = None
 
 
 class _Block(msgspec.Struct):
@@ -39,28 +32,38 @@ class _Block(msgspec.Struct):
     text: str | None = None
     data: str | None = None
     thinking: str | None = None
+    signature: str | None = None
+
+
+class _Message(msgspec.Struct):
+    """At the start without content; the whole answer where it is not streamed."""
+
+    content: list[_Block] | None = None
+    stop_reason: Any = None
+    usage: Any = None
 
 
 class _Delta(msgspec.Struct):
     type: str = ""
     text: str | None = None
-    partial_json: str | None = None
+    partial_json: str | dict[str, Any] | None = None
     thinking: str | None = None
     signature: str | None = None
-    stop_reason: str | None = None
+    stop_reason: Any = None
 
 
 class _Event(msgspec.Struct):
     type: str = ""
     index: int = 0
-    message: _Message | None = None
+    message: _Message | str | None = None
     content_block: _Block | None = None
     delta: _Delta | None = None
-    usage: _Usage | None = None
+    usage: Any = None
     error: Any = None
 
 
-_decode = msgspec.json.Decoder(_Event).decode
+_DECODER = msgspec.json.Decoder(_Event)
+_MESSAGE = msgspec.json.Decoder(_Message)
 
 
 class Chat:
@@ -136,81 +139,103 @@ class _Reader:
     def __init__(self, answer: Answer, current: Exchange) -> None:
         self.answer = answer
         self.current = current
-        self.stop_reason: str | None = None
+        self.ending: Ending | None = None
         self.ended = False
         self._calls: dict[int, PartialCall] = {}
+        self._inputs: list[tuple[PartialCall, str]] = []  # Sent with the call and not after it.
         self._thinking: dict[int, dict[str, Any]] = {}
-        self._usage = _Usage()
+        self._signed: list[dict[str, Any]] = []
+        self._counts = Counts(beside=True)
 
     @property
     def whole(self) -> bool:
-        return self.ended or self.stop_reason is not None
+        return self.ended or self.ending is not None
+
+    @property
+    def patience(self) -> float | None:
+        return patience(whole=self.whole, ended=self.ended, counted=bool(self._counts))
 
     def read(self, line: bytes) -> Iterator[ChatEvent]:
-        event = decoded(_decode, line, provider=self.current.name)
-        match event.type:
+        if line == DONE:
+            self.ended = self.whole
+            return
+        event = decoded(_DECODER, line, provider=self.current.name)
+        if event.error:
+            raise self.current.failure(event.error)
+        match event.type or self.current.event.decode("ascii", "replace"):
             case "content_block_delta" if event.delta is not None:
                 yield from self._delta(event.index, event.delta)
             case "content_block_start" if event.content_block is not None:
                 yield from self._block(event.index, event.content_block)
-            case "message_start" if event.message is not None and event.message.usage is not None:
-                self._usage = event.message.usage
+            case "message_start" if isinstance(event.message, _Message):
+                self._count_start(event.message.usage)
             case "message_delta":
-                self.stop_reason = (event.delta and event.delta.stop_reason) or self.stop_reason
-                if event.usage is not None:
-                    self._count(event.usage)
+                self.ending = ending(event.delta and event.delta.stop_reason) or self.ending
+                self._counts.add(event.usage)
             case "message_stop":
                 self.ended = True
-            case "error":
-                error = {"error": event.error or {}}
-                raise refusals.from_event(error, client=self.current.client, provider=self.current.name)
+            case "message":
+                yield from self._whole(decoded(_MESSAGE, line, provider=self.current.name))
+            case "error" | "":
+                self.current.refuse(parsed(line, provider=self.current.name))
+
+    def _count_start(self, usage: Any) -> None:
+        """At the start the input is known; the output is what was written until then, and counted again at the end."""
+        if isinstance(usage, dict):
+            self._counts.add({key: count for key, count in usage.items() if key != "output_tokens"})
+
+    def _whole(self, message: _Message) -> Iterator[ChatEvent]:
+        """The answer in one piece, of servers that ignore that a stream was asked for."""
+        for index, block in enumerate(message.content or ()):
+            yield from self._block(index, block)
+        self._counts.add(message.usage)
+        self.ending, self.ended = ending(message.stop_reason) or "stop", True
 
     def _block(self, index: int, block: _Block) -> Iterator[ChatEvent]:
         if block.type == "tool_use":
             call = self._calls[index] = self.answer.call(id=block.id, name=block.name or "")
             if block.input:
-                call.arguments.append(msgspec.json.encode(block.input).decode())
-        elif block.type == "thinking":
-            self._thinking[index] = {"type": "thinking", "thinking": block.thinking or "", "signature": ""}
-        elif block.type == "redacted_thinking":
-            self._thinking[index] = {"type": "redacted_thinking", "data": block.data or ""}
+                self._inputs.append((call, _json(block.input)))
+        elif block.type in ("thinking", "redacted_thinking"):
+            self._thinking[index] = kept = {"type": block.type}
+            kept |= (
+                {"data": block.data or ""} if block.type == "redacted_thinking" else {"thinking": "", "signature": ""}
+            )
+            self._signed.append(kept)
+            yield from self._delta(index, _Delta(thinking=block.thinking))
+            yield from self._delta(index, _Delta(signature=block.signature))
         elif block.text:
-            yield self.answer.text(block.text)
+            yield from self.answer.text(block.text)
 
     def _delta(self, index: int, delta: _Delta) -> Iterator[ChatEvent]:
         if delta.text:
-            yield self.answer.text(delta.text)
-        elif delta.partial_json and index in self._calls:
-            self._calls[index].arguments.append(delta.partial_json)
+            yield from self.answer.text(delta.text)
+        elif delta.partial_json:
+            call = self._calls.get(index) or (self.answer.calls[-1] if self.answer.calls else None)
+            if call is not None:
+                call.arguments.append(_json(delta.partial_json))
         elif delta.thinking:
-            if index in self._thinking:
+            if "thinking" in self._thinking.get(index, {}):
                 self._thinking[index]["thinking"] += delta.thinking
             yield self.answer.reasoning(delta.thinking)
-        elif delta.signature and index in self._thinking:
+        elif delta.signature and "signature" in self._thinking.get(index, {}):
             self._thinking[index]["signature"] += delta.signature
-
-    def _count(self, later: _Usage) -> None:
-        """The counts at the end are whole; what they leave out stands as at the start."""
-        for field in _Usage.__struct_fields__:
-            if (count := getattr(later, field)) is not None:
-                setattr(self._usage, field, count)
 
     def end(self) -> Iterator[ChatEvent]:
         if not self.whole:
             raise refusals.broken("ended the answer in the middle", provider=self.current.name)
-        self.answer.usage = _total(self._usage)
-        if self.stop_reason == "refusal":
+        for call, arguments in self._inputs:
+            call.arguments = call.arguments or [arguments]
+        self.answer.usage = self._counts.usage(limit=output_limit(self.answer.request))
+        if self.ending == "filtered":
             yield from self.answer.spent()
             raise refusals.filtered(self.current.name)
-        signed = [block for block in self._thinking.values() if block.get("signature") or block.get("data")]
+        if self.ending == "failed":
+            raise refusals.broken("broke off", provider=self.current.name)
+        signed = [block for block in self._signed if block.get("signature") or block.get("data")]
         state = make_state(signed, self.answer.request.model)
-        yield from self.answer.finish("length" if self.stop_reason in CUT else "stop", state=state)
+        yield from self.answer.finish("length" if self.ending == "length" else "stop", state=state)
 
 
-def _total(usage: _Usage) -> Usage | None:
-    """Theirs counts the cached tokens beside the input; ours counts them within it."""
-    fresh, written = usage.input_tokens or 0, usage.output_tokens or 0
-    read, stored = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
-    if min(fresh, written, read, stored) < 0:
-        return None
-    return Usage(input_tokens=fresh + read + stored, cached_input_tokens=read, output_tokens=written)
+def _json(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

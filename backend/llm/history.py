@@ -19,19 +19,25 @@ def paired(messages: Iterable[Message]) -> list[Message]:
     templates of many local models take strict turns alone.
     """
     turns = list(messages)
-    results = {turn.tool_call_id: turn for turn in turns if turn.role == "tool"}
     ordered: list[Message] = []
-    for turn in turns:
+    for position, turn in enumerate(turns):
         if turn.role == "tool" or (turn.role == "assistant" and not turn.text and not turn.tool_calls):
             continue
         if turn.role == "user" and ordered and ordered[-1].role == "user":
             ordered[-1] = msgspec.structs.replace(turn, text=f"{ordered[-1].text}\n\n{turn.text}")
             continue
         ordered.append(turn)
+        results = _results(turns, after=position) if turn.tool_calls else {}
         for call in turn.tool_calls:
             missing = Message(role="tool", text=NO_RESULT, tool_call_id=call.id)
             ordered.append(results.get(call.id, missing))
     return ordered
+
+
+def _results(turns: list[Message], *, after: int) -> dict[str | None, Message]:
+    """The results of the calls of that turn: those before the next turn with calls, whose ids may be the same again."""
+    until = next((at for at in range(after + 1, len(turns)) if turns[at].tool_calls), len(turns))
+    return {turn.tool_call_id: turn for turn in turns[after + 1 : until] if turn.role == "tool"}
 
 
 def make_state(items: list[dict[str, Any]], model: Model) -> str | None:

@@ -7,13 +7,20 @@ from typing import Any
 import msgspec
 
 from backend.llm import refusals
-from backend.llm.answer import Answer, PartialCall
+from backend.llm.answer import Answer
+from backend.llm.calls import Pieces
 from backend.llm.catalog import Provider
-from backend.llm.chat import ChatEvent, ChatRequest, Message, Usage, output_limit
+from backend.llm.chat import ChatEvent, ChatRequest, Message, output_limit
+from backend.llm.decoding import decoded, parsed
+from backend.llm.endings import Ending, ending
 from backend.llm.history import paired
-from backend.llm.transport import Exchange, Substitutes, converse, decoded
+from backend.llm.sse import DONE
+from backend.llm.transport import Exchange, Substitutes, converse, patience
+from backend.llm.usage import Counts
 
 PATH = "/chat/completions"
+TEXT = ("text", "refusal", "summary", "value")  # Where the parts of a content or of a reasoning have theirs.
+USAGE = frozenset({"usage", "usageMetadata", "usage_metadata", "token_usage"})
 
 
 class _Function(msgspec.Struct):
@@ -23,43 +30,39 @@ class _Function(msgspec.Struct):
 
 class _Call(msgspec.Struct):
     index: int | None = None
-    id: str | None = None
+    id: str | int | None = None
     function: _Function | None = None
+    name: str | None = None  # Of servers that leave out "function" around these two.
+    arguments: str | dict[str, Any] | None = None
 
 
 class _Delta(msgspec.Struct):
-    content: str | list[dict[str, Any]] | None = None
+    content: Any = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    thinking: str | None = None
+    reasoning_details: Any = None
     tool_calls: list[_Call] | None = None
+    function_call: _Function | None = None  # Before there were tool_calls.
 
 
 class _Choice(msgspec.Struct):
     delta: _Delta | None = None
-    finish_reason: str | None = None
-
-
-class _Details(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-    prompt_tokens_details: _Details | None = None
-    prompt_cache_hit_tokens: int | None = None  # DeepSeek's name for the cached ones.
+    finish_reason: Any = None
+    message: _Delta | None = None  # In an answer that is not streamed, and of servers that name the delta so.
+    text: str | None = None  # In the older API of completions.
+    usage: Any = None
+    error: Any = None
 
 
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] | None = None
-    usage: _Usage | None = None
+    usage: Any = None
     error: Any = None
-    message: Any = None  # Beside no choices: an error that is not wrapped.
 
 
-_decode = msgspec.json.Decoder(_Chunk).decode
+_DECODER = msgspec.json.Decoder(_Chunk)
 
 
 class Chat:
@@ -118,87 +121,129 @@ class _Reader:
     def __init__(self, answer: Answer, current: Exchange) -> None:
         self.answer = answer
         self.current = current
-        self.finish_reason: str | None = None
+        self.ending: Ending | None = None
         self.ended = False
-        self._calls: dict[int, PartialCall] = {}
-        self._names: dict[int, str | None] = {}
+        self._counts = Counts()
+        self._pieces = Pieces(answer.call, offered=answer.offered)
+        self._message: str | None = None  # What messages in place of deltas have said so far.
+        self._went_on = False  # After its end: not every end that this server announces is one.
+        self._counted_last = False  # The usage came in a chunk of its own, which is the last one.
 
     @property
     def whole(self) -> bool:
-        return self.finish_reason is not None
+        return self.ending is not None or self._counted_last
 
-    def read(self, line: bytes) -> Iterator[ChatEvent]:
-        if line == b"[DONE]":
+    @property
+    def patience(self) -> float | None:
+        doubtful = self._went_on or self.ending is None
+        return patience(whole=self.whole, ended=self.ended, counted=bool(self._counts), doubtful=doubtful)
+
+    def read(self, line: bytes) -> list[ChatEvent]:
+        """Lists, not generators: this runs for every token of every answer."""
+        if line == DONE:
             self.ended = True
-            return
-        chunk = decoded(_decode, line, provider=self.current.name)
-        if chunk.error or (chunk.message and not chunk.choices):
-            error = chunk.error or {"message": chunk.message}
-            raise refusals.from_event({"error": error}, client=self.current.client, provider=self.current.name)
+            return []
+        chunk = decoded(_DECODER, line, provider=self.current.name)
+        if chunk.error:
+            raise self.current.failure(chunk.error)
         if chunk.usage is not None:
-            self.answer.usage = _usage(chunk.usage) or self.answer.usage
-        for choice in (chunk.choices or ())[:1]:
-            if choice.delta is not None:
-                yield from self._delta(choice.delta)
-            if choice.finish_reason:
-                self.finish_reason = choice.finish_reason
+            self._counts.add(chunk.usage)
+        if not chunk.choices:
+            self._aside(line)
+            return []
+        choice = chunk.choices[0]
+        delta = choice.delta
+        events = self._delta(delta) if delta is not None else []
+        if events and self.ending is not None:
+            self._went_on = True
+        if choice.message is not None:
+            events += self._in_message(choice.message)
+        elif choice.text and delta is None:
+            events += self.answer.text(choice.text)
+        if choice.usage is not None:
+            self._counts.add(choice.usage)
+        if choice.error:
+            raise self.current.failure(choice.error)
+        if choice.finish_reason:
+            self.ending = ending(choice.finish_reason) or self.ending
+            if not self._counts:
+                self._count_elsewhere(parsed(line, provider=self.current.name))
+        return events
 
-    def _delta(self, delta: _Delta) -> Iterator[ChatEvent]:
-        if thought := delta.reasoning_content or delta.reasoning:
-            yield self.answer.reasoning(thought)
-        if isinstance(delta.content, list):
-            yield from self._parts(delta.content)
-        elif delta.content:
-            yield self.answer.text(delta.content)
+    def _aside(self, line: bytes) -> None:
+        """A chunk without choices: the usage, an error that is not wrapped, or nothing of use."""
+        value = parsed(line, provider=self.current.name)
+        self.current.refuse(value)
+        self._count_elsewhere(value)
+        self._counted_last = bool(self._counts) and not self.answer.empty
+
+    def _count_elsewhere(self, value: Any, depth: int = 4) -> None:
+        """Usage that is not where it belongs: in Groq's own member, in a delta, under Gemini's name."""
+        for key, inner in value.items() if isinstance(value, dict) else ():
+            if key in USAGE:
+                self._counts.add(inner)
+            elif depth and isinstance(inner, dict | list):
+                for each in inner if isinstance(inner, list) else (inner,):
+                    self._count_elsewhere(each, depth - 1)
+
+    def _delta(self, delta: _Delta) -> list[ChatEvent]:
+        events: list[ChatEvent] = []
+        content = delta.content
+        if thought := delta.reasoning_content or delta.reasoning or delta.thinking:
+            events.append(self.answer.reasoning(thought))
+        elif delta.reasoning_details is not None:
+            events += self._parts(delta.reasoning_details, thought=True)
+        if content:
+            events += self.answer.text(content) if isinstance(content, str) else self._parts(content)
         if delta.refusal:
-            yield self.answer.text(delta.refusal)
-        for call in delta.tool_calls or ():
-            self._call(call)
+            events += self.answer.text(delta.refusal)
+        if delta.tool_calls:
+            for call in delta.tool_calls:
+                self._call(call, call.function or call)
+        elif delta.function_call is not None:
+            self._call(_Call(), delta.function_call)
+        return events
 
-    def _parts(self, parts: list[dict[str, Any]]) -> Iterator[ChatEvent]:
-        """Content in parts, as Mistral sends it: text, or thinking that holds text."""
-        for part in parts:
-            thinking = part.get("thinking")
-            if isinstance(text := part.get("text"), str) and text:
-                yield self.answer.text(text)
-            for inner in thinking if isinstance(thinking, list) else ():
-                if isinstance(inner, dict) and isinstance(text := inner.get("text"), str) and text:
-                    yield self.answer.reasoning(text)
+    def _in_message(self, message: _Delta) -> list[ChatEvent]:
+        """A message in place of a delta. Beside deltas it repeats them, and some servers send it whole each time."""
+        if self.answer.thought:
+            message.reasoning_content = message.reasoning = message.thinking = message.reasoning_details = None
+        if self.answer.calls:
+            message.tool_calls = message.function_call = None
+        if self._message is None and self.answer.said:
+            message.content = message.refusal = None
+        elif isinstance(message.content, str):
+            begun = self._message or ""
+            whole = message.content if message.content.startswith(begun) else begun + message.content
+            self._message, message.content = whole, whole[len(begun) :]
+        return self._delta(message)
 
-    def _call(self, piece: _Call) -> None:
-        """Pieces belong together by index. Some servers give all calls one index, and each an id of its own."""
-        function = piece.function or _Function()
-        index = piece.index if piece.index is not None else max(self._calls, default=0)
-        known = self._calls.get(index)
-        another = piece.id and piece.id != self._names.get(index) and bool(function.name)
-        if known is None or another:
-            known = self._calls[index] = self.answer.call(id=piece.id, name="")
-            self._names[index] = piece.id
-        if function.name and not known.name:
-            known.name = function.name
-        if isinstance(function.arguments, dict):
-            known.arguments.append(msgspec.json.encode(function.arguments).decode())
-        elif function.arguments:
-            known.arguments.append(function.arguments)
+    def _parts(self, parts: Any, *, thought: bool = False, depth: int = 4) -> Iterator[ChatEvent]:
+        """Content in parts: text, or thinking that holds text (Mistral), or a summary of it (OpenRouter)."""
+        for part in parts if isinstance(parts, list) else (parts,):
+            if isinstance(part, int | float | str) and not isinstance(part, bool):
+                text = str(part)
+                yield from (self.answer.reasoning(text),) if thought and text else self.answer.text(text)
+            elif isinstance(part, dict) and depth:
+                thinks = thought or str(part.get("type")).startswith(("thinking", "reasoning"))
+                inner = next((part[key] for key in TEXT if part.get(key)), "")
+                yield from self._parts(inner, thought=thinks, depth=depth - 1)
+                yield from self._parts(part.get("thinking"), thought=True, depth=depth - 1)
+
+    def _call(self, piece: _Call, function: "_Function | _Call") -> None:
+        arguments = function.arguments or ""
+        if isinstance(arguments, dict):
+            arguments = msgspec.json.encode(arguments).decode()
+        self._pieces.add(index=piece.index, id=str(piece.id or ""), name=function.name or "", arguments=arguments)
 
     def end(self) -> Iterator[ChatEvent]:
-        reason = self.finish_reason
-        if reason is None and not (self.ended and not self.answer.empty):
+        self.answer.usage = self._counts.usage(limit=output_limit(self.answer.request))
+        finished = self.ended or self._counted_last or self._message is not None
+        if self.ending is None and not (finished and not self.answer.empty) and not self.answer.asks:
             raise refusals.broken("ended the answer in the middle", provider=self.current.name)
-        if reason == "content_filter":
+        if self.ending == "filtered":
             yield from self.answer.spent()
             raise refusals.filtered(self.current.name)
-        if reason == "error":
+        if self.ending == "failed":
             raise refusals.broken("broke off", provider=self.current.name)
-        yield from self.answer.finish("length" if reason == "length" else "stop")
-
-
-def _usage(usage: _Usage) -> Usage | None:
-    given, written = usage.prompt_tokens or 0, usage.completion_tokens or 0
-    if given < 0 or written < 0:
-        return None
-    details = usage.prompt_tokens_details
-    cached = (details and details.cached_tokens) or usage.prompt_cache_hit_tokens or 0
-    # Some leave reasoning out of completion_tokens and count it in the total alone.
-    written = max(written, (usage.total_tokens or 0) - given)
-    return Usage(input_tokens=given, cached_input_tokens=max(0, min(cached, given)), output_tokens=written)
+        yield from self.answer.finish("length" if self.ending == "length" else "stop")

@@ -7,36 +7,27 @@ from typing import Any
 import msgspec
 
 from backend.llm import refusals
-from backend.llm.answer import Answer, PartialCall
+from backend.llm.answer import Answer
+from backend.llm.calls import PartialCall
 from backend.llm.catalog import Model, Provider
-from backend.llm.chat import ChatEvent, ChatRequest, Message, Usage, output_limit
+from backend.llm.chat import ChatEvent, ChatRequest, Message, output_limit
+from backend.llm.decoding import decoded, parsed
+from backend.llm.endings import ending
 from backend.llm.history import make_state, paired, state_of
-from backend.llm.transport import Exchange, converse, decoded
+from backend.llm.sse import DONE
+from backend.llm.transport import Exchange, converse, patience
+from backend.llm.usage import Counts
 
 PATH = "/responses"
+ENDS = frozenset(f"response.{end}" for end in ("completed", "incomplete", "failed", "cancelled", "done"))
 REASONING = "reasoning.encrypted_content"
 SUBSTITUTES: dict[str, dict[str, Any]] = {"temperature": {}, "include": {}, "store": {}, "max_output_tokens": {}}
 
 
-class _Details(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    input_tokens_details: _Details | None = None
-
-
-class _Incomplete(msgspec.Struct):
-    reason: str | None = None
-
-
-class _Response(msgspec.Struct):
-    status: str | None = None
-    usage: _Usage | None = None
-    incomplete_details: _Incomplete | None = None
-    error: Any = None
+class _Part(msgspec.Struct):
+    type: str | None = None
+    text: str | None = None
+    refusal: str | None = None
 
 
 class _Item(msgspec.Struct):
@@ -44,23 +35,39 @@ class _Item(msgspec.Struct):
     id: str | None = None
     call_id: str | None = None
     name: str | None = None
-    arguments: str | None = None
+    arguments: str | dict[str, Any] | None = None
     encrypted_content: str | None = None
     summary: Any = None
+    content: list[_Part] | str | None = None
+
+
+class _Incomplete(msgspec.Struct):
+    reason: Any = None
+
+
+class _Response(msgspec.Struct):
+    object: str | None = None
+    status: str | None = None
+    usage: Any = None
+    incomplete_details: _Incomplete | None = None
+    error: Any = None
+    output: list[_Item] | None = None
 
 
 class _Event(msgspec.Struct):
     type: str = ""
     delta: Any = None
-    output_index: int = 0
+    output_index: int | None = None
+    item_id: str | None = None
     item: _Item | None = None
+    arguments: str | dict[str, Any] | None = None
     response: _Response | None = None
-    code: str | None = None
-    message: str | None = None
+    usage: Any = None
     error: Any = None
 
 
-_decode = msgspec.json.Decoder(_Event).decode
+_DECODER = msgspec.json.Decoder(_Event)
+_RESPONSE = msgspec.json.Decoder(_Response)
 
 
 class Chat:
@@ -116,68 +123,110 @@ class _Reader:
     def __init__(self, answer: Answer, current: Exchange) -> None:
         self.answer = answer
         self.current = current
+        self.ended = False
         self.response: _Response | None = None  # The whole, once it has ended.
-        self._calls: dict[int, PartialCall] = {}
-        self._reasoning: list[dict[str, Any]] = []
-
-    @property
-    def ended(self) -> bool:
-        return self.response is not None
+        self._calls: dict[int | str, PartialCall] = {}  # By the index and by the id of their items.
+        self._reasoning: dict[str, dict[str, Any]] = {}
+        self._counts = Counts()
 
     @property
     def whole(self) -> bool:
         return self.response is not None
 
-    def read(self, line: bytes) -> Iterator[ChatEvent]:
-        if line == b"[DONE]":
-            return
-        event = decoded(_decode, line, provider=self.current.name)
-        match event.type:
-            case "response.output_text.delta" | "response.refusal.delta" if event.delta:
-                yield self.answer.text(str(event.delta))
-            case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" if event.delta:
-                yield self.answer.reasoning(str(event.delta))
-            case "response.output_item.added" | "response.output_item.done" if event.item is not None:
-                self._item(event.output_index, event.item, done=event.type.endswith("done"))
-            case "response.function_call_arguments.delta" if event.output_index in self._calls:
-                self._calls[event.output_index].arguments.append(str(event.delta or ""))
-            case "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled":
-                self.response = event.response or _Response()
-            case "error" | "":
-                error = event.error or {"code": event.code, "message": event.message}
-                raise refusals.from_event({"error": error}, client=self.current.client, provider=self.current.name)
+    @property
+    def patience(self) -> float | None:
+        ended = self.ended or self.whole
+        return patience(whole=ended, ended=ended, counted=bool(self._counts))
 
-    def _item(self, index: int, item: _Item, *, done: bool) -> None:
+    def read(self, line: bytes) -> Iterator[ChatEvent]:
+        if line == DONE:
+            self.ended = True
+            return
+        event = decoded(_DECODER, line, provider=self.current.name)
+        if event.error:
+            raise self.current.failure(event.error)
+        kind = event.type or self.current.event.decode("ascii", "replace")
+        match kind:
+            case "response.output_text.delta" | "response.refusal.delta" if event.delta:
+                yield from self.answer.text(_json(event.delta))
+            case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" if event.delta:
+                yield self.answer.reasoning(_json(event.delta))
+            case "response.output_item.added" | "response.output_item.done" if event.item is not None:
+                self._item(event.output_index, event.item, done=kind.endswith("done"))
+            case "response.function_call_arguments.delta" if (call := self._called(event)) is not None:
+                call.arguments.append(_json(event.delta))
+            case "response.function_call_arguments.done" if (call := self._called(event)) and event.arguments:
+                call.arguments = [_json(event.arguments)]
+            case _ if kind in ENDS:
+                self._counts.add(event.usage)
+                yield from self._end(event.response or _Response())
+            case "error":
+                value = parsed(line, provider=self.current.name)
+                self.current.refuse(value)
+                raise self.current.failure(value)
+            case "":
+                yield from self._unnamed(line)
+
+    def _unnamed(self, line: bytes) -> Iterator[ChatEvent]:
+        """No event: an error, or the answer in one piece, of servers that ignore that a stream was asked for."""
+        response = decoded(_RESPONSE, line, provider=self.current.name)
+        if response.object == "response" or response.output:
+            yield from self._end(response)
+        else:
+            self.current.refuse(parsed(line, provider=self.current.name))
+
+    def _called(self, event: _Event) -> PartialCall | None:
+        """The call that a piece of arguments belongs to; the last one where the piece does not say."""
+        for key in (event.item_id, event.output_index):
+            if key is not None and key in self._calls:
+                return self._calls[key]
+        return self.answer.calls[-1] if self.answer.calls else None
+
+    def _item(self, index: int | None, item: _Item, *, done: bool) -> None:
         if item.type == "reasoning" and done and item.encrypted_content:
             kept = {"type": "reasoning", "summary": item.summary or [], "encrypted_content": item.encrypted_content}
-            self._reasoning.append({"id": item.id, **kept} if item.id else kept)
+            self._reasoning[item.encrypted_content] = {"id": item.id, **kept} if item.id else kept
         if item.type != "function_call":
             return
-        if index not in self._calls:
-            self._calls[index] = self.answer.call(id=item.call_id or item.id, name=item.name or "")
+        keys = [key for key in (item.call_id, item.id, index) if key is not None]
+        call = next((self._calls[key] for key in keys if key in self._calls), None)
+        if call is None:
+            call = self.answer.call(id=item.call_id or item.id, name=item.name or "")
+        self._calls.update(dict.fromkeys(keys, call))
+        call.name = call.name or item.name or ""
         if done and item.arguments:
-            self._calls[index].arguments = [item.arguments]
+            call.arguments = [_json(item.arguments)]
+
+    def _end(self, response: _Response) -> Iterator[ChatEvent]:
+        """The whole answer: what of it did not come as events is taken from here."""
+        self.response = response
+        self._counts.add(response.usage)
+        silent = not self.answer.said
+        for item in response.output or ():
+            self._item(None, item, done=True)
+            parts = [_Part(text=item.content)] if isinstance(item.content, str) else item.content or ()
+            for part in parts if silent and item.type == "message" else ():
+                if text := part.text or part.refusal:
+                    yield from self.answer.text(text)
 
     def end(self) -> Iterator[ChatEvent]:
         response = self.response
         if response is None:
-            raise refusals.broken("ended the answer in the middle", provider=self.current.name)
+            if not self.ended or self.answer.empty:
+                raise refusals.broken("ended the answer in the middle", provider=self.current.name)
+            response = _Response()
         if response.error or response.status in ("failed", "cancelled"):
-            error = {"error": response.error or {}}
-            raise refusals.from_event(error, client=self.current.client, provider=self.current.name)
-        if response.usage is not None:
-            self.answer.usage = _usage(response.usage)
-        cut = response.incomplete_details.reason if response.incomplete_details else None
-        if cut == "content_filter":
+            raise self.current.failure(response.error or {})
+        self.answer.usage = self._counts.usage(limit=output_limit(self.answer.request))
+        cut = ending(response.incomplete_details.reason) if response.incomplete_details else None
+        if cut == "filtered":
             yield from self.answer.spent()
             raise refusals.filtered(self.current.name)
-        state = make_state(self._reasoning, self.answer.request.model)
+        state = make_state(list(self._reasoning.values()), self.answer.request.model)
         yield from self.answer.finish("length" if response.status == "incomplete" or cut else "stop", state=state)
 
 
-def _usage(usage: _Usage) -> Usage | None:
-    given, written = usage.input_tokens or 0, usage.output_tokens or 0
-    if given < 0 or written < 0:
-        return None
-    cached = (usage.input_tokens_details and usage.input_tokens_details.cached_tokens) or 0
-    return Usage(input_tokens=given, cached_input_tokens=max(0, min(cached, given)), output_tokens=written)
+def _json(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return msgspec.json.encode(value).decode()

@@ -43,6 +43,7 @@ CODES: Mapping[str, FailureCode] = {
     "content_filter": "content_filtered",
     "content_policy_violation": "content_filtered",
 }
+MESSAGES = ("message", "detail", "msg", "status_msg", "error_msg", "error_message")
 ABOUT_THE_REQUEST = frozenset({400, 404, 405, 409, 413, 415, 422})
 # The provider read these and did nothing; any other failure may have cost something.
 UNTOUCHED = frozenset({400, 401, 402, 403, 404, 405, 409, 413, 415, 422, 429, 503, 529})
@@ -109,7 +110,7 @@ def from_status(error: Any, *, client: Client, provider: str) -> ProviderError:
 def from_event(error: Any, *, client: Client, provider: str) -> ProviderError:
     """From an error that came as an event, in the middle of a stream. ``error`` is whatever it held."""
     message, words = _message(error)
-    code = code_of(status=None, words=words, message=message)
+    code = code_of(status=_status(words), words=words, message=message)
     said = _repeated(message, code=code, client=client, provider=provider, status=None)
     return ProviderError(
         code,
@@ -150,6 +151,23 @@ def from_transport(error: BaseException, *, client: Client, provider: str, opene
     )
 
 
+def unwrapped(value: Any, *, event: bytes) -> Any:
+    """The error in an event that has no member ``error``; None if it is none. ``event`` is its name in the stream."""
+    if not isinstance(value, Mapping):
+        return None
+    if value.get("code") in (0, 200, "0", "200"):
+        return None  # Gateways that say so of success.
+    said = next((value[key] for key in MESSAGES if isinstance(value.get(key), str) and value[key]), None)
+    errors, status = value.get("errors"), value.get("base_resp")
+    if said is not None:
+        return {**value, "message": said}
+    if isinstance(errors, list) and errors:
+        return errors[0]
+    if isinstance(status, Mapping) and status.get("status_code"):
+        return status
+    return value if event == b"error" else None
+
+
 def broken(what: str, *, provider: str, retryable: bool = True) -> ProviderError:
     """The provider answered, but not as agreed."""
     return ProviderError(
@@ -175,8 +193,13 @@ def _message(body: Any) -> tuple[str, str]:
     if not isinstance(inner, Mapping):
         return "", ""
     kinds = (inner.get("code"), inner.get("type"), inner.get("param"))
-    message = inner.get("message") or inner.get("detail") or ""
+    message = next((inner[key] for key in MESSAGES if inner.get(key)), "")
     return str(message)[:LONGEST_BODY], " ".join(str(kind)[:LONGEST_KIND] for kind in kinds if kind)
+
+
+def _status(words: str) -> int | None:
+    """The HTTP status that gateways give as the code of an error in a stream; only where it says what went wrong."""
+    return next((int(word) for word in words.split() if word in ("401", "402", "403", "413", "429")), None)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

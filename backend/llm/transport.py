@@ -1,27 +1,28 @@
 """Sends a request through a provider's SDK and reads the events of its answer, line by line and bounded."""
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
-from typing import Any, Protocol, TypeVar
-
-import msgspec
+from typing import Any, Protocol
 
 from backend.llm import refusals
+from backend.llm.answer import Answer
 from backend.llm.catalog import Provider
 from backend.llm.chat import ChatEvent
 from backend.llm.clients import Client, client_for
 from backend.llm.errors import ProviderError
+from backend.llm.sse import Payloads
 
 LONGEST_LINE = 16 * 1024 * 1024  # An event may repeat the whole request and the whole answer.
-LONGEST_ERROR = 65536
 LONGEST_DRAIN = 0.1  # Seconds.
-NOT_A_STREAM = ("text/html", "application/json", "application/xhtml+xml", "application/xml", "text/xml")
-
-Event = TypeVar("Event")
+# Seconds to wait for more once an answer is whole, which servers that keep the connection open would make for ever.
+AFTER_USAGE = 0.5  # Another report of the usage, or [DONE].
+AFTER_END = 3.0  # The usage, where gateways look it up.
+AFTER_DOUBT = 4.0  # The rest, where the end that came is not the one that is specified.
+NOT_A_STREAM = ("text/html", "application/xhtml+xml", "application/xml", "text/xml")
+JSON = ("application/json", "text/json")
 
 # A parameter and what goes in its place when the provider refuses it. Found out once per provider and model.
 Substitutes = Mapping[str, Mapping[str, Any]]
@@ -31,13 +32,15 @@ _refused: dict[tuple[str, str | None, str], frozenset[str]] = {}
 class Reader(Protocol):
     """Turns the payloads of one API into our events."""
 
-    @property
-    def ended(self) -> bool:
-        """The provider said that nothing more follows."""
+    answer: Answer
 
     @property
     def whole(self) -> bool:
         """The answer has all its parts, whatever may still follow."""
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds to wait for the next payload once the answer is whole; None before: as long as the provider may."""
 
     def read(self, line: bytes) -> Iterable[ChatEvent]: ...
 
@@ -54,6 +57,7 @@ class Exchange:
         self.name = provider.name
         self.finished = False  # Nothing more will come: what is left of the response is read, to keep the connection.
         self.deadline = monotonic() + provider.total_timeout
+        self.event = b""  # The name of the event that is being read.
 
     async def send(self, path: str, body: dict[str, Any], substitutes: Substitutes) -> Any:
         """The response, open. Parameters that the provider does not know are taken back, one by one."""
@@ -77,36 +81,30 @@ class Exchange:
             _refused[place] = frozenset(refused)
         return response
 
-    async def lines(self, response: Any) -> AsyncGenerator[bytes, None]:
-        """The payload of every event.
+    def failure(self, error: Any) -> ProviderError:
+        """What an error says that came as an event or in place of one."""
+        return refusals.from_event({"error": error}, client=self.client, provider=self.name)
 
-        One line each, whether blank lines part them or not, as some servers leave them out; only a JSON object that
-        does not end on its line goes on over the next ``data:`` lines up to a blank one (HTML standard, 9.2.6).
-        """
-        rest = bytearray()
-        begun = bytearray()
+    def refuse(self, value: Any) -> None:
+        """:raises ProviderError: the event, which is no part of an answer, is an error without ``error`` around it."""
+        error = refusals.unwrapped(value, event=self.event)
+        if error:
+            raise self.failure(error)
+
+    async def lines(self, response: Any) -> AsyncGenerator[bytes, None]:
+        """The payload of every event."""
+        payloads = Payloads()
         chunks = response.aiter_bytes()
         try:
             async for chunk in chunks:
-                rest += chunk
-                if b"\n" in chunk:
-                    *complete, tail = rest.split(b"\n")
-                    rest = tail
-                    for line in complete:
-                        payload = data_of(line)
-                        if begun or (payload.startswith(b"{") and not payload.endswith(b"}")):
-                            begun += payload + b"\n"
-                            if line.strip():
-                                continue
-                            payload = bytes(begun).strip()
-                            begun.clear()
-                        if payload:
-                            yield payload
-                if len(rest) + len(begun) > LONGEST_LINE:
+                found = payloads.feed(chunk)
+                for self.event, payload in found:
+                    yield payload
+                if not found and payloads.pending > LONGEST_LINE:
                     raise refusals.broken("sent a line without an end", provider=self.name)
                 if monotonic() > self.deadline:
                     raise refusals.broken("took too long over the answer", provider=self.name)
-            if payload := bytes(begun + data_of(rest)).strip():
+            for self.event, payload in payloads.end():
                 yield payload
         except (self.client.http.HTTPError, self.client.http.StreamError) as error:
             raise refusals.from_transport(error, client=self.client, provider=self.name, opened=True) from error
@@ -117,8 +115,8 @@ class Exchange:
 @asynccontextmanager
 async def exchange(
     provider: Provider, path: str, body: dict[str, Any], *, substitutes: Substitutes
-) -> AsyncGenerator[tuple[Exchange, AsyncGenerator[bytes, None]], None]:
-    """Send, and give the lines of the answer; the connection is closed or given back on every way out.
+) -> AsyncGenerator[tuple[Exchange, AsyncGenerator[bytes, None], str], None]:
+    """Send, and give the lines of the answer and its type; the connection is closed or given back on every way out.
 
     :raises ProviderError: the provider refused, cannot be reached or answers with something else than a stream.
     """
@@ -128,8 +126,8 @@ async def exchange(
     try:
         content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type in NOT_A_STREAM:
-            raise await not_a_stream(current, response, content_type)
-        yield current, lines
+            raise not_a_stream(current, content_type)
+        yield current, lines, content_type
     finally:
         if current.finished:
             await drain(lines)
@@ -146,20 +144,50 @@ async def converse(
     read_by: Callable[[Exchange], Reader],
 ) -> AsyncGenerator[ChatEvent, None]:
     """One answer from the request to its last event."""
-    async with exchange(provider, path, body, substitutes=substitutes) as (current, lines):
+    async with exchange(provider, path, body, substitutes=substitutes) as (current, lines, content_type):
         reader = read_by(current)
         try:
             async for line in lines:
                 for event in reader.read(line):
                     yield event
-                if reader.ended:
-                    current.finished = True
+                if reader.patience is not None:
                     break
+            since = asyncio.get_running_loop().time()
+            while (more := await following(lines, since, reader.patience)) is not None:
+                for event in reader.read(more):
+                    since = asyncio.get_running_loop().time()
+                    yield event
+            current.finished = True
         except ProviderError:
             if not reader.whole:
                 raise  # Else only what follows the answer was lost, such as its usage.
+        if content_type in JSON and reader.answer.empty and not reader.whole:
+            raise not_a_stream(current, content_type)
         for event in reader.end():
             yield event
+
+
+async def following(lines: AsyncGenerator[bytes, None], since: float, patience: float | None) -> bytes | None:
+    """The next payload once the answer is whole, if it comes within ``patience`` seconds after the answer's last word.
+
+    Neither silence nor comments nor empty events, which keep a connection open, must keep the answer waiting.
+    """
+    if patience == 0:
+        return None
+    try:
+        async with asyncio.timeout_at(None if patience is None else since + patience):
+            return await anext(lines)
+    except (TimeoutError, StopAsyncIteration):
+        return None
+
+
+def patience(*, whole: bool, ended: bool, counted: bool, doubtful: bool = False) -> float | None:
+    """Seconds to wait for more, by whether the usage is known and whether the end is the one that is specified."""
+    if ended:
+        return 0 if counted else AFTER_USAGE
+    if not whole:
+        return None
+    return AFTER_DOUBT if doubtful else AFTER_USAGE if counted else AFTER_END
 
 
 async def drain(lines: AsyncGenerator[bytes, None]) -> None:
@@ -169,53 +197,9 @@ async def drain(lines: AsyncGenerator[bytes, None]) -> None:
                 pass
 
 
-async def not_a_stream(current: Exchange, response: Any, content_type: str) -> ProviderError:
-    """What to say of an answer that is a page or a document: the error it holds, or that it is the wrong place."""
-    error: Any = None
-    if content_type == "application/json":
-        try:
-            error = msgspec.json.decode(await beginning(response, current.provider.read_timeout))
-        except (current.client.http.HTTPError, TimeoutError, msgspec.MsgspecError, UnicodeDecodeError):
-            error = None
-    if isinstance(error, dict) and error.get("error"):
-        return refusals.from_event(error, client=current.client, provider=current.name)
+def not_a_stream(current: Exchange, content_type: str) -> ProviderError:
     what = f"answered with {content_type} and not with a stream of events: its base_url may be wrong"
     return refusals.broken(what, provider=current.name, retryable=False)
-
-
-async def beginning(response: Any, seconds: float) -> bytes:
-    body = bytearray()
-    async with asyncio.timeout(seconds), aclosing(response.aiter_bytes()) as chunks:
-        async for chunk in chunks:
-            body += chunk
-            if len(body) > LONGEST_ERROR:
-                break
-    return bytes(body)
-
-
-def decoded(decode: Callable[[bytes], Event], line: bytes, *, provider: str) -> Event:
-    """The event that a line holds. Half of a surrogate pair in it becomes U+FFFD: servers that cut text by UTF-16 send
-    it, and it is valid JSON (RFC 8259, 8.2) but no text.
-
-    :raises ProviderError: it holds none.
-    """
-    try:
-        return decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        if b"\\ud" not in line.lower():
-            raise refusals.broken("sent an event that is not valid", provider=provider) from None
-    try:
-        text = json.dumps(json.loads(line), ensure_ascii=False)
-        return decode(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode())
-    except (ValueError, RecursionError, msgspec.MsgspecError):
-        raise refusals.broken("sent an event that is not valid", provider=provider) from None
-
-
-def data_of(line: bytes | bytearray) -> bytes:
-    """The payload of a line, empty for comments and other fields. Some servers send ``error:`` lines too."""
-    if line.startswith((b"data:", b"error:")):
-        return bytes(line[line.index(b":") + 1 :]).strip()
-    return b""
 
 
 def without(body: dict[str, Any], refused: set[str], substitutes: Substitutes) -> dict[str, Any]:

@@ -190,3 +190,16 @@ def test_the_limit_of_the_answer_fits_the_model_and_its_window(provider: FakePro
     assert output_limit(request("chat", max_tokens=10**9)) == 1000
     assert 256 < output_limit(request("chat", instructions="word " * 14_800)) < 1000
     assert output_limit(request("chat", instructions="word " * 100_000)) == 256
+
+
+def test_results_belong_to_the_calls_before_them_though_ids_come_again(provider: FakeProvider) -> None:
+    """Many servers number the calls of each answer anew."""
+    calls = [ToolCall(id="call_0", name="search", arguments=f'{{"query": "{word}"}}') for word in ("x", "y", "z")]
+    turns = [Message(role="user", text="What are x, y and z?")]
+    for call, found in zip(calls, ("one", None, "three"), strict=True):
+        turns.append(Message(role="assistant", tool_calls=(call,)))
+        turns += [Message(role="tool", text=found, tool_call_id="call_0")] if found else []
+
+    messages = sent(provider, "chat", messages=tuple(turns), instructions="")["messages"]
+
+    assert [turn["content"] for turn in messages if turn["role"] == "tool"] == ["one", NO_RESULT, "three"]

@@ -2,17 +2,20 @@
 
 import asyncio
 import gc
+import json
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_django import Settings
 
 from backend.llm.catalog import catalog
-from backend.llm.chat import TextDelta, chat_model
+from backend.llm.chat import ChatEvent, TextDelta, chat_model
 from backend.llm.clients import client_for
-from backend.llm.tests.asking import end_of, events, request, run
+from backend.llm.tests.asking import end_of, events, request, run, text_of
+from backend.llm.tests.frames import DONE, chunk, frames, named
 from tests.providers import FakeProvider, Reply
 
 MODELS = ["chat", "responses", "claude"]
@@ -158,3 +161,71 @@ def test_closing_leaves_nothing_behind(provider: FakeProvider) -> None:
         sys.unraisablehook = hook
 
     assert unraised == []
+
+
+CHAT = [chunk(content="Whole."), chunk("stop")]
+SPENT = {"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 2}}
+CLAUDE: list[dict[str, Any]] = [
+    {"type": "message_start", "message": {"usage": {"input_tokens": 10}}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Whole."}},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
+]
+RESPONSES: list[dict[str, Any]] = [
+    {"type": "response.output_text.delta", "delta": "Whole."},
+    {"type": "response.completed", "response": {"status": "completed", "usage": None}},
+]
+
+
+@pytest.mark.parametrize("kept_open_by", [b"", b": hi\n\n", b'data: {"choices":[],"type":"ping"}\n\n'], ids=len)
+@pytest.mark.parametrize(
+    ("model", "body"),
+    [
+        ("chat", frames(*CHAT, SPENT)),
+        ("chat", frames(*CHAT, SPENT) + DONE),
+        ("chat", frames(*CHAT)),
+        ("claude", named(*CLAUDE)),
+        ("responses", named(*RESPONSES)),
+    ],
+    ids=["usage", "mark", "end", "claude", "responses"],
+)
+def test_a_connection_that_stays_open_after_the_answer_is_left(
+    provider: FakeProvider, model: str, body: bytes, kept_open_by: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AFTER_USAGE", "AFTER_END"):
+        monkeypatch.setattr(f"backend.llm.transport.{name}", 0.1, raising=False)
+    provider.script(Reply(raw=body, stays_open=kept_open_by))
+
+    async def asked() -> list[ChatEvent]:
+        answer = await events(request(model))
+        assert await asyncio.to_thread(provider.requests[0].disconnected.wait, 5)
+        return answer
+
+    answer = run(asked())
+
+    assert (text_of(answer), end_of(answer).reason) == ("Whole.", "stop")
+    assert end_of(answer).usage.estimated == (b"tokens" not in body)
+    assert not provider.requests[0].completed.is_set()  # It was not waited for.
+
+
+def test_usage_that_comes_a_little_later_is_waited_for(provider: FakeProvider) -> None:
+    """And the comments before it are not taken for the end."""
+    late = b": wait\n\n" * 3 + frames(SPENT)
+    provider.script(Reply(raw=frames(*CHAT), stays_open=late))
+
+    usage = end_of(run(events(request("chat")))).usage
+
+    assert (usage.input_tokens, usage.output_tokens, usage.estimated) == (10, 2, False)
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "text/plain", "x/y"])
+@pytest.mark.parametrize("streamed", [True, False])
+def test_the_type_of_a_body_decides_nothing_that_the_body_shows(
+    provider: FakeProvider, content_type: str, streamed: bool
+) -> None:
+    document = {"choices": [{"message": {"content": "Whole."}, "finish_reason": "stop"}], "usage": SPENT["usage"]}
+    body = frames(*CHAT, SPENT) if streamed else json.dumps(document, indent=1).encode()
+    provider.script(Reply(raw=body, content_type=content_type))
+
+    answer = run(events(request("chat")))
+
+    assert (text_of(answer), end_of(answer).usage.output_tokens) == ("Whole.", 2)
