@@ -206,3 +206,30 @@ def test_what_was_paid_leads_to_its_answer_on_a_phone(rui: Visitor, live: Stack)
     page.route("**/api/v1/billing/balance", used_up)
     page.locator("#tabs [data-view=wallet]").click()
     expect(page.locator(".wallet-empty")).to_contain_text("Seu saldo acabou.")
+
+
+def test_settings_are_kept_and_a_password_is_changed(ana: Visitor) -> None:
+    page, paper = ana.page, "() => getComputedStyle(document.body).backgroundColor"
+    page.locator("#account").click()
+    page.locator("#settings").click()
+    page.get_by_label("dark", exact=True).check()
+    dark = page.evaluate(paper)
+    page.reload()
+    expect(page.get_by_label("dark", exact=True)).to_be_checked()
+    assert page.evaluate(paper) == dark == "rgb(23, 20, 18)"
+    expect(page.locator(".sessions li")).to_contain_text(re.compile("Chrome, Linux.*here, now"))
+
+    before, now = page.get_by_label("Password now"), page.get_by_label("New password")
+    before.fill("not this one")
+    now.fill("a quite different pass phrase")
+    now.press("Enter")
+    expect(before).to_have_accessible_description("This is not your password.")
+    before.fill(PASSWORD)
+    before.press("Enter")
+    expect(page.locator("#toasts")).to_contain_text("Your password is changed.")
+    page.locator("#sheet-close").click()
+    page.locator("#account").click()
+    page.locator("#logout").click()
+    page.locator("#entrance [name=password]").fill("a quite different pass phrase")
+    page.keyboard.press("Enter")
+    expect(page.locator("#question")).to_be_focused()

@@ -1,5 +1,6 @@
 // Puts the parts of the page together: who is logged in, which conversation the address names, what a key does.
 
+import "./theme.js";
 import { createEntrance, drawAccount, logOut } from "./accounts.js";
 import { createAgentSheet } from "./agent.js";
 import { createAgents } from "./agents.js";
@@ -13,6 +14,7 @@ import { createLibrary } from "./library.js";
 import { problemText, toast } from "./problems.js";
 import { follow, go, place, rename, replace, route, show } from "./router.js";
 import { createSheets } from "./sheets.js";
+import { createSettings } from "./settings.js";
 import { createSource } from "./source.js";
 import { acceptDrops } from "./uploads.js";
 import { createWallet } from "./wallet.js";
@@ -72,6 +74,7 @@ const chat = createChat({
   onShown: showBeside,
 });
 sheets.add("wallet", wallet);
+sheets.add("settings", createSettings({ onUser: drawAccount }));
 sheets.add(
   "agents",
   createAgentSheet({
@@ -277,6 +280,10 @@ find("#newest").append(icon("below"));
 find("#drop").prepend(icon("upload"));
 find("#new-conversation").addEventListener("click", () => goTo(null));
 find("#veil").addEventListener("click", () => (source.isSheetOpen() ? source.close() : sheets.close()));
+find("#settings").addEventListener("click", () => {
+  find("#account-menu").hidePopover();
+  go("settings");
+});
 find("#logout").addEventListener("click", () => logOut());
 for (const skip of document.querySelectorAll(".skip")) {
   skip.addEventListener("click", (event) => {

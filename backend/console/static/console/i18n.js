@@ -4,14 +4,17 @@ import { texts as english } from "./texts.en.js";
 import { texts as portuguese } from "./texts.pt-br.js";
 
 const CHOICE = "orquestra.language";
-const LANGUAGES = { en: english, "pt-br": portuguese };
+const TEXTS = { en: english, "pt-br": portuguese };
+
+/** Each language by its own name. */
+export const LANGUAGES = { en: "English", "pt-br": "Português" };
 
 /** The codes are those of the API: what is here goes into Accept-Language as it is. */
 export const language = chosen() ?? preferred();
 
 function chosen() {
   const code = localStorage.getItem(CHOICE);
-  return code in LANGUAGES ? code : null;
+  return code in TEXTS ? code : null;
 }
 
 function preferred() {
@@ -23,12 +26,14 @@ function preferred() {
 }
 
 /** Everything shown comes from the server, so a reload in the other language is the whole switch. */
-export function switchLanguage() {
-  localStorage.setItem(CHOICE, language === "en" ? "pt-br" : "en");
+export function chooseLanguage(code) {
+  localStorage.setItem(CHOICE, code);
   location.reload();
 }
 
-const texts = LANGUAGES[language];
+export const switchLanguage = () => chooseLanguage(language === "en" ? "pt-br" : "en");
+
+const texts = TEXTS[language];
 
 /** The text of `key` with its {placeholders} filled, or null where there is none. */
 export function tryText(key, values = {}) {
