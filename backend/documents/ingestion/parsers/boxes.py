@@ -60,9 +60,10 @@ class Boxes:
 
     def __call__(self, start: int, count: int) -> Box | None:
         around = self.rectangles.around(self.textpage, start, count)
-        if around is None:
-            return None
-        x0, y0, x1, y1 = around
+        return None if around is None else self.of(*around)
+
+    def of(self, x0: float, y0: float, x1: float, y1: float) -> Box | None:
+        """The box of an area of the page: left, lower, right and upper end, in points."""
         (a, b, c), (d, e, f) = self.across, self.down
         try:
             left, right = _in_order(a + b * x0 + c * y0, a + b * x1 + c * y1)

@@ -18,6 +18,7 @@ _GUTTER = 0.7  # Of the height of print.
 _MAX_LEADING = 3.5  # From one line of a band to the next, of the height of print.
 
 Interval = tuple[float, float]
+Area = tuple[float, float, float, float]  # Left, bottom, right, top.
 
 
 @dataclass(slots=True)
@@ -25,7 +26,8 @@ class Piece:
     """Print without a wide gap, or what an annotation shows. Units as in ``glyphs.py``.
 
     :ivar ranges: the positions of its characters, from and up to.
-    :ivar attached: what a field of a form shows; it belongs to the print beside it.
+    :ivar areas: the places of annotations that it is shown by.
+    :ivar checkable: it is a box to be checked, whose label follows it.
     """
 
     text: str
@@ -35,7 +37,8 @@ class Piece:
     top: float
     ranges: list[tuple[int, int]] = field(default_factory=list)
     hyphenated: bool = False
-    attached: bool = False
+    areas: list[Area] = field(default_factory=list)
+    checkable: bool = False
 
     @property
     def height(self) -> float:

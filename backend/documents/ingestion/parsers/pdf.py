@@ -12,7 +12,6 @@ from PIL import Image
 
 from .boxes import Rectangles
 from .frames import Job, PageText, ParseError
-from .glyphs import Glyphs
 from .legibility import is_unreadable
 from .lines import compose
 from .reading import read_lines
@@ -47,17 +46,11 @@ def open_document(source: IO[bytes]) -> "pypdfium2.PdfDocument":
 def read_pages(document: "pypdfium2.PdfDocument", job: Job) -> Iterator[tuple[PageText, bool]]:
     """Each page from ``job.start`` on, and whether it could be read."""
     rectangles = Rectangles()
+    document.init_forms()
     for index in range(job.start, len(document)):
         try:
-            page = document[index]
-            textpage = page.get_textpage()
-            try:
-                glyphs = Glyphs(textpage.raw)
-                text, lines = compose(read_lines(page, glyphs, rectangles))
-                lost = glyphs.lost
-            finally:
-                textpage.close()
-                page.close()
+            printed, lost = read_lines(document, index, rectangles)
+            text, lines = compose(printed)
         except pypdfium2.PdfiumError:
             yield PageText(number=index + 1, text=""), False
         else:

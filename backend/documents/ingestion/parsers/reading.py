@@ -4,8 +4,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import pypdfium2
+
+from . import annotations
 from .boxes import Box, Boxes, Rectangles
 from .cleaning import clean_line
+from .fields import attach, make_room
 from .glyphs import HYPHEN, Glyphs
 from .layout import Piece, Print, arrange
 from .lines import Line
@@ -15,16 +19,37 @@ _LINE = re.compile(f"[^\r\n{HYPHEN}]+")
 _MARKER = re.compile(r"(?:\d{1,3}(?:\.\d{1,3}){0,4}[.)]?|[a-zA-Z][.)]|[ivxIVX]{1,5}[.)]|\([a-z0-9]{1,4}\)|[•▪◦●■*§–-])")
 
 
-def read_lines(page: Any, glyphs: Glyphs, rectangles: Rectangles) -> list[Line]:
-    """The lines of a page that is open in PDFium."""
+def read_lines(document: "pypdfium2.PdfDocument", index: int, rectangles: Rectangles) -> tuple[list[Line], int]:
+    """The lines of a page, and how many of its characters have no meaning.
+
+    :raises PdfiumError: the page is damaged.
+    """
+    page = document[index]
+    textpage = page.get_textpage()
+    try:
+        glyphs = Glyphs(textpage.raw)
+        return list(_lines(document, index, page, glyphs, rectangles)), glyphs.lost
+    finally:
+        textpage.close()
+        page.close()
+
+
+def _lines(
+    document: "pypdfium2.PdfDocument", index: int, page: Any, glyphs: Glyphs, rectangles: Rectangles
+) -> Iterator[Line]:
     to_box = Boxes(page.raw, glyphs.textpage, rectangles)
+    fields, drawn = annotations.pieces_of(document, page)
+    if fields:
+        make_room(glyphs, fields)
     edits = join_broken_lines(glyphs)
     edits |= spaced_words(glyphs) | raised_figures(glyphs)
     lines = list(_pieces(glyphs, edits))
-    return [
-        Line(printed.text, _box(printed, to_box), printed.hyphenated, printed.row, printed.column)
-        for printed in arrange(lines)
-    ]
+    if drawn:
+        fields += annotations.drawings_of(document, index)
+    if fields:
+        lines = attach(lines, fields)
+    for printed in arrange(lines):
+        yield Line(printed.text, _box(printed, to_box), printed.hyphenated, printed.row, printed.column)
 
 
 def _pieces(glyphs: Glyphs, edits: Edits) -> Iterator[list[Piece]]:
@@ -71,6 +96,7 @@ def _with_its_marker(line: list[Piece]) -> list[Piece]:
             max(marker.top, text.top),
             [*marker.ranges, *text.ranges],
             text.hyphenated,
+            [*marker.areas, *text.areas],
         )
     ]
 
@@ -88,6 +114,7 @@ def _piece(glyphs: Glyphs, edits: Edits, start: int, end: int) -> Piece | None:
 
 def _box(printed: Print, to_box: Boxes) -> Box | None:
     boxes = [to_box(start, end - start) for piece in printed.pieces for start, end in piece.ranges]
+    boxes += [to_box.of(*area) for piece in printed.pieces for area in piece.areas]
     return _around(box for box in boxes if box is not None)
 
 
