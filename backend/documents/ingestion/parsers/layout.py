@@ -90,7 +90,8 @@ def _bands(lines: Sequence[list[Piece]]) -> Iterator[list[list[Piece]]]:
     band: list[list[Piece]] = []
     covered: list[Interval] = []
     for line in lines:
-        if band and line[0].height > 0 and band[-1][0].height > 0:  # Turned print has no height here.
+        # Turned print has no height here. Most lines are one piece below another.
+        if band and line[0].height > 0 < band[-1][0].height and not _is_below(covered, line):
             union = _union(covered, line)
             free = max(2, len(covered), len(_union([], line)))  # Gutters of neither are closed by the other.
             if free <= len(union) <= _MAX_COLUMNS and _near(band[-1], line):
@@ -99,9 +100,15 @@ def _bands(lines: Sequence[list[Piece]]) -> Iterator[list[list[Piece]]]:
                 continue
         if band:
             yield band
-        band, covered = [line], _union([], line)
+        band = [line]
+        covered = [(line[0].left, line[0].right)] if len(line) == 1 else _union([], line)
     if band:
         yield band
+
+
+def _is_below(covered: Sequence[Interval], line: Sequence[Piece]) -> bool:
+    """Whether there is no gutter at all: one piece, and all above it is in its way."""
+    return len(line) == len(covered) == 1 and line[0].left < covered[0][1] and covered[0][0] < line[0].right
 
 
 def _near(line: list[Piece], following: list[Piece]) -> bool:

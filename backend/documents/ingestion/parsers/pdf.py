@@ -15,6 +15,7 @@ from .frames import Job, PageText, ParseError
 from .legibility import is_unreadable
 from .lines import compose
 from .reading import read_lines
+from .picture import Visibility, has_layered_forms
 
 Image.preinit()  # Loads the writer of PNG, which could not be loaded any more when it is needed.
 _HIGHEST_IMAGE = 6000  # Pixels.
@@ -33,6 +34,7 @@ def open_document(source: IO[bytes]) -> "pypdfium2.PdfDocument":
         raise ParseError("corrupt", "The file is empty.") from error
     try:
         document = pypdfium2.PdfDocument((ctypes.c_char * len(mapped)).from_buffer(mapped))
+        document.mapped = mapped
         pages = len(document)
     except pypdfium2.PdfiumError as error:
         if getattr(error, "err_code", None) in (pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY):
@@ -47,9 +49,10 @@ def read_pages(document: "pypdfium2.PdfDocument", job: Job) -> Iterator[tuple[Pa
     """Each page from ``job.start`` on, and whether it could be read."""
     rectangles = Rectangles()
     document.init_forms()
+    visibility = Visibility(layered_forms=has_layered_forms(document.mapped))
     for index in range(job.start, len(document)):
         try:
-            printed, lost = read_lines(document, index, rectangles)
+            printed, lost = read_lines(document, index, rectangles, visibility)
             text, lines = compose(printed)
         except pypdfium2.PdfiumError:
             yield PageText(number=index + 1, text=""), False

@@ -14,12 +14,15 @@ from .glyphs import HYPHEN, Glyphs
 from .layout import Piece, Print, arrange
 from .lines import Line
 from .spacing import Edits, cuts, join_broken_lines, raised_figures, reads_left_to_right, spaced_words
+from .picture import Visibility
 
 _LINE = re.compile(f"[^\r\n{HYPHEN}]+")
 _MARKER = re.compile(r"(?:\d{1,3}(?:\.\d{1,3}){0,4}[.)]?|[a-zA-Z][.)]|[ivxIVX]{1,5}[.)]|\([a-z0-9]{1,4}\)|[•▪◦●■*§–-])")
 
 
-def read_lines(document: "pypdfium2.PdfDocument", index: int, rectangles: Rectangles) -> tuple[list[Line], int]:
+def read_lines(
+    document: "pypdfium2.PdfDocument", index: int, rectangles: Rectangles, visibility: Visibility
+) -> tuple[list[Line], int]:
     """The lines of a page, and how many of its characters have no meaning.
 
     :raises PdfiumError: the page is damaged.
@@ -28,6 +31,8 @@ def read_lines(document: "pypdfium2.PdfDocument", index: int, rectangles: Rectan
     textpage = page.get_textpage()
     try:
         glyphs = Glyphs(textpage.raw)
+        if hidden := visibility.hidden(page, glyphs):
+            glyphs.blank(hidden)
         return list(_lines(document, index, page, glyphs, rectangles)), glyphs.lost
     finally:
         textpage.close()

@@ -6,7 +6,6 @@ An edit says what is read instead of a character: nothing for a space within a s
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from operator import sub
 from statistics import median
 
 from .glyphs import HYPHEN, Glyphs
@@ -16,6 +15,7 @@ Edits = dict[int, str]
 WIDE = 0.9  # Of the height of print: a gap that no space between words has.
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _GAP = re.compile(f"(?<=[^\\s{HYPHEN}])[^\\S\r\n]+(?=[^\\s{HYPHEN}])")
+_PDFIUM_LINE = re.compile(f"[^\r\n{HYPHEN}]+")
 _BREAK = re.compile(r"(?<=\S) ?\r\n ?(?=\S)")
 _SPACED = re.compile(r"(?<!\S)\S{1,2}(?: +\S{1,2}){3,}(?!\S)")
 _VOWEL = re.compile("[aeiouyáéíóúâêôãõàü]", re.IGNORECASE)
@@ -34,7 +34,10 @@ def _wide_gaps(glyphs: Glyphs, edits: Edits) -> Iterator[tuple[int, int, bool]]:
     for gap in _GAP.finditer(text):
         start, after = gap.span()
         before = start - 1
-        height = top[before] - bottom[before]
+        low = bottom[before]
+        height = top[before] - low
+        if bottom[after] == low and -height < left[after] - right[before] < WIDE * height:  # As most are.
+            continue
         if height <= 0 or start in edits:  # Turned print; a spaced word.
             continue
         overlap = min(top[before], top[after]) - max(bottom[before], bottom[after])
@@ -49,14 +52,20 @@ def _wide_gaps(glyphs: Glyphs, edits: Edits) -> Iterator[tuple[int, int, bool]]:
 def _jumps(glyphs: Glyphs) -> Iterator[tuple[int, int, bool]]:
     """Where print goes on in another line without even a space between."""
     text, top, bottom = glyphs.text, glyphs.top, glyphs.bottom
-    steps = map(sub, bottom[1:], bottom)
-    for after in [position for position, step in enumerate(steps, 1) if step > _JUMP or step < -_JUMP]:
-        before = after - 1
-        if text[before].isspace() or text[after].isspace() or text[before] == HYPHEN:
-            continue
-        lower = min(top[before] - bottom[before], top[after] - bottom[after])
-        if lower > 0 and min(top[before], top[after]) - max(bottom[before], bottom[after]) < 0:
-            yield after, after, True
+    for line in _PDFIUM_LINE.finditer(text):
+        start, end = line.span()
+        if max(bottom[start:end]) - min(bottom[start:end]) > _JUMP:
+            yield from (
+                (after, after, True)
+                for after in range(start + 1, end)
+                if not text[after - 1].isspace() and not text[after].isspace() and _far(top, bottom, after - 1, after)
+            )
+
+
+def _far(top: Sequence[float], bottom: Sequence[float], before: int, after: int) -> bool:
+    """Whether two characters are not in one line of print at all."""
+    lower = min(top[before] - bottom[before], top[after] - bottom[after])
+    return lower > 0 and min(top[before], top[after]) < max(bottom[before], bottom[after])
 
 
 def join_broken_lines(glyphs: Glyphs) -> Edits:

@@ -1,0 +1,71 @@
+"""What the picture of a PDF's page does not show is not read; what it shows is."""
+
+import pytest
+
+from backend.documents.tests.pdfs import HELVETICA, at, build, stream, text_of
+
+SHOWN = at(72, 650, "Final price 120")
+DRAFT = at(72, 700, "Draft price 99")
+GROUPS = ["<</Type/OCG/Name(Draft)>>", "<</Type/OCG/Name(Other)>>"]  # 100 is off, 101 is on.
+FONT = f"/Font<</F1 {HELVETICA}>>"
+STRIPES = stream("\0\xff" * 32, "/Type/XObject/Subtype/Image/Width 8/Height 8/ColorSpace/DeviceGray/BitsPerComponent 8")
+
+
+def layered(
+    content: str, *more: str | bytes, names: str = "", resources: str = "", off: str = "/OFF[100 0 R]"
+) -> bytes:
+    return build(
+        content + SHOWN,
+        resources=f"/Properties<</Off 100 0 R/On 101 0 R{names}>>{resources}",
+        objects=[*GROUPS, *more],
+        catalog=f"/OCProperties<</OCGs[100 0 R 101 0 R]/D<<{off}/Order[]>>>>",
+    )
+
+
+def drawn(content: str, entries: str = "") -> bytes:
+    properties = "/Properties<</Off 100 0 R/On 101 0 R>>"
+    return stream(content, f"/Type/XObject/Subtype/Form/BBox[0 0 595 842]/Resources<<{properties}{FONT}>>{entries}")
+
+
+X = "/XObject<</X 102 0 R>>"
+HIDDEN = {
+    "a layer that is off": layered(f"/OC /Off BDC {DRAFT} EMC "),
+    "all layers off but for some": layered(f"/OC /On BDC {DRAFT} EMC ", off="/BaseState/OFF/ON[100 0 R]"),
+    "within a layer that is on": layered(f"/OC /On BDC /OC /Off BDC {DRAFT} EMC EMC "),
+    "around a layer that is on": layered(f"/OC /Off BDC /OC /On BDC {DRAFT} EMC EMC "),
+    "a membership": layered(f"/OC /M BDC {DRAFT} EMC ", "<</Type/OCMD/OCGs[100 0 R]>>", names="/M 102 0 R"),
+    "a negated membership": layered(
+        f"/OC /M BDC {DRAFT} EMC ", "<</Type/OCMD/OCGs[101 0 R]/P/AllOff>>", names="/M 102 0 R"
+    ),
+    "a form in a layer": layered("/X Do ", drawn(DRAFT, "/OC 100 0 R"), resources=X),
+    "a form drawn in a layer": layered("/OC /Off BDC /X Do EMC ", drawn(DRAFT), resources=X),
+    "a layer in a form": layered("/X Do ", drawn(f"/OC /Off BDC {DRAFT} EMC "), resources=X),
+    "white on white": build(f"1 g {DRAFT} 0 g {SHOWN}"),
+    "without ink": build(f"3 Tr {DRAFT} 0 Tr {SHOWN}"),
+    "transparent": build(f"/G gs {DRAFT} /H gs {SHOWN}", resources="/ExtGState<</G<</ca 0>>/H<</ca 1>>>>"),
+    "beside the page": build(at(700, 700, "Draft price 99") + SHOWN),
+    "below the page": build(at(72, -40, "Draft price 99") + SHOWN),
+    "cropped": build(at(72, 800, "Draft price 99") + SHOWN, page="/CropBox[0 0 595 780]"),
+}
+VISIBLE = {
+    "a layer that is on": layered(f"/OC /On BDC {DRAFT} EMC "),
+    "a membership": layered(f"/OC /M BDC {DRAFT} EMC ", "<</Type/OCMD/OCGs[100 0 R]/P/AllOff>>", names="/M 102 0 R"),
+    "a form in a layer": layered("/X Do ", drawn(DRAFT, "/OC 101 0 R"), resources=X),
+    "a layer over another in the same place": layered(
+        f"/OC /Off BDC {at(72, 700, 'Wrong price 98')} EMC /OC /On BDC {DRAFT} EMC "
+    ),
+    "white on black": build(f"0 g 60 690 300 30 re f 1 g {DRAFT} 0 g {SHOWN}"),
+    "grey": build(f"0.8 g {DRAFT} 0 g {SHOWN}"),
+    "recognized on a scan": build(
+        f"q 300 0 0 40 60 690 cm /I Do Q 3 Tr {DRAFT} 0 Tr {SHOWN}",
+        resources="/XObject<</I 100 0 R>>",
+        objects=[STRIPES],
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "shown"), [*((name, False) for name in HIDDEN), *((name, True) for name in VISIBLE)])
+def test_what_the_picture_shows_is_read_and_nothing_else(name: str, shown: bool) -> None:
+    text = text_of((VISIBLE if shown else HIDDEN)[name])
+
+    assert text.split("\n\n") == [*(["Draft price 99"] if shown else []), "Final price 120"]
