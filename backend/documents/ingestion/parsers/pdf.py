@@ -14,8 +14,8 @@ from .boxes import Rectangles
 from .frames import Job, PageText, ParseError
 from .legibility import is_unreadable
 from .lines import compose
-from .reading import read_lines
 from .picture import Visibility, has_layered_forms
+from .reading import read_lines
 
 Image.preinit()  # Loads the writer of PNG, which could not be loaded any more when it is needed.
 _HIGHEST_IMAGE = 6000  # Pixels.

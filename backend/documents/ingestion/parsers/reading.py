@@ -13,8 +13,8 @@ from .fields import attach, make_room
 from .glyphs import HYPHEN, Glyphs
 from .layout import Piece, Print, arrange
 from .lines import Line
-from .spacing import Edits, cuts, join_broken_lines, raised_figures, reads_left_to_right, spaced_words
 from .picture import Visibility
+from .spacing import Edits, cuts, join_broken_lines, raised_figures, reads_left_to_right, spaced_words
 
 _LINE = re.compile(f"[^\r\n{HYPHEN}]+")
 _MARKER = re.compile(r"(?:\d{1,3}(?:\.\d{1,3}){0,4}[.)]?|[a-zA-Z][.)]|[ivxIVX]{1,5}[.)]|\([a-z0-9]{1,4}\)|[•▪◦●■*§–-])")
