@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import unfold
@@ -14,7 +14,9 @@ from django.test import Client
 from django.utils import translation
 from django.utils.translation import trans_real
 
+from backend.accounts.operators.labels import code_label
 from backend.agents.models import AgentVersion, Knowledge, Message, Step
+from backend.llm.errors import FailureCode
 from tests.actors import Person
 from tests.operators import admin_browser, clerk, superuser
 
@@ -84,6 +86,25 @@ def test_what_unfold_and_our_templates_say_has_a_portuguese_text() -> None:
 
     assert len(texts) > 80
     assert sorted(text for text in texts if not known(text)) == []
+
+
+CODES = {
+    "ingestion.error_code": (Path("backend/documents/ingestion"), re.compile(r"""\(?"([a-z_]+)", f?"[A-Z][a-z ]""")),
+    "run.error": (Path("backend/agents"), re.compile(r"""[Ff]ailed\(\s*"([a-z_]+)",""")),
+}
+
+
+@pytest.mark.parametrize("context", CODES)
+def test_each_reason_of_failure_has_portuguese_words(context: str) -> None:
+    """Codes are stored; pages say them in words."""
+    folder, pattern = CODES[context]
+    codes = {
+        code for path in folder.rglob("*.py") if "tests" not in path.parts for code in pattern.findall(path.read_text())
+    }
+    codes |= set(get_args(FailureCode)) if context == "run.error" else {"text_undecodable", "text_unreadable"}
+    assert len(codes) > 6
+    with translation.override("pt-br"):
+        assert [code for code in codes if str(code_label(context, code)) == code.replace("_", " ").capitalize()] == []
 
 
 def test_no_name_asks_for_a_migration(db: None) -> None:

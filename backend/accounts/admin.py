@@ -101,7 +101,7 @@ class GroupAdmin(DjangoGroupAdmin, RightsInWords):
 class ActiveFilter(admin.SimpleListFilter):
     """Users who were here of late, as the overview counts them."""
 
-    title = _("was here")
+    title = _("last visit")
     parameter_name = "seen"
     DAYS = {"day": 1, "week": 7, "month": 30}
 

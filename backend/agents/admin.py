@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from backend.accounts.operators import cells
-from backend.accounts.operators.labels import field_label
+from backend.accounts.operators.labels import code_label, field_label
 from backend.accounts.operators.model_admin import Section, WindowAdmin
 from backend.agents import told
 from backend.agents.errors import RunEnded
@@ -132,8 +132,8 @@ class RunAdmin(WindowAdmin):
         return cells.clipped(run.agent_version.model, 40)
 
     @admin.display(description=field_label("error"))
-    def failure(self, run: Run) -> str:
-        return str(run.error["code"]) if run.error else "-"
+    def failure(self, run: Run) -> Any:
+        return code_label("run.error", str(run.error["code"])) if run.error else "-"
 
     @admin.display(description=field_label("error"))
     def failure_in_words(self, run: Run) -> Any:

@@ -15,7 +15,7 @@ from django.utils.translation import pgettext
 
 from backend.accounts.operators import cells
 from backend.accounts.operators.current import may_read_texts
-from backend.accounts.operators.labels import field_label, translate
+from backend.accounts.operators.labels import code_label, field_label, translate
 from backend.accounts.operators.model_admin import Section
 from backend.agents.models import Agent, AgentVersion, Conversation, Knowledge, Message, Run, Step
 
@@ -39,9 +39,9 @@ def failure(error: dict[str, Any] | None) -> Any:
         return "-"
     again = _("Another attempt may succeed.") if error.get("retryable") else _("Another attempt will fail as well.")
     provider = _("Provider: %(name)s.") % {"name": error["provider"]} if error.get("provider") else ""
-    return format_html(
-        "{} <code>{}</code> {} {}", _bounded(error.get("detail"), 1_000), error.get("code"), provider, again
-    )
+    code = str(error.get("code", ""))
+    detail = cells.said(error.get("detail"), 1_000)
+    return format_html("{}: {} <code>{}</code> {} {}", code_label("run.error", code), detail, code, provider, again)
 
 
 def agent_sections(agent: Agent) -> list[Section]:

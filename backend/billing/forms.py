@@ -1,15 +1,19 @@
 """What an operator fills in to move money by hand."""
 
+import re
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import uuid4
 
 from django import forms
 from django.utils import timezone
+from django.utils.formats import get_format
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from backend.http.money import LARGEST, parse_money
+
+THOUSANDS = re.compile(r"-?[0-9]{1,3}(\.[0-9]{3})+", re.ASCII)
 
 
 class MoveMoneyForm(forms.Form):
@@ -44,8 +48,13 @@ class MoveMoneyForm(forms.Form):
     key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
 
     def clean_amount(self) -> int:
+        text = self.cleaned_data["amount"].strip()
+        if get_format("DECIMAL_SEPARATOR") == ",":  # There "1.000" is a thousand to some and one to others.
+            if THOUSANDS.fullmatch(text):
+                raise forms.ValidationError(_("Write the amount without dots between thousands."))
+            text = text.replace(",", ".") if "." not in text else text
         try:
-            micro = parse_money(self.cleaned_data["amount"].strip())
+            micro = parse_money(text)
         except ValueError as error:
             raise forms.ValidationError(_("This is not an amount such as 5.00.")) from error
         if micro == 0 or abs(micro) > LARGEST:

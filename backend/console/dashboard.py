@@ -16,6 +16,7 @@ from backend.accounts import queries as accounts
 from backend.accounts.operators import cells
 from backend.accounts.operators.cells import listed_by_name as listed
 from backend.accounts.operators.cells import words_of
+from backend.accounts.operators.labels import code_label
 from backend.agents import overview as agents
 from backend.billing import overview as billing
 from backend.console import state
@@ -213,7 +214,7 @@ def _failure(run: agents.FailedRun) -> list[Any]:
         cells.anchor(page, cells.ident(run.public_id)),
         cells.clipped(run.agent, 40),
         cells.clipped(run.model, 40),
-        run.code,
-        cells.clipped(run.detail, 160),
+        code_label("run.error", run.code),
+        cells.clipped(cells.said(run.detail), 160),
         state.ago(run.finished_at),
     ]

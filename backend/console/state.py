@@ -11,6 +11,7 @@ from django.utils.translation import pgettext
 from redis.exceptions import RedisError
 
 from backend.accounts.operators import cells
+from backend.accounts.operators.labels import code_label
 from backend.agents import overview as runs
 from backend.documents import overview as documents
 from backend.http import presence
@@ -85,6 +86,6 @@ def _provider(provider: Provider, failed: runs.FailedRun | None) -> list[Any]:
         state = format_html("{} <code>{}</code>", cells.badge("warning", _("key missing")), provider.api_key_env)
     last: Any = "-"
     if failed is not None:
-        run = cells.anchor(cells.listed_page("agents.Run", failed.run_id), failed.code)
+        run = cells.anchor(cells.listed_page("agents.Run", failed.run_id), code_label("run.error", failed.code))
         last = format_html("{}, {}", run, ago(failed.finished_at))
     return [provider.name, state, len(provider.models), last]

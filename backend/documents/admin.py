@@ -232,7 +232,7 @@ def warning_of(item: Any) -> tuple[str, str]:
 
 def _warnings(items: list[Any]) -> Section:
     rows = [
-        [code_label("ingestion.error_code", code) if code else "-", detail[:1_000]]
+        [code_label("ingestion.error_code", code) if code else "-", cells.said(detail, 1_000)]
         for code, detail in map(warning_of, items)
     ]
     return Section(title=_("Warnings"), headers=[_("What"), _("What happened")], rows=rows)
@@ -244,7 +244,9 @@ def _failure(reading: Ingestion | None) -> Any:
         return "-"
     again = _("Reading it again may succeed.") if reading.error_retryable else _("Reading it again will fail as well.")
     words = code_label("ingestion.error_code", reading.error_code)
-    return format_html("{}: {} <code>{}</code> {}", words, reading.error_detail[:1_000], reading.error_code, again)
+    return format_html(
+        "{}: {} <code>{}</code> {}", words, cells.said(reading.error_detail, 1_000), reading.error_code, again
+    )
 
 
 def _pages(reading: Ingestion | None) -> str:

@@ -78,6 +78,12 @@ def clipped(text: object, longest: int = LONGEST_TEXT) -> SafeString | str:
     return format_html('<span title="{}">{}…{}</span>', text[:500], text[: longest - tail - 1], text[-tail:])
 
 
+def said(text: object, longest: int = LONGEST_VALUE) -> str:
+    """What our code stored in English, such as why something failed: in the operator's language where it is known."""
+    text = str(text or "")[:longest]
+    return _(text) if text else ""
+
+
 def ident(public_id: str, *, whole: bool = False) -> SafeString:
     """A typed id: whole where there is room, else its prefix and its end, which is where ids differ."""
     prefix, underscore, suffix = public_id.rpartition("_")

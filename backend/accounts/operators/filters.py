@@ -23,7 +23,7 @@ class OfObject(SimpleListFilter):
     not filter by it: the list would say what belongs to whom.
     """
 
-    title = _("belongs to")
+    title = _("what it belongs to")
     parameter_name = PARAMETER
 
     def __init__(self, request: HttpRequest, params: Any, model: type[Model], model_admin: Any) -> None:

@@ -146,6 +146,20 @@ def test_a_form_with_a_mistake_moves_nothing(operator: Client, path: str, mistak
     assert Transfer.objects.count() == before
 
 
+@pytest.mark.parametrize(
+    ("language", "written", "shown"),
+    [("pt-BR", "2,50", "2,50 USD"), ("pt-BR", "2.50", "2,50 USD"), ("pt-BR", "1.000", None), ("en", "2,50", None)],
+)
+def test_an_amount_is_written_as_the_operators_language_does(
+    operator: Client, path: str, language: str, written: str, shown: str | None
+) -> None:
+    """What could mean a thousand or one is refused."""
+    html = operator.post(path, form(amount=written), headers={"Accept-Language": language}).content.decode()
+
+    assert ('name="confirmed"' in html) == (shown is not None)
+    assert shown is None or shown in html
+
+
 def test_staff_without_the_permission_moves_nothing(wallet: Wallet, path: str) -> None:
     client = admin_browser(clerk())
 
