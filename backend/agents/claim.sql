@@ -17,14 +17,14 @@ BEGIN
         SELECT workspace_id FROM agents_run
         WHERE status IN ('queued', 'running', 'requires_action', 'cancelling')
         GROUP BY workspace_id
-        HAVING bool_or(status = 'queued' AND NOT waits)
+        HAVING bool_or(status = 'queued' AND NOT waits AND NOT awaits_knowledge)
             AND count(*) FILTER (WHERE status IN ('running', 'cancelling')) < p_bound
         ORDER BY count(*) FILTER (WHERE status IN ('running', 'cancelling')),
-            min(created_at) FILTER (WHERE status = 'queued' AND NOT waits)
+            min(created_at) FILTER (WHERE status = 'queued' AND NOT waits AND NOT awaits_knowledge)
     LOOP
         -- Another transaction that has a run locked is about to end it: the next one is as good.
         SELECT id INTO chosen FROM agents_run
-        WHERE workspace_id = waiting.workspace_id AND status = 'queued' AND NOT waits
+        WHERE workspace_id = waiting.workspace_id AND status = 'queued' AND NOT waits AND NOT awaits_knowledge
         ORDER BY id <> p_hint, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
         IF FOUND THEN
             -- It need not reach the disk: the first step, committed in full, does so for both; without that nothing is

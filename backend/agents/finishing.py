@@ -93,7 +93,7 @@ def finish(
     if run.status not in (*LEASED, Run.Status.QUEUED):
         raise LeaseLost
     run.status, run.error, run.finished_at = ending.status, ending.error, timezone.now()
-    run.waits, run.lease_owner, run.lease_until = False, "", None
+    run.waits, run.awaits_knowledge, run.lease_owner, run.lease_until = False, False, "", None
     run.usage, used = _usage(run)
     version = run.agent_version
     most = budget.limit_on_cost(version, run.max_cost)  # Whatever the provider says that it used.

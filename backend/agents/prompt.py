@@ -33,7 +33,9 @@ def tools_of(*, knows: bool) -> tuple[chat.ToolDefinition, ...]:
     return (search_knowledge.DEFINITION,) if knows else ()
 
 
-def opening(*, version: AgentVersion, model: Model, history: Sequence[Message], knows: bool) -> chat.ChatRequest:
+def opening(
+    *, version: AgentVersion, model: Model, history: Sequence[Message], knows: bool, language: str = ""
+) -> chat.ChatRequest:
     """The first request of a run; ``history`` ends with the question. Old messages are left out until it fits."""
     request = chat.ChatRequest(
         model=model,
@@ -41,6 +43,7 @@ def opening(*, version: AgentVersion, model: Model, history: Sequence[Message], 
         messages=tuple(turn for message in history if (turn := _turn(message)) is not None),
         tools=tools_of(knows=knows),
         temperature=version.setting("temperature", None) if model.temperature else None,
+        language=language,
     )
     return fitted(request, tokens=room(model, knows=knows))
 

@@ -2,16 +2,13 @@
 
 import re
 import unicodedata
-from typing import TypeAlias
 
 from backend.agents.markers import MARKER
-from backend.llm.offline.sentences import abbreviated, goes_on
+from backend.llm.offline.sentences import Span, abbreviated, goes_on, literally
 
 LONGEST_CLAIM = 1000  # Characters before a marker in which its sentence is looked for.
 LONGEST_HEADING = 60  # Characters.
 CONTEXT = 0.3  # What a word of the claim's surroundings counts for, beside a word of the claim.
-
-Span: TypeAlias = tuple[int, int]
 
 _END = re.compile(r"[.!?…][\"”’»)\]]*(?=\s)|\n\s*\n|\n(?=[ \t]*[^\W\d_a-zà-öø-ÿ]|[ \t]*[§•*#–-])|\Z")
 _QUOTATION_MARKS = frozenset('“"«”»')
@@ -54,7 +51,7 @@ def quote_span(claim: str, passage: str, *, context: str = "") -> Span:
 
     :param context: the sentence that the claim is a part of; it decides between sentences that are equally near.
     """
-    quoted = [found for words in _quotations(claim) if (found := _literally(words, passage))]
+    quoted = [found for words in _quotations(claim) if (found := literally(words, passage))]
     if quoted:
         return max(quoted, key=lambda span: span[1] - span[0])
     wanted = _words(claim)
@@ -83,13 +80,6 @@ def _quotations(claim: str) -> list[str]:
     places = [place for place, character in enumerate(claim) if character in _QUOTATION_MARKS]
     outer = [claim[places[0] + 1 : places[-1]]] if len(places) > 1 else []
     return [words for words in (*outer, *_QUOTED.findall(claim)) if len(words) >= 8]
-
-
-def _literally(words: str, passage: str) -> Span | None:
-    """The piece of the passage that reads so; line breaks and runs of spaces count as one space."""
-    pattern = r"\s+".join(re.escape(word) for word in words.split())
-    found = re.search(pattern, passage) if pattern else None
-    return found.span() if found else None
 
 
 def sentence_spans(text: str) -> list[Span]:

@@ -1,4 +1,4 @@
-"""Recovers runs: expired leases, overdue queues, runs that wait for a run that is gone, lost notifications.
+"""Recovers runs: expired leases, overdue queues, runs that wait for what has come or gone, lost notifications.
 
 Each run is recovered in a transaction of its own. One that cannot be recovered is logged and set aside for a while that
 grows with every failure, so that it holds up no other run, in this sweep or the next.
@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
-from backend.agents import finishing, statements, steps
+from backend.agents import finishing, knowing, statements, steps
 from backend.agents.answer import Answer, replay
 from backend.agents.finishing import Ended, Ending
 from backend.agents.lease import LeaseLost
@@ -42,8 +42,9 @@ def reap() -> list[UUID]:
     too_old = timezone.now() - timedelta(seconds=settings.RUN_QUEUE_SECONDS)
     ring += _each(Run.objects.filter(status=Run.Status.QUEUED, created_at__lt=too_old), _give_up)
     ring += _each(_forgotten(), _promote)
+    ring += _look_at_waiting()
     silent = timezone.now() - timedelta(seconds=settings.RUN_DOORBELL_SECONDS)
-    unheard = Run.objects.filter(status=Run.Status.QUEUED, waits=False, rung_at__lt=silent)
+    unheard = Run.objects.startable().filter(rung_at__lt=silent)
     ring += unheard.order_by("rung_at").values_list("pk", flat=True)[:BATCH]
     Run.objects.filter(pk__in=ring).update(rung_at=timezone.now())
     return ring
@@ -115,6 +116,27 @@ def _give_up(overdue: Run) -> list[UUID]:
     :raises LeaseLost: it was claimed or has ended.
     """
     return announce(_end(overdue, Ending.failed("timed_out", "No worker was free to answer in time."), None))
+
+
+def _look_at_waiting() -> list[UUID]:
+    """Runs that wait for documents to be read: those that were not looked at for longest come first."""
+    waiting = Run.objects.awaiting_knowledge().order_by("rung_at").values_list("pk", flat=True)[:BATCH]
+    ids = list(waiting)
+    ring = _each(Run.objects.filter(pk__in=ids).select_related("agent_version", "output_message"), _end_wait)
+    Run.objects.awaiting_knowledge().filter(pk__in=ids).update(rung_at=timezone.now())
+    return ring
+
+
+def _end_wait(waiting: Run) -> list[UUID]:
+    """Let it start if it may, or end it when it has waited for as long as its agent may take.
+
+    :raises LeaseLost: it has started or ended.
+    """
+    ring = knowing.look(waiting)
+    if ring or not knowing.overdue(waiting, at=timezone.now()):
+        return ring
+    detail = "The documents were still being read when the time that this agent may take was over."
+    return announce(_end(waiting, Ending.failed("timed_out", detail), None))
 
 
 def _end(run: Run, ending: Ending, answer: Answer | None) -> Ended:

@@ -1,4 +1,4 @@
-"""What agents do about news from accounts."""
+"""What agents do about news from accounts and documents."""
 
 import logging
 from typing import Any
@@ -10,7 +10,10 @@ from django.dispatch import receiver
 
 from backend.accounts import queries as accounts
 from backend.accounts.signals import primary_verified, workspace_created
-from backend.agents import demo
+from backend.agents import demo, knowing, tasks
+from backend.agents.models import Run
+from backend.documents import queries as documents
+from backend.documents.signals import document_changed
 from backend.errors import DomainError
 from backend.llm.errors import CatalogError
 
@@ -49,3 +52,13 @@ def _make_demo(*, workspace_id: UUID, owner_id: UUID, language: str) -> None:
         demo.make(workspace_id=workspace_id, owner_id=owner_id, language=language)
     except (DomainError, CatalogError, OSError) as error:
         logger.warning("demo_not_made workspace=%s error=%s", workspace_id, error)
+
+
+@receiver(document_changed)
+def start_waiting_runs(sender: object, *, document_id: UUID, **_: Any) -> None:
+    """Runs that waited for the document to be read, in the process that has read or deleted it."""
+    if not Run.objects.awaiting_knowledge().exists():
+        return
+    workspace_id = documents.workspace_of(document_id)
+    if workspace_id is not None:
+        tasks.notify(knowing.look_in(workspace_id))

@@ -167,6 +167,14 @@ def limits_of(version: AgentVersion) -> dict[str, Any]:
     }
 
 
+class ReadinessRepresentation(serializers.Serializer[Any]):
+    """The documents that the agent knew when it was last looked at; those neither ready nor failed were being read."""
+
+    total = serializers.IntegerField()
+    ready = serializers.IntegerField()
+    failed = serializers.IntegerField(help_text="Or cancelled.")
+
+
 class RunRepresentation(serializers.ModelSerializer[Run]):
     id = PublicIdField("run")
     conversation = PublicIdField("cnv", source="conversation_id")
@@ -181,13 +189,14 @@ class RunRepresentation(serializers.ModelSerializer[Run]):
     reserved = MoneyField(help_text="Set aside while the run goes on.")
     max_cost = MoneyField(allow_null=True)
     error = FailureRepresentation(allow_null=True)
+    knowledge = ReadinessRepresentation(allow_null=True)
 
     class Meta:
         model = Run
         fields = [
             *("id", "status", "conversation", "agent", "version", "model", "input_message", "output_message"),
             *("retry_of", "attempt", "usage", "cost", "reserved", "max_cost", "currency", "error"),
-            *("cancel_requested_at", "created_at", "started_at", "finished_at"),
+            *("knowledge", "cancel_requested_at", "created_at", "started_at", "finished_at"),
         ]
 
     @extend_schema_field(UsageRepresentation)
@@ -215,13 +224,14 @@ class MessageRepresentation(serializers.ModelSerializer[Message]):
     run = serializers.SerializerMethodField(help_text="The run that answers with this message; null for a question.")
     error = serializers.SerializerMethodField()
     duration_ms = serializers.SerializerMethodField(help_text="From the run's start to its end.")
+    knowledge = serializers.SerializerMethodField(help_text="As the run has it.")
     feedback = serializers.SerializerMethodField()
 
     class Meta:
         model = Message
         fields = [
             *("id", "conversation", "parent", "role", "status", "parts", "citations", "usage", "cost", "currency"),
-            *("finish_reason", "run", "error", "duration_ms", "feedback", "created_at"),
+            *("finish_reason", "run", "error", "duration_ms", "knowledge", "feedback", "created_at"),
         ]
 
     @extend_schema_field(UsageRepresentation)
@@ -244,6 +254,11 @@ class MessageRepresentation(serializers.ModelSerializer[Message]):
     def get_error(self, message: Message) -> dict[str, Any] | None:
         run = _run(message)
         return run.error if run else None
+
+    @extend_schema_field(ReadinessRepresentation(allow_null=True))
+    def get_knowledge(self, message: Message) -> dict[str, int] | None:
+        run = _run(message)
+        return run.knowledge if run else None
 
     def get_duration_ms(self, message: Message) -> int | None:
         run = _run(message)

@@ -16,7 +16,7 @@ import msgspec
 from django.conf import settings
 from django.utils import timezone
 
-from backend.agents import budget, finishing, lease, loop, measure, offer, prompt, statements, steps
+from backend.agents import budget, finishing, knowing, lease, loop, measure, offer, prompt, statements, steps
 from backend.agents.bookkeeping import give_back, persist
 from backend.agents.finishing import Ended, Ending, Failed
 from backend.agents.lease import LeaseLost
@@ -27,6 +27,7 @@ from backend.agents.representations import step_data
 from backend.agents.session import Session, Stopped
 from backend.agents.tools import search_knowledge
 from backend.agents.turn import Turn
+from backend.documents.queries import Readiness
 from backend.http.money import MICRO
 from backend.llm import chat
 from backend.llm.errors import UnknownModel
@@ -150,7 +151,11 @@ class Runner:
         self.run.offer = offer.offer_of(model)  # One accepted before offers were kept is charged by what it began with.
         model = msgspec.structs.replace(model, temperature=now.temperature)
         history, knowledge = persist(self._read)
-        request = prompt.opening(version=self.version, model=model, history=history, knows=bool(knowledge))
+        if knowledge:
+            self._note(persist(lambda: knowing.readiness(self.run.workspace_id, knowledge)))
+        request = prompt.opening(
+            version=self.version, model=model, history=history, knows=bool(knowledge), language=self.run.language
+        )
         most_steps = budget.max_steps(self.version, searches=bool(knowledge))
         failures = 0
         for number in range(1, most_steps + 1):
@@ -196,6 +201,11 @@ class Runner:
 
     def _read(self) -> tuple[list[Any], list[Knowledge]]:
         return prompt.history_of(self.run.input_message), statements.knowledge(self.version.pk)
+
+    def _note(self, found: Readiness) -> None:
+        """Keep how far the documents have been read, and tell readers if that is news."""
+        if persist(lambda: knowing.note(self.run, found)):
+            self.session.know(found)
 
     def _ask(self, adapter: chat.ChatModel, request: chat.ChatRequest) -> Reply:
         """One answer of the provider, asked for again only while the client has seen nothing of it."""
@@ -288,6 +298,7 @@ class Runner:
                 ),
                 patience=10,
             )
+            self._note(found.readiness)
             output, result = found.text, {"output": found.summary}
         except search_knowledge.BadArguments as error:
             output, result = json.dumps({"error": str(error)}), {"error": str(error)}

@@ -154,6 +154,7 @@ EXAMPLES: dict[str, Schema] = {
     "ConversationRequest": {"agent": f"agt_{SUFFIX}", "input": "When does the contract end?"},
     "PatchedConversationChangeRequest": {"title": "The contract"},
     "Conversation": {"head": MESSAGE},
+    "Readiness": {"total": 3, "ready": 2, "failed": 0},
     "RunRequest": {"input": "When does the contract end?", "max_cost": "0.10"},
     "Run": {
         "status": "completed",
@@ -207,6 +208,14 @@ DELTA = _object(
     part={"type": "integer", "minimum": 0, "description": "The index in `parts`; a new one begins a new part."},
     delta={**TEXT, "description": "Append it to the text of the part."},
 )
+COUNT: Schema = {"type": "integer", "minimum": 0}
+PENDING = _object(
+    message=id_schema("msg"),
+    total=COUNT,
+    ready=COUNT,
+    failed={**COUNT, "description": "Or cancelled."},
+    waiting={"type": "boolean", "description": "Whether the run waits for them, as `wait_for_knowledge` asked for."},
+)
 CALL = _object(message=id_schema("msg"), id=id_schema("stp"), name=TEXT, arguments=ANY)
 RESULT: Schema = _object(message=id_schema("msg"), id=id_schema("stp"))
 RESULT["properties"] |= {"output": OUTPUT, "error": ERROR}
@@ -225,6 +234,10 @@ EVENTS = Events(
         "run.completed": ("The answer is complete. The stream ends.", _object(run=_of("Run"))),
         "run.failed": ("The run failed: see `run.error`. The stream ends.", _object(run=_of("Run"))),
         "run.cancelled": ("The run was cancelled. The stream ends.", _object(run=_of("Run"))),
+        "knowledge.pending": (
+            "Documents that the agent knows are still being read; again when the numbers change while the run waits.",
+            PENDING,
+        ),
         "step.started": ("A request to the model begins.", _of("Step")),
         "step.finished": ("It has ended, with `usage` and `cost`.", _of("Step")),
         "message.started": ("The answer begins, empty.", _object(message=_of("Message"))),
@@ -234,7 +247,7 @@ EVENTS = Events(
         "tool.call": ("The agent uses a tool.", CALL),
         "tool.result": ("What came of it: `output` or `error`.", RESULT),
         "citation.added": (
-            "A source of what was just written.",
+            "A quote that a marker in the text stands for; it comes when the marker is certain.",
             _object(message=id_schema("msg"), citation=_of("Citation")),
         ),
         "snapshot": (

@@ -15,6 +15,9 @@ from backend.http.ids import PublicIdField
 from backend.http.money import MoneyField
 
 PASSAGES = 8  # Of one search.
+WAIT_FOR_KNOWLEDGE = (
+    "Start to answer only when no document that the agent knows is being read, within the agent's `timeout_seconds`."
+)
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -97,6 +100,7 @@ class RunSerializer(serializers.Serializer[Any]):
     edit_of = PublicIdField("msg", required=False)
     max_cost = MoneyField(min_value=1, required=False, allow_null=True)
     when_busy = serializers.ChoiceField(["reject", "queue", "interrupt"], default="reject")
+    wait_for_knowledge = serializers.BooleanField(default=False, help_text=WAIT_FOR_KNOWLEDGE)
     version = PublicIdField("agv", required=False, allow_null=True, help_text="The agent's current version.")
     variables = serializers.DictField(required=False, allow_null=True, help_text="No agent takes any yet.")
 
@@ -133,6 +137,7 @@ class ConversationSerializer(serializers.Serializer[Any]):
         required=False, trim_whitespace=False, help_text="A first question; the answer then has its `run`."
     )
     max_cost = MoneyField(min_value=1, required=False, allow_null=True)
+    wait_for_knowledge = serializers.BooleanField(default=False, help_text=WAIT_FOR_KNOWLEDGE)
 
     validate_input = RunSerializer.validate_input
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from backend.agents import lease, loop
+from backend.agents import knowing, lease, loop
 from backend.agents.answer import Answer
 from backend.agents.bookkeeping import give_back, persist
 from backend.agents.citations import CitationTracker
@@ -17,6 +17,7 @@ from backend.agents.models import Run
 from backend.agents.pump import Pump, Reply
 from backend.agents.representations import message_data, run_data
 from backend.agents.stream.writer import StreamWriter
+from backend.documents.queries import Readiness
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,12 @@ class Session:
 
     def tell(self, name: str, data: dict[str, Any]) -> None:
         loop.worker_loop().call_soon_threadsafe(self._writer.put, name, data)
+
+    def know(self, found: Readiness) -> None:
+        """Tell the readers how far the documents have been read that the answer rests on."""
+        self._messages[-1] = {**self._messages[-1], "knowledge": self.run.knowledge}
+        if found.pending:
+            self.tell(*knowing.pending_event(self.run, found))
 
     def close(self) -> None:
         """Have the readers get what was published; never fails, since the run has ended whatever they get."""

@@ -111,7 +111,9 @@ def lock_starts(workspace_id: UUID) -> None:
 
 
 _NEXT_QUEUED = f"""
-SELECT id FROM {_RUN.table} WHERE workspace_id = %s AND status = 'queued' AND NOT waits ORDER BY id LIMIT 1
+SELECT id FROM {_RUN.table}
+WHERE workspace_id = %s AND status = 'queued' AND NOT waits AND NOT awaits_knowledge
+ORDER BY id LIMIT 1
 """
 
 

@@ -101,6 +101,7 @@ def import_text(
     text: str,
     content_type: str = filetypes.MARKDOWN,
     collection_id: UUID | None = None,
+    metadata: dict[str, Any] | None = None,
 ) -> Document:
     """Make a document of a text, as if it had been uploaded. Not within a transaction: it stores bytes."""
     data = text.encode()
@@ -112,7 +113,7 @@ def import_text(
             upload=upload,
             name=names.display_name(name),
             collection=_collection(workspace_id, collection_id),
-            metadata={},
+            metadata=metadata or {},
             language=None,
         )
     return document

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from redis.exceptions import RedisError
 
+from backend.documents.signals import document_changed
 from backend.http.redis import client
 
 logger = logging.getLogger(__name__)
@@ -17,6 +18,9 @@ def channel(document_id: UUID | str) -> str:
 
 def announce(document_id: UUID) -> None:
     """Call after the commit. Without Redis, watchers find out by themselves within seconds."""
+    for receiver, result in document_changed.send_robust(sender=None, document_id=document_id):
+        if isinstance(result, Exception):
+            logger.warning("document_change_not_received receiver=%s error=%r", receiver.__name__, result)
     try:
         client().publish(channel(document_id), b"changed")
     except RedisError as error:

@@ -2,14 +2,14 @@
 
 from collections.abc import Collection as AnyOf
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Count, Exists, OuterRef, Q
 
 from backend.documents import search as engine
-from backend.documents.models import Chunk, Collection, Document
+from backend.documents.models import Chunk, Collection, CollectionDocument, Document, DocumentQuerySet, Ingestion
 from backend.documents.search import Scope
 from backend.documents.spans import NO_LAYOUT, Layout, layouts_of
 
@@ -136,9 +136,79 @@ def existing_collections(workspace_id: UUID, ids: AnyOf[UUID]) -> dict[UUID, str
     return dict(Collection.objects.filter(workspace_id=workspace_id, pk__in=ids).values_list("pk", "name"))
 
 
-def count_ready(workspace_id: UUID, collection_ids: AnyOf[UUID], document_ids: AnyOf[UUID]) -> int:
-    """How many documents a search of these would look into; without any given, in the whole workspace."""
-    documents = Document.objects.searchable().filter(workspace_id=workspace_id)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """How far documents have been read. One that is read again counts as ready: its earlier reading is searched.
+
+    :ivar failed: those that cannot be searched and are not being read: they failed or were cancelled.
+    :ivar pending_names: of some that are still being read; ``failed_names`` likewise.
+    """
+
+    total: int
+    ready: int
+    failed: int
+    pending_names: list[str] = field(default_factory=list)
+    failed_names: list[str] = field(default_factory=list)
+
+    @property
+    def pending(self) -> int:
+        return self.total - self.ready - self.failed
+
+
+MOST_NAMES = 3
+_FAILED = Q(latest_ingestion__status__in=[Ingestion.Status.FAILED, Ingestion.Status.CANCELLED])
+
+
+def readiness(
+    workspace_id: UUID,
+    collection_ids: AnyOf[UUID] = (),
+    document_ids: AnyOf[UUID] = (),
+    *,
+    without: dict[str, Any] | None = None,
+) -> Readiness:
+    """How many documents a search of these would look into, or will; without any given, in the whole workspace.
+
+    :param without: leave out documents with this metadata.
+    """
+    documents = _scope(workspace_id, collection_ids, document_ids, without)
+    ready, failed = Q(active_ingestion__isnull=False), Q(active_ingestion=None) & _FAILED
+    counts = documents.aggregate(total=Count("pk"), ready=Count("pk", filter=ready), failed=Count("pk", filter=failed))
+    found = Readiness(**counts)
+    if found.ready == found.total:
+        return found
+    return replace(
+        found,
+        pending_names=list(_names(documents.exclude(ready).exclude(failed)) if found.pending else ()),
+        failed_names=list(_names(documents.filter(failed)) if found.failed else ()),
+    )
+
+
+def ready_documents(
+    workspace_id: UUID,
+    collection_ids: AnyOf[UUID],
+    document_ids: AnyOf[UUID],
+    *,
+    without: dict[str, Any],
+) -> list[UUID]:
+    """Those that a search of these looks into, without those with this metadata."""
+    documents = _scope(workspace_id, collection_ids, document_ids, without)
+    return list(documents.exclude(active_ingestion=None).values_list("pk", flat=True))
+
+
+def workspace_of(document_id: UUID) -> UUID | None:
+    """None if the document is gone for good."""
+    return Document.objects.filter(pk=document_id).values_list("workspace_id", flat=True).first()
+
+
+def _scope(
+    workspace_id: UUID, collection_ids: AnyOf[UUID], document_ids: AnyOf[UUID], without: dict[str, Any] | None
+) -> DocumentQuerySet:
+    documents = Document.objects.alive().filter(workspace_id=workspace_id)
     if collection_ids or document_ids:
-        documents = documents.filter(Q(collections__in=collection_ids) | Q(pk__in=document_ids)).distinct()
-    return documents.count()
+        members = CollectionDocument.objects.filter(collection__in=collection_ids, document=OuterRef("pk"))
+        documents = documents.filter(Q(Exists(members)) | Q(pk__in=document_ids))
+    return documents.exclude(metadata__contains=without) if without else documents
+
+
+def _names(documents: DocumentQuerySet) -> Iterable[str]:
+    return documents.order_by("pk").values_list("name", flat=True)[:MOST_NAMES]

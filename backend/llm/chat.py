@@ -78,7 +78,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What the model is asked. ``max_tokens`` None leaves it at the model's own limit."""
+    """What the model is asked. ``max_tokens`` None leaves it at the model's own limit.
+
+    ``language`` is that of the asking client, such as ``pt-br``, or empty; only the offline model reads it, where the
+    question does not tell its language.
+    """
 
     model: Model
     messages: tuple[Message, ...]
@@ -86,6 +90,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     tools: tuple[ToolDefinition, ...] = ()
     temperature: float | None = None
     max_tokens: int | None = None
+    language: str = ""
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from backend.agents.knowing import GUIDE
 from backend.agents.models import Agent
 from backend.agents.operations.agents import KnowledgeItem, make_agent
 from backend.documents import operations as documents
@@ -67,6 +68,7 @@ def make(*, workspace_id: UUID, owner_id: UUID, language: str) -> Agent:
         name=demo.document,
         text=(FOLDER / demo.file).read_text(encoding="utf-8"),
         collection_id=collection.pk,
+        metadata=GUIDE,
     )
     knowledge: KnowledgeItem = {"collection": collection.pk, "document": None, "limit": 6, "mode": ""}
     fields = {"name": demo.agent, "instructions": demo.instructions, "starters": list(demo.starters)}

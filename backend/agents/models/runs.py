@@ -26,6 +26,13 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Not ended and not waiting behind another run of its conversation."""
         return self.filter(status__in=ACTIVE, waits=False)
 
+    def startable(self) -> Self:
+        """A worker may claim it."""
+        return self.filter(status="queued", waits=False, awaits_knowledge=False)
+
+    def awaiting_knowledge(self) -> Self:
+        return self.filter(status="queued", awaits_knowledge=True)
+
     def unfinished(self) -> Self:
         return self.filter(status__in=ACTIVE)
 
@@ -47,6 +54,9 @@ class Run(PublicId, models.Model):
     """One answer: queued, claimed by a worker, ended once. Amounts in micro-units of ``currency``.
 
     :ivar waits: queued behind another run of its conversation, which promotes it when it ends.
+    :ivar awaits_knowledge: queued until no document of its knowledge is being read, as ``wait_for_knowledge`` asks for.
+    :ivar knowledge: how many documents it knows, and how many of them were ready or had failed when last looked at.
+    :ivar language: the question's client reads it, as Django names it; empty if it did not say.
     :ivar epoch: counts the claims; whoever holds an older one may write nothing any more.
     :ivar attempt: counts how often it was queued; more than once only where nothing had been sent to a provider.
     """
@@ -73,6 +83,10 @@ class Run(PublicId, models.Model):
 
     status = models.CharField(max_length=15, choices=Status, default=Status.QUEUED)
     waits = models.BooleanField(default=False)
+    wait_for_knowledge = models.BooleanField(default=False, db_default=False)
+    awaits_knowledge = models.BooleanField(default=False, db_default=False)
+    knowledge = models.JSONField(null=True)  # total, ready, failed; none if it knows nothing.
+    language = models.CharField(max_length=10, blank=True, default="", db_default="")
     attempt = models.PositiveSmallIntegerField(default=1)
     epoch = models.PositiveIntegerField(default=0)
     lease_owner = models.CharField(max_length=128, blank=True)
@@ -107,6 +121,9 @@ class Run(PublicId, models.Model):
             ),
             models.CheckConstraint(condition=Q(waits=False) | Q(status="queued"), name="run_waits_only_queued"),
             models.CheckConstraint(
+                condition=Q(awaits_knowledge=False) | Q(status="queued"), name="run_awaits_knowledge_only_queued"
+            ),
+            models.CheckConstraint(
                 condition=Q(status__in=TERMINAL, finished_at__isnull=False)
                 | (~Q(status__in=TERMINAL) & Q(finished_at=None)),
                 name="run_finished_at_iff_terminal",
@@ -138,6 +155,7 @@ class Run(PublicId, models.Model):
             models.Index(fields=["workspace", "id"], condition=Q(status__in=ACTIVE), name="run_unfinished"),
             models.Index(fields=["lease_until"], condition=Q(status__in=LEASED), name="run_lease"),
             models.Index(fields=["rung_at"], condition=Q(status="queued"), name="run_queued"),
+            models.Index(fields=["workspace", "rung_at"], condition=Q(awaits_knowledge=True), name="run_awaiting"),
         ]
 
     def __str__(self) -> str:

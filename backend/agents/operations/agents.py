@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from backend.accounts.actors import Actor
+from backend.agents import knowing
 from backend.agents.models import Agent, AgentVersion, Knowledge
 from backend.agents.tools import search_knowledge
 from backend.documents import queries as documents
@@ -103,7 +104,9 @@ def try_search(*, actor: Actor, agent: Agent, query: str) -> documents.SearchRes
     knowledge = list(agent.current.knowledge.all())
     if not knowledge:
         return None
-    return search_knowledge.search(workspace_id=agent.workspace_id, knowledge=knowledge, query=query)
+    workspace_id, readiness = agent.workspace_id, knowing.readiness(agent.workspace_id, knowledge)
+    scope = search_knowledge.scope_of(workspace_id=workspace_id, knowledge=knowledge, readiness=readiness)
+    return search_knowledge.search(workspace_id=workspace_id, knowledge=knowledge, query=query, scope=scope)
 
 
 def model_id(wanted: str | None) -> str:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from backend.accounts.actors import Actor
-from backend.agents import budget, finishing, offer, prompt, reaper, statements, tasks
+from backend.agents import budget, finishing, knowing, offer, prompt, reaper, statements, tasks
 from backend.agents.errors import AgentDeleted, ContextTooLong, ConversationBusy, RunEnded, RunNotRetryable
 from backend.agents.finishing import Ending
 from backend.agents.models import Agent, Conversation, Knowledge, Message, Run
@@ -51,10 +51,14 @@ def start_run(
     question: Question,
     max_cost: int | None = None,
     when_busy: str = "reject",
+    wait_for_knowledge: bool = False,
+    language: str = "",
     retry_of: Run | None = None,
 ) -> Run:
     """Queue a run of the conversation's agent, its most possible cost set aside.
 
+    :param wait_for_knowledge: start it only when no document that the agent knows is being read.
+    :param language: that the asking client reads, as Django names it; empty if it did not say.
     :param when_busy: ``reject``, ``queue`` behind the run that goes on, or ``interrupt`` it.
     :raises NotFound: the conversation or the message is unknown or not the actor's.
     :raises ConversationBusy: another run of this conversation has not ended.
@@ -73,6 +77,8 @@ def start_run(
     if situation.busy and when_busy == "reject":
         raise ConversationBusy
     run, is_new = _new_run(actor, conversation, question, situation, max_cost=max_cost, retry_of=retry_of)
+    run.wait_for_knowledge, run.language = wait_for_knowledge, language
+    events = _look_at_knowledge(run) if situation.passages else []
     if run.reserved == 0:
         statements.lock_starts(run.workspace_id)  # Else the wallet's lock, held until the commit, does the same.
     billing.reserve(
@@ -88,11 +94,22 @@ def start_run(
             _("Too many runs of this workspace have not ended. Wait until some have."),
             headers={"Retry-After": str(RETRY_SECONDS)},
         )
-    queued = [("run.queued", {"run": run_data(run)})]
+    queued = [("run.queued", {"run": run_data(run)}), *events]
     transaction.on_commit(lambda: publish(run_id=run.pk, epoch=0, events=queued), robust=True)
-    if not run.waits:
+    if run.awaits_knowledge:  # What it waits for may have ended before it could be seen to wait.
+        transaction.on_commit(lambda: tasks.notify(knowing.look(run)), robust=True)
+    elif not run.waits:
         tasks.ring(run.pk)
     return run
+
+
+def _look_at_knowledge(run: Run) -> list[knowing.Event]:
+    """Note how far its documents have been read, and whether it waits for them; what readers are told of it."""
+    found = knowing.of_version(run.agent_version, run.workspace_id)
+    if found is None:
+        return []
+    run.knowledge, run.awaits_knowledge = knowing.kept(found), run.wait_for_knowledge and found.pending > 0
+    return [knowing.pending_event(run, found)] if found.pending else []
 
 
 @transaction.atomic
@@ -147,6 +164,8 @@ def retry_run(*, actor: Actor, run: Run) -> Run:
         conversation_id=run.conversation_id,
         question=Question(regenerate_of=run.output_message_id),
         max_cost=run.max_cost,
+        wait_for_knowledge=run.wait_for_knowledge,
+        language=run.language,
         retry_of=run,
     )
 

@@ -17,8 +17,15 @@ CANCEL_CHANNEL = "runs:cancel"
 LONGEST_LIFE = 24 * 3600  # Seconds that a stream may live when nobody ends its run.
 
 
-def publish(*, run_id: UUID, epoch: int, events: Sequence[tuple[str, Mapping[str, Any]]], ended: bool = False) -> bool:
-    """Append events as the first ones of ``epoch``; whether Redis took them.
+def publish(
+    *,
+    run_id: UUID,
+    epoch: int,
+    events: Sequence[tuple[str, Mapping[str, Any]]],
+    ended: bool = False,
+    more: bool = False,
+) -> bool:
+    """Append events as the first ones of ``epoch``, or after those with ``more``; whether Redis took them.
 
     A failure is only logged: what happened is in PostgreSQL, where every reader looks when its stream is silent.
     """
@@ -26,7 +33,7 @@ def publish(*, run_id: UUID, epoch: int, events: Sequence[tuple[str, Mapping[str
     try:
         pipeline = client().pipeline(transaction=False)
         for seq, (name, data) in enumerate(events, start=1):
-            pipeline.xadd(key, fields_of(name, json_of(data)), id=f"{epoch}-{seq}")  # type: ignore[arg-type]  # str is a field value.
+            pipeline.xadd(key, fields_of(name, json_of(data)), id=f"{epoch}-{'*' if more else seq}")  # type: ignore[arg-type]  # str is a field value.
         pipeline.expire(key, settings.RUN_STREAM_SECONDS if ended else LONGEST_LIFE)
         pipeline.execute()
     except RedisError as error:

@@ -147,6 +147,8 @@ def test_knowledge_is_searched_cited_and_told(
     assert call["output"] == {
         "passages": [{"n": 1, "document": "Lagoon.pdf", "page": 41}],
         "documents_searched": 0,
+        "documents_pending": 0,
+        "documents_failed": 0,
         "passages_read": 1,
         "degraded": False,
     }

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from backend.agents import knowing
 from backend.agents.citations import CitationTracker, Source
 from backend.agents.models import Knowledge
 from backend.documents import queries as documents
+from backend.documents.queries import Readiness
 from backend.llm.chat import ToolDefinition, count_tokens
 
 NAME = "search_knowledge"
 LONGEST_QUERY = 4000  # Characters, as many as search takes.
 LONGEST_OUTPUT_TOKENS = 8000
 NO_ROOM = "There was no room for them. Answer from what you have."
+TELL = "These were not searched. Tell the user so, and do not say that the documents hold no answer."
 
 DEFINITION = ToolDefinition(
     name=NAME,
@@ -38,6 +41,7 @@ class Found:
 
     text: str
     summary: dict[str, Any]
+    readiness: Readiness
 
 
 def query_of(arguments: Any) -> str:
@@ -48,14 +52,42 @@ def query_of(arguments: Any) -> str:
     return query.strip().replace("\x00", "")[:LONGEST_QUERY]
 
 
-def search(*, workspace_id: UUID, knowledge: Sequence[Knowledge], query: str) -> documents.SearchResult:
-    """The best passages of all that the agent knows."""
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What of an agent's knowledge is searched now.
+
+    :ivar searched: how many documents that is.
+    """
+
+    collections: list[UUID]
+    documents: list[UUID]
+    searched: int
+
+
+def scope_of(*, workspace_id: UUID, knowledge: Sequence[Knowledge], readiness: Readiness) -> Scope:
+    """All that the agent knows. But while people's own documents are still being read, the guide that came with the
+    workspace is not searched in their stead: it would answer another question.
+    """
+    collections = [row.collection_id for row in knowledge if row.collection_id]
+    known = [row.document_id for row in knowledge if row.document_id]
+    if readiness.pending:
+        own = documents.readiness(workspace_id, collections, known, without=knowing.GUIDE)
+        if own.pending and own.total < readiness.total:
+            ready = documents.ready_documents(workspace_id, collections, known, without=knowing.GUIDE)
+            return Scope([], ready, len(ready))
+    return Scope(collections, known, readiness.ready)
+
+
+def search(*, workspace_id: UUID, knowledge: Sequence[Knowledge], query: str, scope: Scope) -> documents.SearchResult:
+    """The best passages of what is searched."""
+    if not scope.collections and not scope.documents:  # Which would mean the whole workspace.
+        return documents.SearchResult(passages=[], mode=documents.LEXICAL)
     modes = {row.mode for row in knowledge if row.mode}
     return documents.search(
         workspace_id=workspace_id,
         query=query,
-        collection_ids=[row.collection_id for row in knowledge if row.collection_id],
-        document_ids=[row.document_id for row in knowledge if row.document_id],
+        collection_ids=scope.collections,
+        document_ids=scope.documents,
         limit=max(row.limit for row in knowledge),
         mode=modes.pop() if len(modes) == 1 else None,
     )
@@ -69,10 +101,14 @@ def run(
     :raises BadArguments: there is no usable query.
     """
     query = query_of(arguments)
-    result = search(workspace_id=workspace_id, knowledge=knowledge, query=query)
+    readiness = knowing.readiness(workspace_id, knowledge)
+    scope = scope_of(workspace_id=workspace_id, knowledge=knowledge, readiness=readiness)
+    result = search(workspace_id=workspace_id, knowledge=knowledge, query=query, scope=scope)
+    unread = _unread(readiness, searched=scope.searched)
+    tokens -= count_tokens(_json(unread)) if unread else 0
     passages: list[dict[str, Any]] = []
     for passage in result.passages:
-        shown = {"n": 9999, "document": passage.document_name, "page": passage.page_from, "text": passage.text}
+        shown = {"n": 9999, "document": passage.document_name, **_pages(passage), "text": passage.text}
         size = count_tokens(_json(shown))
         if size > tokens:
             continue
@@ -81,20 +117,43 @@ def run(
         tracker.add_source(Source(number, passage))
         passages.append({**shown, "n": number})
     left_out = len(result.passages) - len(passages)
-    searched = documents.count_ready(
-        workspace_id,
-        [row.collection_id for row in knowledge if row.collection_id],
-        [row.document_id for row in knowledge if row.document_id],
-    )
     return Found(
-        text=_json({"passages": passages, **({"left_out": left_out, "reason": NO_ROOM} if left_out else {})}),
+        text=_json({"passages": passages, **({"left_out": left_out, "reason": NO_ROOM} if left_out else {}), **unread}),
         summary={
             "passages": [{name: passage[name] for name in ("n", "document", "page")} for passage in passages],
-            "documents_searched": searched,
+            "documents_searched": scope.searched,
+            "documents_pending": readiness.pending,
+            "documents_failed": readiness.failed,
             "passages_read": len(passages),
             "degraded": result.degraded,
         },
+        readiness=readiness,
     )
+
+
+def _pages(passage: documents.Passage) -> dict[str, Any]:
+    """Its first page; of a passage on several pages also the characters of its text at which the others begin."""
+    breaks = [max(0, page.char_start - passage.char_start) for page in passage.layout.pages[1:]]
+    return {"page": passage.page_from, **({"page_breaks": breaks} if breaks else {})}
+
+
+def _unread(readiness: Readiness, *, searched: int) -> dict[str, Any]:
+    """What the model is told of documents that could not be searched: the silence of these is no answer."""
+    if readiness.ready == readiness.total > 0:
+        return {}
+    facts = {
+        "total": readiness.total,
+        "ready": readiness.ready,
+        "searched": searched,
+        "still_being_read": readiness.pending,
+        "failed": readiness.failed,
+        "names_of_those_being_read": readiness.pending_names,
+        "names_of_those_that_failed": readiness.failed_names,
+    }
+    states = {"are still being read": readiness.pending, "could not be read": readiness.failed}
+    notice = " and ".join(f"{count} {state}" for state, count in states.items() if count)
+    told = f"Of {readiness.total} documents, {notice}. {TELL}" if notice else "There are no documents to search."
+    return {"documents": facts, "notice": told}
 
 
 def _json(value: Any) -> str:

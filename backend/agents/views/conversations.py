@@ -27,6 +27,7 @@ from backend.agents.representations import (
     RunRepresentation,
 )
 from backend.agents.serializers import ConversationChangeSerializer, ConversationSerializer, FeedbackSerializer
+from backend.agents.views.runs import language_of
 from backend.errors import FieldError, NotFound
 from backend.http.ids import decode
 from backend.http.pagination import TIMES, CursorPagination
@@ -97,6 +98,8 @@ class ConversationViewSet(
                     conversation_id=conversation.pk,
                     question=Question(text=values["input"]),
                     max_cost=values.get("max_cost"),
+                    wait_for_knowledge=values["wait_for_knowledge"],
+                    language=language_of(request),
                 )
         shown = dict(ConversationRepresentation(queries.conversation(actor, conversation.pk)).data)
         if run is not None:

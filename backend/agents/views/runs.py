@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
+from django.utils.translation import get_language
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins
@@ -22,6 +23,11 @@ from backend.agents.serializers import RunSerializer
 from backend.errors import DomainError, FieldError
 from backend.http.ids import decode
 from backend.http.views import PublicIdLookup
+
+
+def language_of(request: Request) -> str:
+    """Of ours, the one that the client reads; empty if it did not say."""
+    return get_language() or "" if "Accept-Language" in request.headers else ""
 
 
 def accepted(run: Run) -> Response:
@@ -74,6 +80,8 @@ class RunViewSet(
             question=given.validated_data["question"],
             max_cost=given.validated_data.get("max_cost"),
             when_busy=given.validated_data["when_busy"],
+            wait_for_knowledge=given.validated_data["wait_for_knowledge"],
+            language=language_of(request),
         )
         return accepted(run)
 

@@ -217,8 +217,8 @@ def test_ids_of_another_workspace_find_nothing_even_below_the_routes(owner: Pers
 
     assert result.passages == []
     assert queries.existing_documents(stranger.workspace.pk, [document.pk]) == {}
-    assert queries.count_ready(owner.workspace.pk, [], []) == 1
-    assert queries.count_ready(stranger.workspace.pk, [], [document.pk]) == 0
+    assert queries.readiness(owner.workspace.pk).ready == 1
+    assert queries.readiness(stranger.workspace.pk, [], [document.pk]).total == 0
 
 
 def test_scores_fall_and_repeat_exactly(library: Person) -> None:

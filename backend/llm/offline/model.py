@@ -20,9 +20,10 @@ from backend.llm.chat import (
     count_tokens,
     output_limit,
 )
+from backend.llm.offline.languages import reply_language
 from backend.llm.offline.questions import read_question
 from backend.llm.offline.quoting import Passage, quotes_for
-from backend.llm.offline.replies import compose, search_failed, without_documents, without_question
+from backend.llm.offline.replies import Documents, compose, search_failed, without_documents, without_question
 from backend.llm.offline.words import language_of
 
 SEARCH = "search_knowledge"
@@ -32,6 +33,7 @@ LONGEST_ANSWER = 3.0  # Seconds that the slowed-down writing of an answer takes 
 
 class _Found(msgspec.Struct):
     passages: list[Passage]
+    documents: Documents | None = None
 
 
 class Chat:
@@ -63,20 +65,21 @@ class Chat:
 def reply_to(request: ChatRequest) -> str | ToolCall:
     asked = [turn.text for turn in request.messages if turn.role == "user"]
     results = results_since_question(request.messages)
-    passages, failed = passages_of(results)
+    passages, documents, failed = found_in(results)
     # A question of a few nouns does not tell its language; who asks it reads that of the documents.
     spoken = language_of("\n".join(passage.text for passage in passages), request.instructions)
     question = read_question(asked, otherwise=spoken or "en")
+    reply = reply_language(asked, reader=request.language, otherwise=[spoken])
     if not results:
         if not any(tool.name == SEARCH for tool in request.tools):
-            return without_documents(question)
+            return without_documents(reply)
         if question.greeting or not question.text:
-            return without_question(question)
+            return without_question(reply)
         arguments = msgspec.json.encode({"query": question.query}).decode()
         return ToolCall(id=f"call_{len(request.messages)}", name=SEARCH, arguments=arguments)
     if failed and not passages:
-        return search_failed(question)
-    return compose(question, quotes_for(question, passages))
+        return search_failed(reply)
+    return compose(reply, quotes_for(question, passages), documents)
 
 
 def results_since_question(messages: tuple[Message, ...]) -> list[str]:
@@ -89,9 +92,10 @@ def results_since_question(messages: tuple[Message, ...]) -> list[str]:
     return results
 
 
-def passages_of(results: list[str]) -> tuple[list[Passage], bool]:
-    """Every passage that the results hold, and whether one of them was something else."""
+def found_in(results: list[str]) -> tuple[list[Passage], Documents | None, bool]:
+    """Every passage that the results hold, which documents were not searched, and whether a result was no result."""
     passages: dict[int, Passage] = {}
+    documents: Documents | None = None
     failed = False
     for result in results:
         try:
@@ -100,4 +104,5 @@ def passages_of(results: list[str]) -> tuple[list[Passage], bool]:
             failed = True
             continue
         passages.update((passage.n, passage) for passage in found.passages)
-    return list(passages.values()), failed
+        documents = found.documents
+    return list(passages.values()), documents, failed

@@ -1,13 +1,14 @@
 """Finds the sentences of the passages that answer a question, and refuses when none does."""
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence, Set
 
 import msgspec
 
 from backend.llm.offline.questions import Question, Term, is_number
-from backend.llm.offline.sentences import Sentence, sentences
+from backend.llm.offline.sentences import Sentence, literally, sentences
 from backend.llm.offline.words import GENERIC, Language, alike, is_small, language_of, stem, words
 
 ENOUGH = 0.5  # The share of what was asked for that a quotation and its surroundings must hold.
@@ -27,11 +28,26 @@ class Passage(msgspec.Struct, frozen=True):
     text: str
     document: str = ""
     page: int | None = None
+    page_breaks: list[int] = []  # Of a passage on several pages: the characters at which the others begin.
+
+    def pages_of(self, quoted: str) -> tuple[int, int] | None:
+        """The first and the last page that a piece of the text is on, its white space aside."""
+        if self.page is None:
+            return None
+        start, end = literally(quoted, self.text) or (0, len(self.text))
+        return self.page + bisect_right(self.page_breaks, start), self.page + bisect_right(self.page_breaks, end - 1)
 
 
 class Quote(msgspec.Struct, frozen=True):
+    """:ivar header: the first line of the table that the text is a row of."""
+
     passage: Passage
     text: str
+    header: str = ""
+
+    @property
+    def pages(self) -> tuple[int, int] | None:
+        return self.passage.pages_of(self.text)
 
 
 class Candidate(msgspec.Struct):
@@ -42,6 +58,7 @@ class Candidate(msgspec.Struct):
     near: dict[str, float]  # The same with what surrounds it.
     score: float = 0
     row: bool = False  # Of a table whose first line is near.
+    header: str = ""  # The names of that table's columns.
 
 
 def quotes_for(question: Question, passages: Sequence[Passage]) -> list[Quote]:
@@ -81,7 +98,7 @@ def openings(passages: Sequence[Passage]) -> list[Quote]:
     found: list[Quote] = []
     for passage in sorted(passages[:MOST_QUOTES], key=lambda passage: (passage.document, passage.page or 0))[:1]:
         plain = [sentence.text for sentence in sentences(passage.text[:LONGEST_PASSAGE]) if sentence.kind == "text"]
-        found += [Quote(passage, text[:LONGEST_QUOTE]) for text in plain[:2]]
+        found += [Quote(passage, shortened(text)) for text in plain[:2]]
     return found
 
 
@@ -98,7 +115,7 @@ def candidates_of(question: Question, passage: Passage) -> list[Candidate]:
         if header is not None and is_row(sentence, header.sentence):
             hits = merged(hits, (header.hits, 0.8)) if hits else {}  # A row is read with the names of its columns.
             near = merged(hits, (header.hits, 0.9), (title, 1.0))
-            found.append(Candidate(passage, place, sentence, hits, near, row=True))
+            found.append(Candidate(passage, place, sentence, hits, near, row=True, header=header_of(header.sentence)))
             if header.sentence.cells > 2:
                 header.sentence = msgspec.structs.replace(header.sentence, kind="heading")
             continue
@@ -117,6 +134,11 @@ def candidates_of(question: Question, passage: Passage) -> list[Candidate]:
     for candidate in found:  # Under a heading that asks the question, the answer need not repeat its words.
         candidate.hits = candidate.hits or {term: 0.5 * met for term, met in candidate.near.items() if met >= 0.8}
     return found
+
+
+def header_of(first: Sentence) -> str:
+    """The names of the columns; none where what begins the rows is no more than a heading."""
+    return first.text if len(first.text.split()) > 1 else ""
 
 
 def is_row(sentence: Sentence, first: Sentence) -> bool:
@@ -214,11 +236,12 @@ def meets(candidate: Candidate, needed: Sequence[Set[str]]) -> bool:
 
 
 def joined(best: Sequence[Candidate]) -> list[Quote]:
-    """Neighbouring sentences of one passage become one quotation."""
+    """Neighbouring sentences of one passage become one quotation; the first row of a table has its header with it."""
     found: list[Quote] = []
     previous: Candidate | None = None
+    shown: set[tuple[int, str]] = {(candidate.passage.n, candidate.sentence.text) for candidate in best}
     for candidate in best:
-        text = candidate.sentence.text[:LONGEST_QUOTE]
+        text = shortened(candidate.sentence.text)
         neighbours = (
             previous is not None
             and previous.passage.n == candidate.passage.n
@@ -226,9 +249,16 @@ def joined(best: Sequence[Candidate]) -> list[Quote]:
             and not candidate.row
             and f"{previous.sentence.text} {text}" in " ".join(candidate.passage.text.split())
         )
+        table = (candidate.passage.n, candidate.header)
         if neighbours and len(found[-1].text) + len(text) <= LONGEST_QUOTE:
-            found[-1] = Quote(candidate.passage, f"{found[-1].text} {text}")
+            found[-1] = msgspec.structs.replace(found[-1], text=f"{found[-1].text} {text}")
         else:
-            found.append(Quote(candidate.passage, text))
+            found.append(Quote(candidate.passage, text, header="" if table in shown else candidate.header))
+            shown.add(table)
         previous = candidate
     return found
+
+
+def shortened(text: str) -> str:
+    """No longer than a quotation may be, and then ending with a word."""
+    return text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE].rsplit(" ", 1)[0]

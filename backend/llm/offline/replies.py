@@ -1,16 +1,20 @@
-"""The few sentences that the offline model says of its own, in the language of the question."""
+"""The few sentences that the offline model says of its own, all in one language."""
 
 from collections.abc import Sequence
 
-from backend.llm.offline.questions import Question
-from backend.llm.offline.quoting import Quote
+import msgspec
 
-TEXTS = {
+from backend.llm.offline.quoting import Quote
+from backend.llm.offline.words import Language
+
+TEXTS: dict[Language, dict[str, str]] = {
     "en": {
         "found": "This is what the documents say:",
         "page": "page",
+        "pages": "pages",
         "note": "I am the offline model: I quote the passages that fit best and write nothing of my own.",
         "nothing": "I found nothing in the documents that answers this question.",
+        "nothing_yet": "In what has been read so far, I found nothing that answers this question.",
         "hint": "Try other words, or those that the documents use. I am the offline model: I only quote passages.",
         "failed": "The search in the documents did not work, so I cannot answer. Please try again.",
         "no_documents": (
@@ -21,12 +25,18 @@ TEXTS = {
             "Hello! I am the offline model: ask me about the documents of this agent, and I will quote the passages "
             "that fit best, each with its page."
         ),
+        "unread": "Your documents are still being read: {share}. Please ask again when they are.",
+        "more": "The answer may be in what is missing: please ask again in a moment.",
+        "and": "and",
+        "others": "others",
     },
     "pt": {
         "found": "Isto é o que dizem os documentos:",
         "page": "página",
+        "pages": "páginas",
         "note": "Sou o modelo offline: cito os trechos mais adequados e não escrevo nada por conta própria.",
         "nothing": "Não encontrei nos documentos nada que responda a esta pergunta.",
+        "nothing_yet": "No que já foi lido, nada responde a esta pergunta.",
         "hint": "Tente outras palavras, ou as que os documentos usam. Sou o modelo offline: apenas cito trechos.",
         "failed": "A busca nos documentos não funcionou, por isso não posso responder. Tente de novo.",
         "no_documents": (
@@ -37,31 +47,99 @@ TEXTS = {
             "Olá! Sou o modelo offline: pergunte sobre os documentos deste agente, e citarei os trechos mais "
             "adequados, cada um com sua página."
         ),
+        "unread": "Seus documentos ainda estão sendo lidos: {share}. Pergunte de novo quando estiverem prontos.",
+        "more": "A resposta pode estar no que falta: pergunte de novo daqui a pouco.",
+        "and": "e",
+        "others": "outros",
+    },
+}
+COUNTED: dict[Language, dict[str, tuple[str, str]]] = {  # For one, and for any other number.
+    "en": {
+        "share": ("{ready} of {total} is ready", "{ready} of {total} are ready"),
+        "shared": ("{ready} of {total} documents is ready", "{ready} of {total} documents are ready"),
+        "reading": ("{names} is still being read", "{names} are still being read"),
+        "broken": ("{names} could not be read.", "{names} could not be read."),
+    },
+    "pt": {
+        "share": ("{ready} de {total} está pronto", "{ready} de {total} estão prontos"),
+        "shared": ("{ready} de {total} documentos está pronto", "{ready} de {total} documentos estão prontos"),
+        "reading": ("{names} ainda está sendo lido", "{names} ainda estão sendo lidos"),
+        "broken": ("{names} não pôde ser lido.", "{names} não puderam ser lidos."),
     },
 }
 
 
-def compose(question: Question, quotes: Sequence[Quote]) -> str:
-    """The quotations, each in quotation marks, with its mark [n], its document and its page."""
-    say = TEXTS[question.language]
-    if not quotes:
-        return f"{say['nothing']}\n\n{say['hint']}"
-    lines = [f"“{quote.text}” [{quote.passage.n}] — {source(quote, say['page'])}" for quote in quotes]
-    return "\n\n".join([say["found"], *lines, say["note"]])
+class Documents(msgspec.Struct, frozen=True):
+    """How many documents there are to search, as the tool search_knowledge says where not all of them were."""
+
+    total: int = 0
+    ready: int = 0
+    searched: int = 0
+    still_being_read: int = 0
+    failed: int = 0
+    names_of_those_being_read: list[str] = []
+    names_of_those_that_failed: list[str] = []
 
 
-def source(quote: Quote, word: str) -> str:
+def compose(language: Language, quotes: Sequence[Quote], documents: Documents | None) -> str:
+    """The quotations, each in quotation marks, with its mark [n], its document and its page; what was not searched."""
+    say = TEXTS[language]
+    missing = what_is_missing(language, documents) if documents else []
+    if quotes:
+        lines = [cited(quote, say) for quote in quotes]
+        return "\n\n".join([say["found"], *lines, *missing, say["note"]])
+    if documents and not documents.searched:
+        return "\n\n".join(missing) or say["no_documents"]
+    return "\n\n".join([say["nothing_yet" if missing else "nothing"], *missing, say["hint"]])
+
+
+def cited(quote: Quote, say: dict[str, str]) -> str:
+    header = f"“{quote.header}” [{quote.passage.n}]\n" if quote.header else ""
+    return f"{header}“{quote.text}” [{quote.passage.n}] — {source(quote, say)}"
+
+
+def what_is_missing(language: Language, documents: Documents) -> list[str]:
+    """What the silence of the documents that were not searched must not be taken for."""
+    say, counted, found = TEXTS[language], COUNTED[language], []
+    counts = {"ready": documents.ready, "total": documents.total}
+    if documents.still_being_read:
+        names = listed_names(say, documents.names_of_those_being_read, of=documents.still_being_read)
+        reading = counted["reading"][documents.still_being_read > 1].format(names=names)
+        if documents.searched:
+            found.append(f"{counted['shared'][documents.ready != 1].format(**counts)}; {reading}. {say['more']}")
+        else:
+            share = f"{counted['share'][documents.ready != 1].format(**counts)}; {reading}"
+            found.append(say["unread"].format(share=share))
+    if documents.failed:
+        names = listed_names(say, documents.names_of_those_that_failed, of=documents.failed)
+        found.append(counted["broken"][documents.failed > 1].format(names=names))
+    return found
+
+
+def listed_names(say: dict[str, str], names: Sequence[str], *, of: int) -> str:
+    """“a.pdf, b.pdf and 3 others”; no name is cut short by the other half of a quotation mark."""
+    short = [" ".join(name.split())[:100] for name in names]
+    if of > len(short):
+        short.append(f"{of - len(short)} {say['others']}")
+    *first, last = short
+    return f"{', '.join(first)} {say['and']} {last}" if first else last
+
+
+def source(quote: Quote, say: dict[str, str]) -> str:
     name = " ".join(quote.passage.document.split())[:200]
-    return name if quote.passage.page is None else f"{name}, {word} {quote.passage.page}"
+    if quote.pages is None:
+        return name
+    first, last = quote.pages
+    return f"{name}, {say['page']} {first}" if first == last else f"{name}, {say['pages']} {first}–{last}"
 
 
-def search_failed(question: Question) -> str:
-    return TEXTS[question.language]["failed"]
+def search_failed(language: Language) -> str:
+    return TEXTS[language]["failed"]
 
 
-def without_documents(question: Question) -> str:
-    return TEXTS[question.language]["no_documents"]
+def without_documents(language: Language) -> str:
+    return TEXTS[language]["no_documents"]
 
 
-def without_question(question: Question) -> str:
-    return TEXTS[question.language]["no_question"]
+def without_question(language: Language) -> str:
+    return TEXTS[language]["no_question"]

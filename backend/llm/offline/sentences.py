@@ -1,22 +1,29 @@
 """Cuts a passage into sentences, list items and headings, each a literal stretch of its text."""
 
 import re
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from backend.llm.offline.words import fold, is_small, listed
 
 ABBREVIATIONS = listed(
-    """mr mrs ms dr prof st no nos vs etc fig vol pp p ch sec art inc ltd co jr sr e.g i.e approx min max sra dra exmo
-    exma n pag av r tel cap par al arts inc ltda cia ed obs ex aprox nº n° nºs n°s proc cód cod"""
+    """mr mrs ms dr drs prof profa st no nos vs etc fig figs vol vols pp p ch sec secs art inc ltd co corp jr sr e.g
+    i.e approx min max sra srta dra dras exmo exma exa n pag pág págs pags av r tel cap caps par al als arts inc
+    ltda cia ed eds obs ex aprox nº n° nºs n°s nr núm num proc cód cod fl fls ss segs cf eng arq adv desemb rev
+    tít tit dep dept jan fev feb abr apr jun jul aug ago sept oct nov dec ph.d ref refs univ ass tb mun"""
 )
 BULLET = re.compile(r"^\s*(?:[-*•–·▪◦●■]|\d{1,3}[.)]|[a-zA-Z][.)])\s+")
 MARKUP = re.compile(r"^\s*(?:#{1,6}\s+|>\s+|[-*•–·▪◦●■]\s+)+")
 END = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’)\]]*(?=\s)")
+ORDINAL = re.compile(r"(?:\d{1,3}\.){0,4}\d{1,3}", re.ASCII)
+LONGEST_NUMBER = 20
 CLOSING = "\"'”’»)]"
 LONGEST_HEADING = 90
 SHORTEST_WRAPPED = 25  # Characters of a line that is no heading but goes on.
+
+
+Span: TypeAlias = tuple[int, int]
 
 
 class Sentence(msgspec.Struct, frozen=True):
@@ -57,15 +64,16 @@ def blocks(passage: str) -> list[str]:
     widest = max((len(line) for line in lines), default=0)
     found: list[str] = []
     open_block = False
-    for number, line in enumerate(lines):
+    last = ""  # The last line that is not blank.
+    for line in lines:
         if not line.strip():
             open_block = False
             continue
-        if open_block and not breaks(lines[number - 1], line, widest):
+        if (not breaks(last, line, widest)) if open_block else goes_on(last, line):
             found[-1] += "\n" + line
         else:
             found.append(line)
-        open_block = True
+        open_block, last = True, line
     return found
 
 
@@ -109,7 +117,10 @@ def abbreviated(text: str) -> bool:
     """Whether a full stop behind this belongs to its last word and ends no sentence."""
     words = text[-20:].split()
     last = words[-1].strip("(\"'“‘").lower() if words else ""
-    return last in ABBREVIATIONS or (len(last) == 1 and last.isalpha())
+    initials = last.split(".")  # S.A., p.ex, a single letter.
+    if last in ABBREVIATIONS or all(len(part) == 1 and part.isalpha() for part in initials):
+        return True
+    return len(text) < LONGEST_NUMBER and len(words) == 1 and bool(ORDINAL.fullmatch(last))  # “2. Price”, a list's.
 
 
 def goes_on(line: str, following: str) -> bool:
@@ -125,6 +136,13 @@ def goes_on(line: str, following: str) -> bool:
     if line[-1] in ",-–" or (last.islower() and is_small(fold(last))):
         return True
     return following[0].islower() and len(line) >= SHORTEST_WRAPPED
+
+
+def literally(words: str, passage: str) -> Span | None:
+    """Where the passage reads so; line breaks and runs of spaces count as one space."""
+    pattern = r"\s+".join(re.escape(word) for word in words.split())
+    found = re.search(pattern, passage) if pattern else None
+    return found.span() if found else None
 
 
 def is_line(text: str) -> bool:

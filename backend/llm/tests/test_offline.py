@@ -10,8 +10,9 @@ import pytest
 from backend.llm.catalog import catalog
 from backend.llm.chat import ChatRequest, Message, TextDelta, ToolCall, ToolDefinition, chat_model, count_request
 from backend.llm.offline.model import Chat, reply_to
+from backend.llm.offline.replies import TEXTS
 from backend.llm.offline.sentences import sentences
-from backend.llm.offline.words import language_of
+from backend.llm.offline.words import Language, language_of
 from backend.llm.tests.asking import ask, end_of, run, text_of
 from tests.work import at_most
 
@@ -59,7 +60,9 @@ def query_for(*questions: str) -> str:
     return str(json.loads(call.arguments)["query"])
 
 
-def answer_to(question: str, passages: list[dict[str, Any]] = EVERYTHING, *, before: tuple[str, ...] = ()) -> str:
+def answer_to(
+    question: str, passages: list[dict[str, Any]] = EVERYTHING, *, before: tuple[str, ...] = (), reader: str = ""
+) -> str:
     earlier: list[Message] = []
     for text in before:
         earlier += [Message(role="user", text=text), Message(role="assistant", text="Something.")]
@@ -70,6 +73,7 @@ def answer_to(question: str, passages: list[dict[str, Any]] = EVERYTHING, *, bef
             question,
             Message(role="assistant", tool_calls=(call,)),
             Message(role="tool", text=json.dumps({"passages": passages}), tool_call_id="call_1"),
+            language=reader,
         )
     )
     assert isinstance(answer, str)
@@ -228,7 +232,8 @@ def test_a_figure_or_a_word_that_stands_everywhere_is_no_answer(question: str) -
     assert quoted(answer_to(question, [LEASE])) == []
 
 
-TRAVEL = "Travel\n\nCity | Hotel limit | Meal limit\nLisbon | 140 EUR | 35 EUR\nOslo | 210 EUR | 62 EUR"
+COLUMNS = "City | Hotel limit | Meal limit"
+TRAVEL = f"Travel\n\n{COLUMNS}\nLisbon | 140 EUR | 35 EUR\nOslo | 210 EUR | 62 EUR"
 SALES = "Sales by region in thousands.\n\nRegion 2022 2023\n\nNorth 1,250 1,410\n\nEast 2,015 2,377"
 FEES = "Mês Condomínio IPTU\n\nJaneiro R$ 410,00 R$ 95,00\nFevereiro R$ 415,00 R$ 96,50\n\nMarço R$ 398,00 R$ 97,25"
 
@@ -236,13 +241,13 @@ FEES = "Mês Condomínio IPTU\n\nJaneiro R$ 410,00 R$ 95,00\nFevereiro R$ 415,00
 @pytest.mark.parametrize(
     ("table", "question", "expected"),
     [
-        (TRAVEL, "What is the meal limit in Oslo?", ["Oslo | 210 EUR | 62 EUR"]),
-        (TRAVEL, "What is the hotel limit?", ["Lisbon | 140 EUR | 35 EUR", "Oslo | 210 EUR | 62 EUR"]),
-        (SALES, "What did the East region sell in 2023?", ["East 2,015 2,377"]),
-        (FEES, "Qual o IPTU de fevereiro?", ["Fevereiro R$ 415,00 R$ 96,50"]),
+        (TRAVEL, "What is the meal limit in Oslo?", [COLUMNS, "Oslo | 210 EUR | 62 EUR"]),
+        (TRAVEL, "What is the hotel limit?", [COLUMNS, "Lisbon | 140 EUR | 35 EUR", "Oslo | 210 EUR | 62 EUR"]),
+        (SALES, "What did the East region sell in 2023?", ["Region 2022 2023", "East 2,015 2,377"]),
+        (FEES, "Qual o IPTU de fevereiro?", ["Mês Condomínio IPTU", "Fevereiro R$ 415,00 R$ 96,50"]),
     ],
 )
-def test_a_row_of_a_table_is_read_with_its_header(table: str, question: str, expected: list[str]) -> None:
+def test_a_row_of_a_table_is_read_and_quoted_with_its_header(table: str, question: str, expected: list[str]) -> None:
     passages = [{"n": 1, "document": "tables", "page": None, "text": table}]
 
     assert [text for text, _ in quoted(answer_to(question, passages))] == expected
@@ -288,6 +293,32 @@ def test_without_documents_it_says_what_to_do(question: str, words: str) -> None
 def test_a_question_that_tells_no_language_is_answered_in_that_of_the_documents(question: str) -> None:
     assert answer_to(question, [CONTRATO]).startswith("Isto é o que dizem os documentos")
     assert answer_to("boat price?", [RENTAL]).startswith("This is what the documents say")
+
+
+@pytest.mark.parametrize(
+    ("question", "reader", "language"),
+    [
+        *[(question, "en", "pt") for question in ("Qual o prazo?", "prazo?", "multa?", "Quando?", "Qual é?")],
+        *[(question, "en", "pt") for question in ("E a multa?", "rescisao do contrato", "Como se faz feijoada?")],
+        *[(question, "pt-br", "en") for question in ("When?", "deadline?", "the rent?", "Who pays the prazo?")],
+        *[(question, "pt-br", "pt") for question in ("Zebra?", "Maria Silva", "12.345/2024-7", "¿Cuál es el plazo?")],
+        *[(question, "en", "en") for question in ("Zebra?", "¿Cuándo termina el contrato?", "Quelle est la durée ?")],
+        *[
+            (question, "", "en")
+            for question in ("Wann endet der Vertrag?", "Quando scade il contratto?", "契約の価格は")
+        ],
+        *[(question, "", "pt") for question in ("Quando termina o contrato?", "valor do aluguel")],
+    ],
+)
+def test_an_answer_is_in_one_language(question: str, reader: str, language: Language) -> None:
+    """That of the question; if it has none or one that is not written here, what the client reads."""
+    answers = [answer_to(question, [CONTRATO], reader=reader), answer_to(f"{question} lorota", [], reader=reader)]
+    other = TEXTS["en" if language == "pt" else "pt"]
+
+    for answer in answers:
+        frame = re.sub("“[^”]*”", "", answer)
+        assert any(text in frame for text in TEXTS[language].values() if " " in text)
+        assert not any(text in frame for text in other.values() if len(text) > 3)
 
 
 @pytest.mark.parametrize(
