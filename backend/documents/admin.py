@@ -16,6 +16,7 @@ from backend.accounts.operators.labels import code_label, field_label
 from backend.accounts.operators.model_admin import Section, WindowAdmin
 from backend.documents import operations
 from backend.documents.models import Collection, Document, Ingestion, Usage
+from backend.documents.reasons import in_words
 from backend.errors import DomainError
 from backend.http.ids import encode
 
@@ -232,7 +233,7 @@ def warning_of(item: Any) -> tuple[str, str]:
 
 def _warnings(items: list[Any]) -> Section:
     rows = [
-        [code_label("ingestion.error_code", code) if code else "-", cells.said(detail, 1_000)]
+        [code_label("ingestion.error_code", code) if code else "-", cells.said(in_words(detail), 1_000)]
         for code, detail in map(warning_of, items)
     ]
     return Section(title=_("Warnings"), headers=[_("What"), _("What happened")], rows=rows)
@@ -245,7 +246,7 @@ def _failure(reading: Ingestion | None) -> Any:
     again = _("Reading it again may succeed.") if reading.error_retryable else _("Reading it again will fail as well.")
     words = code_label("ingestion.error_code", reading.error_code)
     return format_html(
-        "{}: {} <code>{}</code> {}", words, cells.said(reading.error_detail, 1_000), reading.error_code, again
+        "{}: {} <code>{}</code> {}", words, cells.said(in_words(reading.error_detail), 1_000), reading.error_code, again
     )
 
 

@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 from backend.documents import queries
 from backend.documents.models import Chunk, Collection, Document, Ingestion, Language
+from backend.documents.reasons import in_words
 from backend.http.fields import ListField
 from backend.http.ids import PublicIdField, encode
 
@@ -81,15 +82,22 @@ class ProgressSerializer(serializers.Serializer[Any]):
     percent = serializers.IntegerField()
 
 
+class ReasonField(serializers.CharField):
+    """A stored reason, in the language of the request."""
+
+    def to_representation(self, value: Any) -> str:
+        return in_words(str(value))
+
+
 class DocumentErrorSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
-    detail = serializers.CharField()
+    detail = ReasonField()
     retryable = serializers.BooleanField()
 
 
 class WarningSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
-    detail = serializers.CharField()
+    detail = ReasonField()
 
 
 class DocumentSerializer(serializers.ModelSerializer[Document]):

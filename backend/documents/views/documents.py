@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 import django_filters  # type: ignore[import-untyped]  # It has no types.
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import mixins
@@ -41,6 +41,15 @@ class DocumentFilter(django_filters.FilterSet):  # type: ignore[misc]  # Its bas
     q = django_filters.CharFilter(method="named", max_length=255)
     content_type = django_filters.CharFilter(field_name="blob__content_type", max_length=128)
     tag = django_filters.CharFilter(method="tagged", max_length=255)
+    warnings = django_filters.ChoiceFilter(
+        choices=[("true", "true"), ("false", "false")],
+        method="with_warnings",
+        help_text="Whether the last reading ended with warnings.",
+    )
+
+    def with_warnings(self, documents: DocumentQuerySet, name: str, value: str) -> DocumentQuerySet:
+        warned = Q(latest_ingestion__isnull=False) & ~Q(latest_ingestion__warnings=[])
+        return documents.filter(warned if value == "true" else ~warned)
 
     def tagged(self, documents: DocumentQuerySet, name: str, value: str) -> DocumentQuerySet:
         return documents.filter(metadata__contains={"tags": [value]})

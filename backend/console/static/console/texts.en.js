@@ -251,6 +251,8 @@ export const texts = {
   "warning.part_unreadable": "A part of it could not be read and was left out.",
   "warning.page_too_slow": "Took too long to read and was left out{where}.",
   "warning.formatting_ignored": "The formatting took too long to read and was ignored; the text is all there.",
+  "warning.encoding_guessed": "Its encoding is not stated and was guessed; if it reads strangely, save it as UTF-8.",
+  "warning.part_unreadable": "A part in another format could not be read and was left out.",
   "warning.other": "Not everything in it could be read{where}.",
   "warning.pages": " (p. {pages})",
   "document.progress": "{done} of {total}",

@@ -251,6 +251,8 @@ export const texts = {
   "warning.part_unreadable": "Uma parte não pôde ser lida e ficou de fora.",
   "warning.page_too_slow": "Demorou demais para ler e ficou de fora{where}.",
   "warning.formatting_ignored": "A formatação demorou demais para ler e foi ignorada; o texto está completo.",
+  "warning.encoding_guessed": "A codificação não está indicada e foi presumida; se a leitura parecer estranha, salve o arquivo em UTF-8.",
+  "warning.part_unreadable": "Uma parte em outro formato não pôde ser lida e ficou de fora.",
   "warning.other": "Nem tudo pôde ser lido{where}.",
   "warning.pages": " (p. {pages})",
   "document.progress": "{done} de {total}",

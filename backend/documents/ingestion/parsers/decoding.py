@@ -159,8 +159,7 @@ def _decoded(data: bytes, encoding: str) -> tuple[str, Warnings]:
     count = text.count("\ufffd")
     if not count or (encoding == "utf_8" and count == data.count("\ufffd".encode())):
         return text, []
-    detail = f"Bytes that are no text in the encoding of the file stand in {count} places and are shown as \ufffd."
-    return text, [("text_undecodable", detail)]
+    return text, [("text_undecodable", "Some bytes are no text in the encoding of the file; they are shown as \ufffd.")]
 
 
 def _is_nearly_utf8(data: bytes, text: str) -> bool:

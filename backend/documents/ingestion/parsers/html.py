@@ -188,7 +188,7 @@ class _Walk:
         table = self.tables.pop()
         layout = table.element.get("role") in ("presentation", "none")
         for row in tables.blocks(table.rows + table.last, layout=layout):
-            self._emit(tables.Row(row) if self.tables and tables.SEPARATOR in row else row)
+            self._emit(row)
 
     def _emit(self, block: str) -> None:
         for table in reversed(self.tables):

@@ -1,12 +1,42 @@
 """Formulas in one line: ``(a+b)/2``, ``x_i^2``, ``√(x)``, from Office MathML (ECMA-376, part 1, 22.1) and MathML."""
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 from lxml import etree
 
+_TOKENS = ("mi", "mn", "mo", "mtext", "ms")
 _ROOTS = {"": "√", "2": "√", "3": "∛", "4": "∜"}
 
 
+class Piece(NamedTuple):
+    """A piece of a formula: a token, a fraction or another structure."""
+
+    text: str
+    is_token: bool
+    is_fraction: bool
+
+
+def joined(pieces: Iterable[Piece]) -> str:
+    """In a row. Where what is raised or divided would go on in what follows, there is a space: 2 1/3, x^k a."""
+    parts: list[str] = []
+    last: Piece | None = None
+    for piece in pieces:
+        if not piece.text:
+            continue
+        if last is not None and last.text[-1].isalnum() and piece.text[0].isalnum():
+            digits = last.text[-1].isdigit() and piece.text[0].isdigit()
+            if not last.is_token or piece.is_fraction or (digits and not piece.is_token):
+                parts.append(" ")
+        parts.append(piece.text)
+        last = piece
+    return "".join(parts)
+
+
 def fraction(above: str, below: str) -> str:
-    return f"{grouped(above)}/{grouped(below)}"
+    below = below.strip()
+    divided = below if below.isdigit() or len(below) == 1 or _is_wrapped(below) else f"({below})"
+    return f"{grouped(above)}/{divided}"
 
 
 def power(base: str, above: str, below: str = "") -> str:
@@ -51,12 +81,13 @@ def _mathml(element: "etree._Element") -> str:  # noqa: PLR0911  # One case per 
     parts = [part for part in element if isinstance(part.tag, str)]
     if tag in ("annotation", "annotation-xml", "mphantom", "none", "mprescripts", ""):
         return ""
-    if tag in ("mi", "mn", "mo", "mtext", "ms"):
+    if tag in _TOKENS:
         text = " ".join("".join(map(str, element.itertext())).split())
         return f" {text} " if tag == "mtext" or (tag == "mo" and text in ("=", "≤", "≥", "<", ">", "≠", "≈")) else text
     if tag == "mspace":
         return " "
     texts = [_mathml(part) for part in parts] if tag != "semantics" else [_mathml(part) for part in parts[:1]]
+    tags = [str(part.tag).rpartition(":")[2] for part in parts]
     if tag == "mfrac" and len(texts) == 2:
         return fraction(*texts)
     if tag in ("msup", "mover") and len(texts) == 2:
@@ -66,7 +97,7 @@ def _mathml(element: "etree._Element") -> str:  # noqa: PLR0911  # One case per 
     if tag in ("msubsup", "munderover") and len(texts) == 3:
         return power(base(texts[0]), texts[2], texts[1])
     if tag == "msqrt":
-        return root("".join(texts))
+        return root(joined(Piece(text, tag in _TOKENS, tag == "mfrac") for text, tag in zip(texts, tags, strict=True)))
     if tag == "mroot" and len(texts) == 2:
         return root(texts[0], texts[1].strip())
     if tag == "mfenced":
@@ -77,7 +108,8 @@ def _mathml(element: "etree._Element") -> str:  # noqa: PLR0911  # One case per 
     if tag in ("mtr", "mlabeledtr"):
         return ", ".join(text.strip() for text in texts)
     own = (element.text or "") if not parts else ""
-    return own + "".join(texts)
+    pieces = zip(texts, tags, strict=False)
+    return own + joined(Piece(text, tag in _TOKENS, tag == "mfrac") for text, tag in pieces)
 
 
 def base(text: str) -> str:

@@ -9,9 +9,18 @@ SEPARATOR = " | "
 
 
 class Row(str):
-    """A row of a table within a cell of another."""
+    """A row of a table.
 
-    __slots__ = ()
+    :ivar within: how it is written in the row of another table, whose columns are kept apart by the same sign.
+    """
+
+    within: str
+
+    @classmethod
+    def of(cls, cells: Sequence[str]) -> "Row":
+        row = cls(SEPARATOR.join(cells).strip())
+        row.within = ", ".join(cells)
+        return row
 
 
 class Cell(NamedTuple):
@@ -42,7 +51,7 @@ def blocks(rows: Sequence[Sequence[Cell]], *, layout: bool = False) -> Iterator[
             for cell in row:
                 yield from cell.blocks
         else:
-            yield SEPARATOR.join(texts).strip()
+            yield Row.of(texts)
 
 
 def flat(blocks: Sequence[str]) -> str:
@@ -52,7 +61,7 @@ def flat(blocks: Sequence[str]) -> str:
     after_row = False
     for block in blocks:
         is_row = isinstance(block, Row)
-        for piece in (block.replace(SEPARATOR, ", ") if is_row else block).split("\n"):
+        for piece in (block.within if isinstance(block, Row) else block).split("\n"):
             line = piece.strip()
             if not line:
                 continue

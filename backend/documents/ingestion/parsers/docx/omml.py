@@ -20,7 +20,7 @@ def formula(element: Element) -> str:
 
 
 def _inside(element: Element) -> str:
-    return "".join(map(formula, element))
+    return maths.joined(maths.Piece(formula(one), one.tag == M + "r", one.tag == M + "f") for one in element)
 
 
 def _part(element: Element, name: str) -> str:

@@ -40,7 +40,6 @@ class Story:
         self.level = ""  # Raised, lowered or neither: of what was added last.
         self.boxes: list[str] = []  # Text boxes that stand at the paragraph.
         self.style = ""
-        self.depth = 0  # Cells that are open.
 
     def blocks(self, root: Element) -> Iterator[str]:
         body = find(root, "body")
@@ -103,8 +102,9 @@ class Story:
         if tag == W + "r":
             self._run(element)
         elif tag in (M + "oMath", M + "oMathPara"):
-            if self.fields.reading:
-                self._add(without_marks(formula(element)))
+            if self.fields.reading and (text := without_marks(formula(element))):
+                after_number = self.parts and self.parts[-1][-1:].isdigit() and text[0].isdigit()
+                self._add(" " * bool(after_number) + text)
         elif tag == MC + "AlternateContent":
             self._alternative(element, self._inline_in, lambda: len(self.parts) + len(self.boxes))
         elif tag == W + "txbxContent":
@@ -137,12 +137,12 @@ class Story:
 
     def _box(self, element: Element) -> None:
         """A text box is read apart from the paragraph that it stands at."""
-        outer = self.parts, self.level, self.boxes, self.style, self.depth
+        outer = self.parts, self.level, self.boxes, self.style
         self.parts, self.level, self.boxes = [], "", []
         out: list[str] = []
         self._blocks_in(element, out)
         self._end_paragraph("", out)
-        self.parts, self.level, self.boxes, self.style, self.depth = outer
+        self.parts, self.level, self.boxes, self.style = outer
         self.boxes.extend(out)
 
     def _run(self, run: Element) -> None:
@@ -204,14 +204,11 @@ class Story:
 
     def _table(self, table: Element, out: list[str]) -> None:
         rows = []
-        self.depth += 1
         for row in _of_kind(table, W + "tr"):
             properties = find(row, "trPr")
             if find(properties, "del") is None and not is_on(find(properties, "hidden")):
                 rows.append(self._row(row, properties))
-        self.depth -= 1
-        lines = tables.blocks(rows)
-        out.extend(tables.Row(line) if self.depth and tables.SEPARATOR in line else line for line in lines)
+        out.extend(tables.blocks(rows))
 
     def _row(self, row: Element, properties: Element | None) -> list[tables.Cell]:
         cells = _skipped(properties, "gridBefore")
