@@ -119,6 +119,7 @@ RUNS = [
         p("m", run("2", UP), " H", run("2", '<w:vertAlign w:val="subscript"/>'), "O 1", run("st", UP)),
         "m² H2O 1st",
     ),
+    ("raised by a distance", p("300", run("1", '<w:position w:val="8"/>'), " euros"), "300^1 euros"),
     ("struck text", p("Fee ", run("300", STRUCK), run("250", "<w:dstrike/>"), "350"), "Fee 350"),
     ("text that is not struck after all", p(run("300", '<w:strike w:val="0"/>')), "300"),
     ("hidden text", p("Price 120", run(" secret 99", HIDDEN)), "Price 120"),
@@ -304,6 +305,8 @@ FORMULAS = [
     (_math("f", num="a+b", den="2"), "(a+b)/2"),
     (_math("f", num="1", den=_math("rad", e="x")), "1/(√(x))"),
     (_math("sSubSup", e="x", sub="i", sup="n+1"), "x_i^(n+1)"),
+    (_letters("2") + _math("f", num="1", den="3") + _letters("x"), "2 1/3 x"),
+    (_math("f", num="1", den="2x"), "1/(2x)"),
     (_math("rad", deg="3", e="8"), "∛(8)"),
     (
         "<m:nary><m:naryPr><m:chr m:val='∑'/></m:naryPr>"

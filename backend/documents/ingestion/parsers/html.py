@@ -13,7 +13,7 @@ from .frames import Job, ParseError
 from .listing import List
 from .plain import join
 from .raised import DOWN, END, UP, spelled, without_marks
-from .visibility import is_hidden
+from .visibility import is_hidden, style_of
 
 _INLINE = {
     *("a", "abbr", "acronym", "b", "bdi", "bdo", "big", "button", "cite", "code", "data", "del", "dfn", "em", "font"),
@@ -138,8 +138,8 @@ class _Walk:
     def _start(self, tag: str, element: "etree._Element") -> None:
         if tag == "br":
             self.parts.append("\n")
-        elif tag in _INLINE:
-            self.parts.append(_AROUND.get(tag, ("",))[0])
+        elif _is_inline(tag, element):
+            self.parts.append(_around(tag, element)[0])
             if tag in ("img", "input"):
                 self._add(_instead(tag, element))
         else:
@@ -154,8 +154,8 @@ class _Walk:
                 self.preformatted += 1
 
     def _end(self, tag: str, element: "etree._Element") -> None:
-        if tag in _INLINE or tag == "br":
-            self.parts.append(_AROUND.get(tag, ("", ""))[1])
+        if tag == "br" or _is_inline(tag, element):
+            self.parts.append(_around(tag, element)[1])
             return
         self._flush()
         if tag in _LISTS:
@@ -213,6 +213,17 @@ class _Walk:
         if text.strip(" -|\n"):
             self._emit(self.marker + text)
             self.marker = ""
+
+
+def _is_inline(tag: str, element: "etree._Element") -> bool:
+    return tag in _INLINE and style_of(element).get("display", "inline").startswith(("inline", "contents"))
+
+
+def _around(tag: str, element: "etree._Element") -> tuple[str, str]:
+    """What stands before and after what an element of a line holds."""
+    if tag in _AROUND:
+        return _AROUND[tag]
+    return {"super": (UP, END), "sub": (DOWN, END)}.get(style_of(element).get("vertical-align", ""), ("", ""))
 
 
 def _instead(tag: str, element: "etree._Element") -> str:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, MutableMapping, Sequence
-from itertools import pairwise
 from typing import IO, Any
 
 from markdown_it import MarkdownIt
@@ -106,7 +105,7 @@ def _front_matter(source: str) -> tuple[str, str]:
 
 
 def _number(tokens: Sequence[Token]) -> None:
-    """Give the items of a list the numbers that are written, if those rise: they may be those of clauses."""
+    """Give the items of a list the numbers that are written, unless all are the same: they may be those of clauses."""
     open_lists: list[tuple[Token, list[Token]]] = []
     for token in tokens:
         if token.type.endswith("_list_open"):
@@ -118,7 +117,7 @@ def _number(tokens: Sequence[Token]) -> None:
             if opening.type == "ordered_list_open":
                 opening.attrSet("data-delimiter", opening.markup)
                 numbers = [int(item.info) for item in items if item.info]
-                if len(numbers) == len(items) and all(a < b for a, b in pairwise(numbers)):
+                if len(numbers) == len(items) and len(set(numbers)) > 1:
                     for item in items:
                         item.attrSet("value", item.info)
 

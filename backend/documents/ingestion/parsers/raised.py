@@ -8,6 +8,7 @@ import re
 
 UP, DOWN, END = "\ufdd0", "\ufdd1", "\ufdd2"  # No characters of any text; ``cleaning`` removes them.
 _MARKS = re.compile(f"([{UP}{DOWN}{END}])")
+_FRACTION = re.compile(f"(?<=[0-9]){UP}([0-9]{{1,9}}){END}[/⁄]{DOWN}([0-9]{{1,9}}){END}")
 _WITHOUT = dict.fromkeys(map(ord, (UP, DOWN, END)))
 _SUPERSCRIPTS = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _POWER = re.compile(r"[+\-−]?[0-9]{1,3}[+\-−]?")
@@ -27,6 +28,7 @@ def spelled(text: str) -> str:
     """The text with its raised and lowered pieces written out: ``300^1``, ``m²``, ``H2O``, ``1st``, ``x_i``."""
     if UP not in text and DOWN not in text:
         return text
+    text = _FRACTION.sub(r" \1/\2", text)
     open_pieces: list[tuple[str, _Text]] = [("", _Text())]
     for piece in _MARKS.split(text):
         if piece in (UP, DOWN):

@@ -15,6 +15,7 @@ from .xml import MC, VML, A, Element, M, R, W, children, find, is_on, number, va
 PartReader = Callable[[Package, str], Iterator[str]]
 _LEFT_OUT = {W + name for name in ("del", "moveFrom", "sectPr", "tblGrid", "sdtEndPr", "delText", "instrText")}
 _LEVELS = {"superscript": UP, "subscript": DOWN}
+_RAISED = 4  # Half-points above or below the line: less is a correction of a typeface.
 _CHARACTERS = {W + "tab": " ", W + "ptab": " ", W + "br": "\n", W + "cr": "\n", W + "noBreakHyphen": "-"}
 
 
@@ -150,6 +151,8 @@ class Story:
         styled = self.package.styles.of_run
         shown = not any(styled(properties, self.style, name) == "on" for name in ("vanish", "strike", "dstrike"))
         level = _LEVELS.get(styled(properties, self.style, "vertAlign"), "")
+        if not level and abs(raised := number(find(properties, "position"), 0)) >= _RAISED:
+            level = UP if raised > 0 else DOWN
         for child in run:
             tag = child.tag
             if tag == W + "fldChar":
