@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # It has no types.
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -136,6 +137,16 @@ def rectangle(locator: Locator) -> FloatRect:
 def sideways(page: Page) -> float:
     """How far the page can be scrolled to the side, in pixels."""
     return float(page.evaluate("() => document.documentElement.scrollWidth - innerWidth"))
+
+
+def barriers(page: Page) -> list[str]:
+    """What keeps people with assistive software out, serious or worse, as axe-core finds it in what is on show."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{one['id']}: {[node['html'][:200] for node in one['nodes']]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
 
 
 def screenshot(page: Page, path: Path) -> None:

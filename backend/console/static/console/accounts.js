@@ -1,7 +1,7 @@
 // The entrance: sign up, log in (with a second factor where the account has one), a forgotten password, and what the
 // links in our e-mails lead to; and the way out.
 
-import { authorized, forget, keep, open, remove, sessionId, signedIn } from "./api.js";
+import { authorized, breakOff, forget, keep, open, remove, sessionId, signedIn } from "./api.js";
 import { element, find } from "./dom.js";
 import { clearRefusal, complain, showRefusal } from "./forms.js";
 import { t } from "./i18n.js";
@@ -254,6 +254,7 @@ function createSecondStep({ onDone, onBack }) {
 }
 
 export async function logOut() {
+  breakOff();
   // A server that cannot be reached must not keep anybody logged in.
   await remove(`/api/v1/sessions/${sessionId()}`).catch(() => {});
   if (signedIn()) forget("here");

@@ -23,7 +23,9 @@ export function apply(message, event, data) {
     case "tool.result":
       return { ...message, parts: message.parts.map((part) => (part.id === data.id ? { ...part, ...data } : part)) };
     case "knowledge.pending": // What the agent knows is still being read; again whenever the numbers change.
-      return { ...message, knowledge: { total: data.total, ready: data.ready, failed: data.failed } };
+      return { ...message, knowledge: { total: data.total, ready: data.ready, failed: data.failed, waiting: data.waiting } };
+    case "run.started":
+      return data.run.knowledge ? { ...message, knowledge: { ...data.run.knowledge, waiting: false } } : message;
     case "citation.added":
       return { ...message, citations: [...message.citations, data.citation] };
     default: {

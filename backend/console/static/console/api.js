@@ -92,12 +92,22 @@ export function randomKey() {
 
 export const commonHeaders = () => ({ "Accept-Language": language, "X-Request-ID": randomKey() });
 
+let underWay = new AbortController(); // Of all requests but those of a log-out.
+
+/** Break off what is under way, before the log-in ends: the server would refuse it. */
+export function breakOff() {
+  underWay.abort();
+  underWay = new AbortController();
+}
+
+const either = (signal) => (signal && AbortSignal.any ? AbortSignal.any([signal, underWay.signal]) : signal ?? underWay.signal);
+
 async function send(method, path, { json, headers = {}, signal } = {}) {
   const { pathname, search } = new URL(path, location); // The next page is named with the host that the server knows.
   try {
     return await fetch(pathname + search, {
       method,
-      signal,
+      signal: either(signal),
       headers: { ...commonHeaders(), ...(json === undefined ? {} : { "Content-Type": "application/json" }), ...headers },
       body: json === undefined ? undefined : JSON.stringify(json),
       credentials: "omit", // The bearer token is the only credential; no cookie, hence no CSRF.

@@ -59,6 +59,7 @@ async function choose(agent) {
 
 const chat = createChat({
   agent: agents.current,
+  unread: () => documents.all().filter(isUnread).map(({ name }) => name),
   onCite: (citation, button) => source.show(citation, { button }),
   onCreated: (conversation) => {
     if (place()[0] === "conversations") rename("conversations", conversation.id);
@@ -95,6 +96,8 @@ sheets.add(
 );
 
 const entrance = createEntrance({ onEnter: () => enter().then(begin) });
+
+const isUnread = (document) => document.status === "failed" && agents.knowing(document).some(({ id }) => id === agents.current()?.id);
 
 /** The source follows the newest answer that cites, where it stands beside it; a sheet would cover the answer. */
 function showBeside(message, root) {
@@ -284,7 +287,10 @@ find("#settings").addEventListener("click", () => {
   find("#account-menu").hidePopover();
   go("settings");
 });
-find("#logout").addEventListener("click", () => logOut());
+find("#logout").addEventListener("click", () => {
+  chat.leave(); // Else its stream would come back, and be refused.
+  logOut();
+});
 for (const skip of document.querySelectorAll(".skip")) {
   skip.addEventListener("click", (event) => {
     event.preventDefault(); // The part of an address after "#" belongs to router.js.

@@ -6,6 +6,7 @@ import { get, getAll, patch, post, put, randomKey } from "./api.js";
 import { alternatives, newestThrough, pathTo } from "./branches.js";
 import { titleOf } from "./conversations.js";
 import { find, media } from "./dom.js";
+import { createTail, paced } from "./drawing.js";
 import { t } from "./i18n.js";
 import { createMessageView } from "./message.js";
 import { textOf } from "./parts.js";
@@ -13,18 +14,15 @@ import { problemText, toast } from "./problems.js";
 import { saveConversation } from "./saving.js";
 import { follow } from "./stream.js";
 
-const SLOW = 12; // Milliseconds: most of a frame.
-const REST = 4; // Times as long as a slow drawing took, until the next.
-
 /**
  * `onFirstSource(message, root)` is called when an answer that is being written cites something for the first time;
  * `onShown(message, root)` when a conversation was opened, with its newest answer that cites something.
+ * `unread()` gives the names of the documents that the agent knows and that could not be read.
  */
-export function createChat({ agent, onCite, onCreated, onStarted, onEnded, onFirstSource, onShown }) {
+export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnded, onFirstSource, onShown }) {
   const log = find("#messages");
-  const scroller = find("#scroller");
+  const tail = createTail(find("#scroller"), find("#newest"));
   const empty = find("#empty");
-  const newest = find("#newest");
   const failure = find("#chat-error");
   const reconnecting = find("#reconnecting");
   let conversation = null;
@@ -35,8 +33,6 @@ export function createChat({ agent, onCite, onCreated, onStarted, onEnded, onFir
   let opened = false; // Something is on show, be it the beginning of a new conversation.
   let visit = 0; // Counts conversations opened, so that a slow answer is not shown in the wrong one.
 
-  newest.addEventListener("click", () => scrollDown({ force: true }));
-  scroller.addEventListener("scroll", () => (newest.hidden = atBottom()));
   log.addEventListener("keydown", walkCitations);
   find("#question").addEventListener("input", () => (failure.textContent = ""));
 
@@ -71,7 +67,7 @@ export function createChat({ agent, onCite, onCreated, onStarted, onEnded, onFir
     for (const { view } of entries) view.root.remove();
     entries = [];
     show(found?.head ?? null);
-    scrollDown({ force: true });
+    tail.toEnd();
   }
 
   /** Stop following, as the person goes elsewhere; the run goes on. */
@@ -132,6 +128,7 @@ export function createChat({ agent, onCite, onCreated, onStarted, onEnded, onFir
       place: others.indexOf(message) + 1,
       places: others.length,
       busy: isBusy(),
+      unread: unread(),
     });
   }
 
@@ -142,13 +139,6 @@ export function createChat({ agent, onCite, onCreated, onStarted, onEnded, onFir
     const at = messages.indexOf(entry.message);
     if (at >= 0) messages[at] = message;
     entry.message = message;
-  }
-
-  const atBottom = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 60;
-
-  function scrollDown({ force = false } = {}) {
-    if (force || atBottom()) scroller.scrollTop = scroller.scrollHeight;
-    newest.hidden = atBottom();
   }
 
   // Asking ------------------------------------------------------------------------------------------------------------
@@ -188,7 +178,7 @@ export function createChat({ agent, onCite, onCreated, onStarted, onEnded, onFir
     failure.textContent = "";
     messages.push(...added);
     show(answer.id);
-    scrollDown({ force: true });
+    tail.toEnd();
     try {
       const run = await start(path, body, key);
       if (mine !== visit) return true;
@@ -248,31 +238,16 @@ export function createChat({ agent, onCite, onCreated, onStarted, onEnded, onFir
     following = { run, controller };
     become(entry, { ...entry.message, parts: [], citations: [], status: "streaming" });
     const reader = sentenceReader();
-    let scheduled = false;
     let cited = false;
-    let taken = 0; // Milliseconds that the last drawing took.
     const redraw = () => {
-      const started = performance.now();
-      scheduled = false;
-      const stay = atBottom();
-      draw(entry);
+      tail.around(() => draw(entry));
       reader.grow(textOf(entry.message));
-      if (stay) scrollDown({ force: true });
-      else newest.hidden = false;
       if (!cited && entry.message.citations.length) {
         cited = true;
         onFirstSource(entry.message, entry.view.root);
       }
-      taken = performance.now() - started;
     };
-    // Once per frame is as often as anyone sees; a hidden tab draws when it is looked at again. What takes long to draw
-    // (a table of thousands of rows is one block) is drawn less often, so that the page has time for the reader.
-    const schedule = () => {
-      if (scheduled) return;
-      scheduled = true;
-      if (taken < SLOW) requestAnimationFrame(redraw);
-      else setTimeout(() => requestAnimationFrame(redraw), REST * taken);
-    };
+    const schedule = paced(redraw);
     onStarted();
     drawAll();
     try {

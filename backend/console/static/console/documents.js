@@ -203,6 +203,7 @@ export function createDocuments({ agents, agent, knowing, onOpen, onTell, onUplo
   return {
     refresh,
     upload,
+    all: () => [...known.values()],
     put,
     remove: onDelete,
     /** Keep documents that are on show elsewhere up to date; returns how to stop. */

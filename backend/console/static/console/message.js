@@ -37,7 +37,7 @@ function userView(first, actions) {
 function assistantView(first, actions) {
   let message = first;
   const activity = element("p", { class: "activity", hidden: true });
-  const knowledge = element("p", { class: "known", hidden: true });
+  const knowledge = element("p", { class: "known", role: "status", hidden: true });
   const body = element("div", { class: "answer" });
   const notice = element("div", { class: "notice", hidden: true });
   const footer = element("footer", { class: "facts", hidden: true });
@@ -83,7 +83,7 @@ function assistantView(first, actions) {
     message = changed;
     const streaming = message.status === "streaming";
     drawBody(streaming);
-    drawKnowledge(knowledge, message);
+    drawKnowledge(knowledge, message, context?.unread ?? []);
     drawActivity(activity, context?.activity, streaming && drawn.length === 0 && knowledge.hidden);
     drawNotice(notice, message, context ?? {}, actions);
     drawFacts(footer, message, context ?? {}, actions, showSources);
@@ -117,14 +117,14 @@ function drawActivity(node, seen, waiting) {
 }
 
 /** How much of what the agent knows could be read for this answer, where that was not everything. */
-function drawKnowledge(node, { knowledge, status }) {
+function drawKnowledge(node, { knowledge, status }, unread) {
   let text = null;
-  const { total, ready, failed = 0 } = knowledge ?? { total: 0, ready: 0 };
+  const { total, ready, failed = 0, waiting = true } = knowledge ?? { total: 0, ready: 0 };
   if (ready < total) {
-    const values = { ready, documents: count("documents", total) };
-    const still = status === "streaming" && ready + failed < total;
-    text = t(still ? "knowledge.waiting" : "knowledge.partly", values);
-    if (failed) text += ` ${count("failed", failed)}`;
+    const still = status === "streaming" && waiting && ready + failed < total;
+    text = t(still ? "knowledge.waiting" : "knowledge.partly", { ready, documents: count("documents", total) });
+    if (failed && failed === unread.length) text += ` ${t("knowledge.failed", { names: unread.map((name) => `“${name}”`).join(", ") })}`;
+    else if (failed) text += ` ${count("failed", failed)}`;
   }
   setLine(node, "document", text);
 }

@@ -222,7 +222,7 @@ function markButton(button) {
 function markOf(citation, chunk) {
   const { char_start: start, char_end: end, boxes } = citation;
   if (!Number.isInteger(start)) return chunk && markedRange(chunk, citation.quote);
-  return { start, end, boxes: boxesWithin(boxes ?? chunk?.boxes ?? [], start, end, chunk) };
+  return { start, end, boxes: boxesWithin(boxes?.length ? boxes : chunk?.boxes ?? [], start, end, chunk) };
 }
 
 async function passageAt(document, index) {

@@ -149,6 +149,7 @@ export const texts = {
   "activity.nothing": "Searched, found nothing that fits",
   "knowledge.waiting": "{ready} of {documents} are ready. The answer begins when all have been read.",
   "knowledge.partly": "Answered from {ready} of {documents}.",
+  "knowledge.failed": "{names} could not be read.",
   "citation.page": "Source {n}: {document}, page {page}",
   "citation.text": "Source {n}: {document}",
   "citation.pageShort": "page {page}",

@@ -149,6 +149,7 @@ export const texts = {
   "activity.nothing": "Procurou e não achou nada que sirva",
   "knowledge.waiting": "{ready} de {documents} prontos. A resposta começa quando todos tiverem sido lidos.",
   "knowledge.partly": "Respondida com {ready} de {documents}.",
+  "knowledge.failed": "Não foi possível ler: {names}.",
   "citation.page": "Fonte {n}: {document}, página {page}",
   "citation.text": "Fonte {n}: {document}",
   "citation.pageShort": "página {page}",

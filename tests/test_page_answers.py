@@ -1,0 +1,270 @@
+"""What can be done with an answer in the page: followed to its sources, copied, given anew, linked to."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from backend.http.ids import encode
+from tests.browser import Visitor, barriers, email, rectangle, visitor
+from tests.live import Stack
+from tests.pages import QUESTION, REGULATION
+
+
+def idle(page: Page) -> None:
+    """Until no answer is being written."""
+    expect(page.locator("#send")).to_be_visible(timeout=30_000)
+
+
+def test_the_source_follows_the_newest_answer_and_stays_closed_when_closed(ana: Visitor) -> None:
+    page, panel = ana.page, ana.page.locator("#source")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    ana.drop("Lagoa Itaperema.pdf", REGULATION)
+    ana.wait_ready("Lagoa Itaperema.pdf")
+    ana.ask(QUESTION)
+    ana.answered()
+    expect(panel.locator(".where")).to_contain_text("page 2 of 3")
+    idle(page)
+    ana.ask("Qual é a multa para quem pesca sem licença?")
+    ana.answered(1)
+    expect(panel.locator(".where")).to_contain_text("page 3 of 3")  # Without a click.
+    idle(page)
+    assert barriers(page) == []
+
+    # Closer: by button, key and wheel; the mark stays on its line.
+    image, mark = panel.locator("img"), panel.locator(".mark").first
+
+    def place() -> float:
+        return (rectangle(mark)["y"] - rectangle(image)["y"]) / rectangle(image)["height"]
+
+    whole, line = rectangle(image)["width"], place()
+    panel.get_by_label("Larger").click()
+    assert rectangle(image)["width"] == pytest.approx(1.25 * whole, rel=0.02)
+    panel.locator(".scroller").focus()
+    page.keyboard.press("+")
+    assert rectangle(image)["width"] == pytest.approx(1.5 * whole, rel=0.02)
+    page.keyboard.press("0")
+    assert rectangle(image)["width"] == pytest.approx(whole, rel=0.02)
+    image.hover()
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -100)
+    page.keyboard.up("Control")
+    expect(panel.locator(".zoom .position")).not_to_have_text("100 %")
+    assert rectangle(image)["width"] > 1.5 * whole
+    assert place() == pytest.approx(line, abs=0.005)
+
+    # Closed, it stays closed, until a source is asked for.
+    page.locator("#source-close").click()
+    expect(panel).to_be_hidden()
+    page.reload()
+    ana.answered(1)
+    expect(panel).to_be_hidden()
+    page.locator(".message.assistant").first.locator(".sources").click()
+    expect(panel.locator(".where")).to_contain_text("page 2 of 3")
+    expect(page.locator(".cite[aria-current]")).to_have_count(1)
+
+    page.locator(".message.assistant").first.get_by_label("Copy the answer").click()
+    copied = page.evaluate("() => navigator.clipboard.readText()")
+    assert "318 cruzados" in copied
+    assert "- [1] Lagoa Itaperema.pdf, page 2: “" in copied
+
+
+def test_questions_and_answers_have_versions_and_addresses(ana: Visitor, live: Stack) -> None:
+    page = ana.page
+    questions, answers = page.locator(".message.user"), page.locator(".message.assistant")
+    ana.ask("What does an answer cost?")
+    ana.answered()
+    idle(page)
+    first = page.url
+    assert "#/conversations/cnv_" in first
+
+    questions.hover()
+    questions.get_by_label("Ask in other words").click()
+    page.locator(".edit textarea").fill("How do citations work?")
+    page.keyboard.press("Enter")
+    expect(questions.locator(".bubble")).to_have_text("How do citations work?")
+    expect(questions.locator(".turns")).to_have_text("2/2")
+    idle(page)
+    answers.get_by_label("Answer anew").click()
+    expect(answers.locator(".turns")).to_have_text("2/2", timeout=30_000)
+    idle(page)
+    questions.get_by_label("Version before").click()
+    expect(questions.locator(".bubble")).to_have_text("What does an answer cost?")
+    expect(answers.locator(".turns")).to_have_count(0)
+    page.reload()
+    expect(questions.locator(".bubble")).to_have_text("What does an answer cost?")  # It is the branch that goes on.
+
+    # The answer that a transaction paid for, on another branch.
+    [(run, message)] = live.rows(
+        "SELECT id::text, output_message_id::text FROM agents_run WHERE conversation_id = "
+        "(SELECT conversation_id FROM agents_run ORDER BY id DESC LIMIT 1) ORDER BY id DESC LIMIT 1"
+    )
+    page.evaluate("([run]) => (location.hash = `#/runs/${run}`)", [encode("run", UUID(str(run)))])
+    expect(questions.locator(".bubble")).to_have_text("How do citations work?")
+    expect(answers).to_be_focused()
+    assert page.url.endswith(f"/{encode('msg', UUID(str(message)))}")
+    page.go_back()
+    expect(page).to_have_url(first)
+
+    row = page.locator("#conversations li")
+    row.hover()
+    row.get_by_label("Rename").click()
+    page.keyboard.type("On costs")
+    page.keyboard.press("Enter")
+    expect(page).to_have_title("On costs – Orquestra")
+    expect(row).to_have_text("On costs")
+    expect(row.locator("a")).to_be_focused()
+
+    page.keyboard.press("Control+Home")
+    page.reload()
+    answers.wait_for()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip").nth(1)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(answers).to_be_focused()
+
+
+def test_a_second_question_is_not_taken_while_the_first_is_on_its_way(ana: Visitor) -> None:
+    page = ana.page
+    held: list[Route] = []
+    page.route(
+        "**/api/v1/conversations",
+        lambda route: held.append(route) if route.request.method == "POST" else route.continue_(),
+    )
+    ana.ask("What does an answer cost?")
+    expect(page.locator(".message.user")).to_have_count(1)
+    ana.ask("And who pays?")
+
+    expect(page.locator("#chat-error")).to_contain_text("The answer is still being written.")
+    assert page.locator("#question").input_value() == "And who pays?"
+    assert len(held) == 1
+    page.locator("#stop").click()  # Nor is it too early to stop.
+    held[0].continue_()
+    expect(page.locator(".message.assistant .notice")).to_contain_text("Stopped.", timeout=20_000)
+    expect(page.locator(".message")).to_have_count(2)
+    assert "wait_for_knowledge" in (held[0].request.post_data or "")
+
+
+def test_logging_out_in_the_middle_of_an_answer_leaves_no_refused_request(ana: Visitor) -> None:
+    page = ana.page
+    refused: list[str] = []
+    ana.drop("Lagoa Itaperema.pdf", REGULATION)
+    ana.ask("What is Orquestra, and what does an answer cost?")
+    expect(page.locator(".answer p").first).to_be_visible(timeout=20_000)
+    page.on("response", lambda response: refused.append(response.url) if response.status >= 400 else None)
+    page.locator("#account").click()
+    page.locator("#logout").click()
+    expect(page.locator("#entrance [name=password]").first).to_be_visible()
+    page.wait_for_timeout(1500)  # Longer than the time between two looks at a document.
+
+    assert refused == []
+
+
+@pytest.fixture(scope="module")
+def somebody(browser: Browser, live: Stack) -> Iterator[Visitor]:
+    yield from visitor(browser, live.base_url)
+
+
+def draw(page: Page, message: dict[str, Any], context: dict[str, Any] | None = None) -> Any:
+    """Draw one message; returns which citation each of its numbers leads to, and what it says of its knowledge."""
+    return page.evaluate(
+        """async ([message, context]) => {
+            const { createMessageView } = await import("/static/console/message.js");
+            const led = [];
+            const view = createMessageView(message, { cite: (citation) => led.push(citation?.quote) });
+            view.update(message, context);
+            for (const button of view.root.querySelectorAll(".answer .cite")) button.click();
+            const known = view.root.querySelector(".known");
+            return { led, known: known.hidden ? null : known.textContent };
+        }""",
+        [{"id": "msg_1", "role": "assistant", "status": "streaming", "parts": [], "citations": [], **message}, context],
+    )
+
+
+def citations(text: str, *quotes: tuple[int, str, int], part: int = 0) -> list[dict[str, Any]]:
+    """One entry for each (number, marker, how many of those stand before it)."""
+    found = []
+    for n, marker, before in quotes:
+        start = -1
+        for _ in range(before + 1):
+            start = text.index(marker, start + 1)
+        found.append(
+            {"n": n, "quote": f"{n}@{before}", "document_name": "d", "page_from": None, "part": part}
+            | {"start": start, "end": start + len(marker)}
+        )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "quotes", "led"),
+    [
+        ("Five [1]. Six [1].", [(1, "[1]", 0), (1, "[1]", 1)], ["1@0", "1@1"]),
+        ("🎣🎣 Five [1].\n\n- Six [2]\n- é [1]", [(1, "[1]", 0), (2, "[2]", 0), (1, "[1]", 1)], ["1@0", "2@0", "1@1"]),
+        ("`a[1]` and [1]", [(1, "[1]", 1)], ["1@1"]),
+        ("```\nx[1]\n```\n\nSo [1]", [(1, "[1]", 1)], ["1@1"]),
+        ("So:\n\n    x = y[1]\n\nThus [1]", [(1, "[1]", 1)], ["1@1"]),
+        ("Cinco 【1】 seis【2】", [(1, "【1】", 0), (2, "【2】", 0)], ["1@0", "2@0"]),
+        ("Both [1, 2]", [(1, "[1, 2]", 0), (2, "[1, 2]", 0)], ["1@0", "2@0"]),
+        ("| a | b |\n|---|---|\n| x [1] | **y** [1] |", [(1, "[1]", 0), (1, "[1]", 1)], ["1@0", "1@1"]),
+        ("> **Five** [1]\n> six [9]", [(1, "[1]", 0)], ["1@0"]),
+        ("[see [1]](https://a.example/)", [(1, "[1]", 0)], []),
+    ],
+)
+def test_each_number_leads_to_its_own_sentence(
+    somebody: Visitor, text: str, quotes: list[tuple[int, str, int]], led: list[str]
+) -> None:
+    message = {"parts": [{"type": "text", "text": text}], "citations": citations(text, *quotes)}
+    assert draw(somebody.page, message)["led"] == led
+
+
+def test_of_several_parts_and_of_old_messages_too(somebody: Visitor) -> None:
+    first, second = "One [1].", "Two [1]."
+    parts = [{"type": "text", "text": first}, {"type": "tool_call", "id": "t"}, {"type": "text", "text": second}]
+    found = [*citations(first, (1, "[1]", 0)), {**citations(second, (1, "[1]", 0), part=2)[0], "quote": "second"}]
+    assert draw(somebody.page, {"parts": parts, "citations": found})["led"] == ["1@0", "second"]
+
+    old = [{"n": 1, "quote": "old", "document_name": "d", "page_from": 2, "part": None, "start": None, "end": None}]
+    assert draw(somebody.page, {"parts": parts, "citations": old})["led"] == ["old", "old"]
+
+
+@pytest.mark.parametrize(
+    ("status", "knowledge", "unread", "said"),
+    [
+        ("streaming", (3, 2, 0, True), [], "2 of 3 documents are ready. The answer begins when all have been read."),
+        ("complete", (3, 2, 0, None), [], "Answered from 2 of 3 documents."),
+        (
+            "complete",
+            (3, 2, 1, None),
+            ["Broken.pdf"],
+            "Answered from 2 of 3 documents. “Broken.pdf” could not be read.",
+        ),
+        ("complete", (3, 1, 2, None), ["Broken.pdf"], "Answered from 1 of 3 documents. 2 could not be read."),
+        ("complete", (3, 3, 0, None), [], None),
+    ],
+)
+def test_an_answer_says_which_part_of_its_knowledge_was_ready(
+    somebody: Visitor, status: str, knowledge: tuple[int, int, int, bool | None], unread: list[str], said: str | None
+) -> None:
+    numbers = dict(zip(("total", "ready", "failed", "waiting"), knowledge, strict=True))
+    message = {
+        "status": status,
+        "knowledge": {k: v for k, v in numbers.items() if v is not None},
+        "finish_reason": "stop",
+    }
+    message |= {"usage": {"input_tokens": 0, "output_tokens": 0}, "cost": "0", "currency": "USD"}
+    assert draw(somebody.page, message, {"unread": unread})["known"] == said
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (375, "dark")])
+def test_nothing_keeps_assistive_software_out(browser: Browser, live: Stack, width: int, scheme: str) -> None:
+    options = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme, "locale": "pt-BR"}
+    for person in visitor(browser, live.base_url, **options):
+        page = person.page
+        assert barriers(page) == []
+        person.sign_up(email())
+        expect(page.locator(".starter").first).to_contain_text("Como envio")  # The guide speaks the page's language.
+        expect(page.locator("#agent .name")).to_have_text("Guia")
+        assert barriers(page) == []
