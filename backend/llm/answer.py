@@ -1,7 +1,7 @@
 """Collects one answer while it streams: the tool calls in pieces, and what usage is estimated from if none is sent."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
@@ -42,13 +42,13 @@ class Answer:
         """It calls tools, and every call is there to its last bracket."""
         return bool(self.calls) and all(call.name and call.whole for call in self.calls)
 
-    def text(self, delta: str) -> Iterable[ChatEvent]:
+    def text(self, delta: str) -> list[ChatEvent]:
         """What the model says; its reasoning, if the text begins with reasoning between tags."""
         if not delta:
-            return ()
+            return []
         self.said.append(delta)
         if self._thoughts.over:
-            return (TextDelta(storable(delta)),)
+            return [TextDelta(storable(delta))]
         return [_delta(*part) for part in self._thoughts.feed(delta)]
 
     def reasoning(self, delta: str) -> ReasoningDelta:

@@ -139,6 +139,7 @@ class _Reader:
     def __init__(self, answer: Answer, current: Exchange) -> None:
         self.answer = answer
         self.current = current
+        self.over = False
         self.ending: Ending | None = None
         self.ended = False
         self._calls: dict[int, PartialCall] = {}
@@ -157,7 +158,7 @@ class _Reader:
 
     def read(self, line: bytes) -> Iterator[ChatEvent]:
         if line == DONE:
-            self.ended = self.whole
+            self.ended = self.over
             return
         event = decoded(_DECODER, line, provider=self.current.name)
         if event.error:
@@ -171,9 +172,10 @@ class _Reader:
                 self._count_start(event.message.usage)
             case "message_delta":
                 self.ending = ending(event.delta and event.delta.stop_reason) or self.ending
+                self.over = self.whole
                 self._counts.add(event.usage)
             case "message_stop":
-                self.ended = True
+                self.ended = self.over = True
             case "message":
                 yield from self._whole(decoded(_MESSAGE, line, provider=self.current.name))
             case "error" | "":
@@ -190,6 +192,7 @@ class _Reader:
             yield from self._block(index, block)
         self._counts.add(message.usage)
         self.ending, self.ended = ending(message.stop_reason) or "stop", True
+        self.over = True
 
     def _block(self, index: int, block: _Block) -> Iterator[ChatEvent]:
         if block.type == "tool_use":

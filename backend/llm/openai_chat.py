@@ -121,6 +121,7 @@ class _Reader:
     def __init__(self, answer: Answer, current: Exchange) -> None:
         self.answer = answer
         self.current = current
+        self.over = False
         self.ending: Ending | None = None
         self.ended = False
         self._counts = Counts()
@@ -141,7 +142,7 @@ class _Reader:
     def read(self, line: bytes) -> list[ChatEvent]:
         """Lists, not generators: this runs for every token of every answer."""
         if line == DONE:
-            self.ended = True
+            self.ended = self.over = True
             return []
         chunk = decoded(_DECODER, line, provider=self.current.name)
         if chunk.error:
@@ -166,6 +167,7 @@ class _Reader:
             raise self.current.failure(choice.error)
         if choice.finish_reason:
             self.ending = ending(choice.finish_reason) or self.ending
+            self.over = self.whole
             if not self._counts:
                 self._count_elsewhere(parsed(line, provider=self.current.name))
         return events
@@ -176,6 +178,7 @@ class _Reader:
         self.current.refuse(value)
         self._count_elsewhere(value)
         self._counted_last = bool(self._counts) and not self.answer.empty
+        self.over = self.over or self.whole
 
     def _count_elsewhere(self, value: Any, depth: int = 4) -> None:
         """Usage that is not where it belongs: in Groq's own member, in a delta, under Gemini's name."""
@@ -190,11 +193,14 @@ class _Reader:
         events: list[ChatEvent] = []
         content = delta.content
         if thought := delta.reasoning_content or delta.reasoning or delta.thinking:
-            events.append(self.answer.reasoning(thought))
+            events = [self.answer.reasoning(thought)]
         elif delta.reasoning_details is not None:
-            events += self._parts(delta.reasoning_details, thought=True)
-        if content:
-            events += self.answer.text(content) if isinstance(content, str) else self._parts(content)
+            events = [*self._parts(delta.reasoning_details, thought=True)]
+        if isinstance(content, str):
+            said = self.answer.text(content)
+            events = [*events, *said] if events else said
+        elif content is not None:
+            events += self._parts(content)
         if delta.refusal:
             events += self.answer.text(delta.refusal)
         if delta.tool_calls:

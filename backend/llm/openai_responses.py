@@ -123,7 +123,7 @@ class _Reader:
     def __init__(self, answer: Answer, current: Exchange) -> None:
         self.answer = answer
         self.current = current
-        self.ended = False
+        self.over = self.ended = False
         self.response: _Response | None = None  # The whole, once it has ended.
         self._calls: dict[int | str, PartialCall] = {}  # By the index and by the id of their items.
         self._reasoning: dict[str, dict[str, Any]] = {}
@@ -140,7 +140,7 @@ class _Reader:
 
     def read(self, line: bytes) -> Iterator[ChatEvent]:
         if line == DONE:
-            self.ended = True
+            self.ended = self.over = True
             return
         event = decoded(_DECODER, line, provider=self.current.name)
         if event.error:
@@ -199,7 +199,7 @@ class _Reader:
 
     def _end(self, response: _Response) -> Iterator[ChatEvent]:
         """The whole answer: what of it did not come as events is taken from here."""
-        self.response = response
+        self.response, self.over = response, True
         self._counts.add(response.usage)
         silent = not self.answer.said
         for item in response.output or ():

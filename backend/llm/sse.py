@@ -41,7 +41,7 @@ class Payloads:
                 found += self._unusual(line)
             elif line.startswith(b"data:"):
                 payload = line[5:].strip()
-                if payload.startswith(b"{") and payload.endswith(b"}"):
+                if payload[:1] == b"{" and payload[-1:] == b"}":
                     found.append((self._event, payload))
                 else:
                     found += self._unusual(line)
@@ -67,10 +67,11 @@ class Payloads:
         if self._opening:
             self._opening = False
             piece = piece.removeprefix(BYTE_ORDER_MARK)
-        *lines, rest = piece.split(b"\n")
+        lines = piece.split(b"\n")
+        rest = lines.pop()
+        self._kept = len(rest)
         if rest:
             self._rest.append(rest)
-        self._kept = len(rest)
         return lines
 
     def end(self) -> Iterator[tuple[bytes, bytes]]:

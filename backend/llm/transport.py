@@ -33,6 +33,7 @@ class Reader(Protocol):
     """Turns the payloads of one API into our events."""
 
     answer: Answer
+    over: bool  # The end was announced: from now on ``patience`` says how long more is waited for.
 
     @property
     def whole(self) -> bool:
@@ -40,7 +41,7 @@ class Reader(Protocol):
 
     @property
     def patience(self) -> float | None:
-        """Seconds to wait for the next payload once the answer is whole; None before: as long as the provider may."""
+        """Seconds to wait for more; None while the end was not announced."""
 
     def read(self, line: bytes) -> Iterable[ChatEvent]: ...
 
@@ -150,7 +151,7 @@ async def converse(
             async for line in lines:
                 for event in reader.read(line):
                     yield event
-                if reader.patience is not None:
+                if reader.over:
                     break
             since = asyncio.get_running_loop().time()
             while (more := await following(lines, since, reader.patience)) is not None:

@@ -59,10 +59,11 @@ class Outcome(NamedTuple):
     reasoning: str = ""
     calls: tuple[tuple[str, str], ...] = ()  # Names and arguments.
     ids: tuple[str, ...] = ()
-    usage: tuple[int, int, int] | None = None  # Input, cached input, output; None where it is estimated.
+    usage: tuple[int, int, int] | None = None  # Input, cached input, output; None where any is estimated.
     reason: str = ""
     error: str = ""
     patience: float | None = None  # After the last frame, before the body ended.
+    end: Finished | None = None
 
 
 def frames(*payloads: object) -> bytes:
@@ -124,6 +125,7 @@ def read(kind: str, body: bytes, *, cut: int = 0, tools: tuple[str, ...] = ("sea
         reason=end.reason if end is not None else "",
         error=error,
         patience=waits,
+        end=end,
     )
 
 

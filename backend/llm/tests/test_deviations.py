@@ -266,6 +266,8 @@ def test_every_signed_thought_is_given_back_wherever_blocks_stand() -> None:
     answer = read("claude", named(*blocks, *blocks, *TEXT[2:], CUT))
 
     assert answer.reasoning == "aa"
+    assert answer.end is not None
+    assert str(answer.end.state).count('"signature":"s"') == 2
 
 
 SAYS: list[dict[str, Any]] = [

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from backend.llm.tests.frames import DONE, chunk, frames, named, read
+from backend.llm.tokens import count_tokens
 from backend.llm.usage import Counts
 
 P = dict[str, Any]
@@ -240,8 +241,9 @@ def test_where_usage_stands(body: list[dict[str, Any]]) -> None:
 
 def test_only_what_is_not_known_is_estimated() -> None:
     """The provider knows its input: an estimate of it would be billed without its cache."""
-    counts = Counts()
-    counts.add({"prompt_tokens": 5000, "completion_tokens": 0, "cached_tokens": 4000})
-    usage = counts.usage(limit=2048)
-    assert usage is not None
-    assert (usage.input_tokens, usage.cached_input_tokens, usage.output_tokens) == (5000, 4000, 0)
+    report = chat(5000, 0, cached_tokens=4000)
+    end = read("chat", frames(TEXT, chunk("stop"), {"choices": [], "usage": report})).end
+
+    assert end is not None
+    assert (end.usage.input_tokens, end.usage.cached_input_tokens, end.usage.estimated) == (5000, 4000, True)
+    assert end.usage.output_tokens == count_tokens("Hello.")
