@@ -11,6 +11,7 @@ from backend.agents.markers import MARKER, Marker, MarkerScanner
 from backend.agents.quotes import LONGEST_CLAIM, claim_before, quote_span, tells
 from backend.documents.queries import Passage
 from backend.http.ids import encode
+from backend.llm.offline.sentences import over_pages
 
 MOST_CITATIONS = 300  # Of one answer; what it cites beyond them stays text.
 LONGEST_AFTER = 300  # Characters after a marker in which the rest of its sentence is looked for.
@@ -28,7 +29,7 @@ class Source:
     def citation(self, claim: str, *, context: str = "") -> dict[str, Any]:
         """As a message keeps it, without where its marker stands; the quote is a literal piece of the passage."""
         passage = self.passage
-        start, end = quote_span(claim, passage.text, context=context)
+        start, end = quote_span(claim, over_pages(passage.text, passage.page_breaks), context=context)
         place = passage.place(start, end)
         return {
             "n": self.n,

@@ -52,6 +52,11 @@ class Passage:
     boxes: list[dict[str, Any]]
     layout: Layout = NO_LAYOUT
 
+    @property
+    def page_breaks(self) -> list[int]:
+        """The characters of the text at which its pages after the first begin."""
+        return [max(0, page.char_start - self.char_start) for page in self.layout.pages[1:]]
+
     def place(self, start: int, end: int) -> Place:
         """Where ``text[start:end]`` stands: its own pages and lines, not those of the whole passage."""
         char_start, char_end = self.char_start + start, self.char_start + end

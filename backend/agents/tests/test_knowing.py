@@ -233,13 +233,13 @@ def test_an_agent_without_knowledge_waits_for_nothing(owner: Person) -> None:
         (
             CONTRACT,
             "When does the contract end?",
-            "Your documents are still being read: 0 of 1 are ready",
+            "Your documents are still being read: 0 of 1 is ready",
             "I found nothing",
         ),
         (
             CONTRATO,
             "Quando termina o contrato?",
-            "Seus documentos ainda estão sendo lidos: 0 de 1 estão prontos",
+            "Seus documentos ainda estão sendo lidos: 0 de 1 está pronto",
             "Não encontrei",
         ),
     ],

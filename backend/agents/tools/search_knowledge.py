@@ -133,7 +133,7 @@ def run(
 
 def _pages(passage: documents.Passage) -> dict[str, Any]:
     """Its first page; of a passage on several pages also the characters of its text at which the others begin."""
-    breaks = [max(0, page.char_start - passage.char_start) for page in passage.layout.pages[1:]]
+    breaks = passage.page_breaks
     return {"page": passage.page_from, **({"page_breaks": breaks} if breaks else {})}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence, Set
 import msgspec
 
 from backend.llm.offline.questions import Question, Term, is_number
-from backend.llm.offline.sentences import Sentence, literally, sentences
+from backend.llm.offline.sentences import Sentence, literally, over_pages, sentences
 from backend.llm.offline.words import GENERIC, Language, alike, is_small, language_of, stem, words
 
 ENOUGH = 0.5  # The share of what was asked for that a quotation and its surroundings must hold.
@@ -103,7 +103,7 @@ def openings(passages: Sequence[Passage]) -> list[Quote]:
 
 
 def candidates_of(question: Question, passage: Passage) -> list[Candidate]:
-    text = passage.text[:LONGEST_PASSAGE]
+    text = over_pages(passage.text[:LONGEST_PASSAGE], passage.page_breaks)
     foreign = language_of(text) not in (None, question.language)
     found: list[Candidate] = []
     heading: dict[str, float] = {}

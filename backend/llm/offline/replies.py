@@ -25,7 +25,7 @@ TEXTS: dict[Language, dict[str, str]] = {
             "Hello! I am the offline model: ask me about the documents of this agent, and I will quote the passages "
             "that fit best, each with its page."
         ),
-        "unread": "Your documents are still being read: {share}. Please ask again when they are.",
+        "unread": "Your documents are still being read: {share}. Please ask again when they have been read.",
         "more": "The answer may be in what is missing: please ask again in a moment.",
         "and": "and",
         "others": "others",
@@ -102,13 +102,14 @@ def what_is_missing(language: Language, documents: Documents) -> list[str]:
     """What the silence of the documents that were not searched must not be taken for."""
     say, counted, found = TEXTS[language], COUNTED[language], []
     counts = {"ready": documents.ready, "total": documents.total}
+    several = documents.ready != 1 and documents.total != 1
     if documents.still_being_read:
         names = listed_names(say, documents.names_of_those_being_read, of=documents.still_being_read)
         reading = counted["reading"][documents.still_being_read > 1].format(names=names)
         if documents.searched:
-            found.append(f"{counted['shared'][documents.ready != 1].format(**counts)}; {reading}. {say['more']}")
+            found.append(f"{counted['shared'][several].format(**counts)}; {reading}. {say['more']}")
         else:
-            share = f"{counted['share'][documents.ready != 1].format(**counts)}; {reading}"
+            share = f"{counted['share'][several].format(**counts)}; {reading}"
             found.append(say["unread"].format(share=share))
     if documents.failed:
         names = listed_names(say, documents.names_of_those_that_failed, of=documents.failed)

@@ -1,6 +1,7 @@
 """Cuts a passage into sentences, list items and headings, each a literal stretch of its text."""
 
 import re
+from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -136,6 +137,17 @@ def goes_on(line: str, following: str) -> bool:
     if line[-1] in ",-–" or (last.islower() and is_small(fold(last))):
         return True
     return following[0].islower() and len(line) >= SHORTEST_WRAPPED
+
+
+def over_pages(text: str, breaks: Iterable[int]) -> str:
+    """The text with a space for each line break at a page's end after which its last sentence goes on.
+
+    :param breaks: the characters at which pages begin. Where no sentence goes on, an empty line stands before them.
+    """
+    for place in breaks:
+        if text[place - 1 : place] == "\n" and text[place - 2 : place - 1] not in ("", "\n"):
+            text = f"{text[: place - 1]} {text[place:]}"
+    return text
 
 
 def literally(words: str, passage: str) -> Span | None:

@@ -388,10 +388,49 @@ def test_rows_items_and_what_stands_under_a_heading_are_quoted(question: str, pa
         ("Nos termos do art. 5º da lei. Fim.", ["Nos termos do art. 5º da lei.", "Fim."]),
         ("tudo em minúsculas. sem maiúsculas.", ["tudo em minúsculas.", "sem maiúsculas."]),
         ("\n\n  \n", []),
+        (
+            "A Aurora S.A. Ltda. tem CNPJ 12.345.678/0001-95. Sim.",
+            ["A Aurora S.A. Ltda. tem CNPJ 12.345.678/0001-95.", "Sim."],
+        ),
+        ("Nº 12.345/2024-7, fls. 3 e ss. Pág. 5. Sim.", ["Nº 12.345/2024-7, fls. 3 e ss. Pág. 5.", "Sim."]),
+        ("São, p. ex. R$ 1.000,00. Sim.", ["São, p. ex. R$ 1.000,00.", "Sim."]),
+        ("O Dr. João e a Profa. Ana. V. Exa. Fim", ["O Dr. João e a Profa. Ana.", "V. Exa. Fim"]),
+        ("2. Payment is due in May. 2.1. The rent is 9.", ["2. Payment is due in May.", "2.1. The rent is 9."]),
+        ("The deposit must be paid within\n\nten days. Fine.", ["The deposit must be paid within ten days.", "Fine."]),
+        ("The keys are returned to the\n\nOwner. Fine.", ["The keys are returned to the Owner.", "Fine."]),
+        ("The rent of the flat is, as agreed,\n\n900 euros.", ["The rent of the flat is, as agreed, 900 euros."]),
+        ("Conditions of the rent\n\nThe rent is 900 euros.", ["Conditions of the rent", "The rent is 900 euros."]),
+        (
+            "The rent of this flat is 900.\n\nthe deposit is 600.",
+            ["The rent of this flat is 900.", "the deposit is 600."],
+        ),
+        ("One of the flats\n\n- a garage\n\n- a garden", ["One of the flats", "a garage", "a garden"]),
+        ("Plan | Price of the\n\ngold | 5", ["Plan | Price of the", "gold | 5"]),
     ],
 )
 def test_passages_are_cut_into_sentences(passage: str, expected: list[str]) -> None:
     assert [sentence.text for sentence in sentences(passage)] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "begins", "quote", "page"),
+    [
+        ("It must be paid within\n", "Ten days. The rent is 9.", "It must be paid within Ten days.", "pages 3–4"),
+        (
+            "Lease.\nThe deposit must be paid within\n\n",
+            "ten days. So.",
+            "The deposit must be paid within ten days.",
+            "pages 3–4",
+        ),
+        ("Lease of the flat.\n\n", "The deposit must be paid soon. Fine.", "The deposit must be paid soon.", "page 4"),
+        ("The deposit must be paid soon.\n\n", "The rent is 9.", "The deposit must be paid soon.", "page 3"),
+    ],
+)
+def test_a_sentence_over_the_end_of_a_page_is_quoted_whole(text: str, begins: str, quote: str, page: str) -> None:
+    passage = {"n": 1, "document": "a.pdf", "page": 3, "page_breaks": [len(text)], "text": text + begins}
+    answer = answer_to("When must it be paid?", [passage])
+
+    assert f"“{quote}” [1] — a.pdf, {page}\n" in answer
 
 
 @pytest.mark.parametrize(
