@@ -87,7 +87,7 @@ HEADERS = [
                 "word/footer1.xml",
                 "ftr",
                 p("Case 7")
-                + p(field(" PAGE ", "3"))
+                + p("Page ", field(" PAGE ", "3"), " of ", field(" NUMPAGES ", "9"))
                 + p("<w:fldSimple w:instr='NUMPAGES \\* Arabic'>" + run("9") + "</w:fldSimple>")
                 + p(field("TITLE", "Lease")),
             ),
@@ -275,6 +275,8 @@ def test_notes_and_comments_are_read_and_their_marks_stay_apart_from_numbers() -
         reference.format("footnote", 1),
         "5 and 7",
         reference.format("endnote", 1),
+        " of",
+        reference.format("footnote", 2),
     )
     body += p(
         "Seen.",
@@ -287,7 +289,7 @@ def test_notes_and_comments_are_read_and_their_marks_stay_apart_from_numbers() -
     )
 
     assert read(docx(body, notes("footnote", "Gross.", "Net."), notes("endnote", "Weeks."), comments))[0] == [
-        *("300^1^2 5 and 7^i", "Seen.*", "^2 Gross.", "^1 Net.", "^i Weeks.", "Comment (Ana): Ask her."),
+        *("300^1^2 5 and 7^i of^1", "Seen.*", "^2 Gross.", "^1 Net.", "^i Weeks.", "Comment (Ana): Ask her."),
     ]
 
 

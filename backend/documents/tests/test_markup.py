@@ -84,6 +84,7 @@ NOTES = [
     ("See [a][1].\n\n[1]: https://x.example 'T'\n[2]: https://y.example", "See a.", "[2]: https://y.example"),
     ("[a]: x.md\n[a]: 30-June\n\n[a]", "[a]: 30-June", "a"),
     ("The rent is 900[^1] euros.\n\n[^1]: Net", "The rent is 900^1 euros.", "^1: Net"),
+    ("900[^a] of[^2] 5\n\n---", "900^a of^2 5"),
     ("900[^n]\n\n[^n]: Net of tax", "900^n", "^n: Net of tax"),
     ("Fee ~~300~~ 350, x<sup>2</sup> 10<sup>3</sup> <del>5</del>", "Fee 350, x² 10^3"),
     ("The <script> tag and <b>bold</b>.\n\nnext", "The tag and bold.", "next"),

@@ -12,7 +12,7 @@ from .decoding import Warnings, decode
 from .frames import Job, ParseError
 from .listing import List
 from .plain import join
-from .raised import DOWN, END, UP, spelled, without_marks
+from .raised import DOWN, END, NOTE, UP, spelled, without_marks
 from .visibility import is_hidden, style_of
 
 _INLINE = {
@@ -222,7 +222,7 @@ def _is_inline(tag: str, element: "etree._Element") -> bool:
 def _around(tag: str, element: "etree._Element") -> tuple[str, str]:
     """What stands before and after what an element of a line holds."""
     if tag in _AROUND:
-        return _AROUND[tag]
+        return (NOTE, END) if element.get("data-note") is not None else _AROUND[tag]
     return {"super": (UP, END), "sub": (DOWN, END)}.get(style_of(element).get("vertical-align", ""), ("", ""))
 
 

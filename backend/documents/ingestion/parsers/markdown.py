@@ -136,7 +136,7 @@ def _written_out(
     token = tokens[index]
     if token.hidden:
         return ""
-    return f"<{token.tag}>{escapeHtml(token.content)}</{token.tag}>"
+    return f"<{token.tag}{' data-note' * (token.tag == 'sup')}>{escapeHtml(token.content)}</{token.tag}>"
 
 
 _parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])

@@ -1,15 +1,16 @@
 """Raised and lowered print, such as note marks, powers and indices, in the characters of plain text.
 
 Set beside a number, a raised figure must not become its last digit: 300 with the note mark 1 is not 3001. Readers put
-``UP`` or ``DOWN`` before such a piece and ``END`` after it; ``spelled`` writes it out when the text around is known.
+``UP`` or ``DOWN`` before such a piece, or ``NOTE`` where it is known to be the mark of a note, and ``END`` after it;
+``spelled`` writes it out when the text around is known.
 """
 
 import re
 
-UP, DOWN, END = "\ufdd0", "\ufdd1", "\ufdd2"  # No characters of any text; ``cleaning`` removes them.
-_MARKS = re.compile(f"([{UP}{DOWN}{END}])")
+UP, DOWN, END, NOTE = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"  # No characters of any text; ``cleaning`` removes them.
+_MARKS = re.compile(f"([{UP}{DOWN}{NOTE}{END}])")
 _FRACTION = re.compile(f"(?<=[0-9]){UP}([0-9]{{1,9}}){END}[/⁄]{DOWN}([0-9]{{1,9}}){END}")
-_WITHOUT = dict.fromkeys(map(ord, (UP, DOWN, END)))
+_WITHOUT = dict.fromkeys(map(ord, (UP, DOWN, NOTE, END)))
 _SUPERSCRIPTS = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _POWER = re.compile(r"[+\-−]?[0-9]{1,3}[+\-−]?")
 _SIMPLE = re.compile(r"[+\-−*]?[\w.]+[+\-−*]?")
@@ -26,12 +27,12 @@ def without_marks(text: str) -> str:
 
 def spelled(text: str) -> str:
     """The text with its raised and lowered pieces written out: ``300^1``, ``m²``, ``H2O``, ``1st``, ``x_i``."""
-    if UP not in text and DOWN not in text:
+    if not any(mark in text for mark in (UP, DOWN, NOTE)):
         return text
     text = _FRACTION.sub(r" \1/\2", text)
     open_pieces: list[tuple[str, _Text]] = [("", _Text())]
     for piece in _MARKS.split(text):
-        if piece in (UP, DOWN):
+        if piece in (UP, DOWN, NOTE):
             open_pieces.append((piece, _Text()))
         elif piece == END:
             _close(open_pieces)
@@ -72,7 +73,8 @@ def _close(open_pieces: list[tuple[str, _Text]]) -> None:
         if content:
             around.add(content)
         return
-    written = (_raised if kind == UP else _lowered)(content.strip(), around.end)
+    content = content.strip()
+    written = f"^{content}" if kind == NOTE else (_raised if kind == UP else _lowered)(content, around.end)
     around.add(written, mark=True)
 
 

@@ -7,25 +7,38 @@ from .xml import Element, W, children, find, is_on, number, value
 _OF_PAGES = {"PAGE", "NUMPAGES", "SECTIONPAGES"}
 
 
-class Fields:
-    """The fields that are open at a place of a story.
+class _Field:
+    """A field that is open."""
 
-    :ivar reading: whether text at this place is a result, or in no field.
-    """
+    def __init__(self) -> None:
+        self.instruction = ""
+        self.hides = True  # What stands here is no text.
+
+
+class Fields:
+    """The fields that are open at a place of a story."""
 
     def __init__(self, *, on_every_page: bool) -> None:
         self._on_every_page = on_every_page
-        self._open: list[list[str]] = []  # Of each: "instruction" or "result", and the instruction.
+        self._open: list[_Field] = []
+        self._left_out = False
+        self._hiding = 0  # Of the open ones; counted, since a damaged file may open any number.
 
     @property
     def reading(self) -> bool:
-        return not self._open or all(
-            place == "result" and not self.is_number_of_page(instruction) for place, instruction in self._open
-        )
+        """Whether text at this place is a result, or in no field."""
+        return not self._hiding
 
     def is_number_of_page(self, instruction: str) -> bool:
         """Whether a field of a header or a footer differs from page to page."""
-        return self._on_every_page and instruction.split()[:1] in [[name] for name in _OF_PAGES]
+        found = self._on_every_page and instruction.upper().split()[:1] in [[name] for name in _OF_PAGES]
+        self._left_out = self._left_out or found
+        return found
+
+    def left_out(self) -> bool:
+        """Whether the number of a page was left out since this was asked last."""
+        left_out, self._left_out = self._left_out, False
+        return left_out
 
     def take(self, mark: Element) -> Iterator[str]:
         """A beginning, a middle or an end; what stands there if it is a field of a form."""
@@ -33,19 +46,25 @@ class Fields:
         if kind == "begin":
             if self.reading:
                 yield from _of_form(find(mark, "ffData"))
-            self._open.append(["instruction", ""])
+            self._open.append(_Field())
+            self._hiding += 1
         elif kind == "separate" and self._open:
-            self._open[-1][0] = "result"
+            field = self._open[-1]
+            if field.hides and not self.is_number_of_page(field.instruction):
+                field.hides = False
+                self._hiding -= 1
         elif kind == "end" and self._open:
-            self._open.pop()
+            self._hiding -= self._open.pop().hides
 
     def instruct(self, text: str) -> None:
-        if self._open and self._open[-1][0] == "instruction":
-            self._open[-1][1] += text.upper()[:100]
+        if self._open and self._open[-1].hides:
+            self._open[-1].instruction = (self._open[-1].instruction + text)[:100]
 
     def end_paragraph(self) -> None:
         """Forget fields that have only begun: in a damaged file they would swallow all that follows."""
-        self._open = [field for field in self._open if field[0] == "result"]
+        if self._hiding:
+            self._open = [field for field in self._open if not field.hides]
+            self._hiding = 0
 
 
 def _of_form(data: Element | None) -> Iterator[str]:

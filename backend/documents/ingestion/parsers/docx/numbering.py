@@ -61,8 +61,16 @@ class Numbering:
         nums = {value(one, "numId"): one for one in children(root, W + "num")}
         self._abstract_levels: dict[str, dict[int, Level]] = {}
         self._lists: dict[str, _List] = {}
+        self._of_style: dict[str, tuple[str, int]] = {}
+        links = {value(find(one, "styleLink")): one for one in abstract.values() if find(one, "lvl") is not None}
         for name, one in abstract.items():
-            self._abstract_levels[name] = _levels(_linked(one, abstract, nums, styles))
+            link = value(find(one, "numStyleLink"))
+            if link and find(one, "lvl") is None:
+                # A list that another names by a style of lists (17.9.21).
+                num = nums.get(styles.numbering(link)[1])
+                linked = abstract.get(value(find(num, "abstractNumId")), one)
+                one = links.get(link, linked)  # noqa: PLW2901
+            self._abstract_levels[name] = _levels(one)
         for name, num in nums.items():
             self._lists[name] = self._list(num)
 
@@ -84,15 +92,20 @@ class Numbering:
         name, level = value(find(stated, "numId")), find(stated, "ilvl")
         if name:
             return (name, number(level, 0)) if name in self._lists else ("", 0)
-        _style, name, style_level = self._styles.numbering(style)
+        if style not in self._of_style:
+            self._of_style[style] = self._place_of(style)
+        name, of_style = self._of_style[style]
+        return name, of_style if level is None else number(level, 0)
+
+    def _place_of(self, style: str) -> tuple[str, int]:
+        """The list of a style of paragraphs, and the level of it that names the style."""
+        _style, name, level = self._styles.numbering(style)
         if name not in self._lists:
             return "", 0
         linked = {one.style: index for index, one in self._lists[name].levels.items() if one.style}
-        own = [value(one, "styleId") for one in self._styles.line(style)]
+        own = (value(one, "styleId") for one in self._styles.line(style))
         found = next((linked[one] for one in own if one in linked), None)
-        if level is not None:
-            return name, number(level, 0)
-        return name, found if found is not None else number(style_level, 0)
+        return name, found if found is not None else number(level, 0)
 
     def of(self, name: str) -> _List:
         return self._lists[name]
@@ -182,20 +195,9 @@ class Counter:
         return self._numbering.written(count, level.written, level.pattern)
 
 
-def _linked(one: Element, abstract: dict[str, Element], nums: dict[str, Element], styles: Styles) -> Element:
-    """The abstract list that another names by a style of lists (17.9.21)."""
-    name = value(find(one, "numStyleLink"))
-    if not name or find(one, "lvl") is not None:
-        return one
-    for other in abstract.values():
-        if value(find(other, "styleLink")) == name and find(other, "lvl") is not None:
-            return other
-    _, num, _ = styles.numbering(name)
-    return abstract.get(value(find(nums.get(num), "abstractNumId")), one)
-
-
 def _levels(one: Element) -> dict[int, Level]:
-    return {number(level, 0, "ilvl"): _level(level) for level in children(one, W + "lvl")}
+    levels = ((number(level, 0, "ilvl"), level) for level in children(one, W + "lvl"))
+    return {index: _level(level) for index, level in levels if 0 <= index < _LEVELS}
 
 
 def _level(level: Element) -> Level:

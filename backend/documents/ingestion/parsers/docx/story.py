@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from .. import tables
 from ..cleaning import clean_line
-from ..raised import DOWN, END, UP, spelled, without_marks
+from ..raised import DOWN, END, NOTE, UP, spelled, without_marks
 from .fields import Fields
 from .numbering import Counter
 from .omml import formula
@@ -94,6 +94,8 @@ class Story:
         text = "\n".join(filter(None, map(clean_line, text.split("\n"))))
         self.parts = []
         boxes, self.boxes = self.boxes, []
+        if self.fields.left_out() and len(text.split()) < 4 and not any(map(str.isdigit, text)):
+            text = ""  # "Page … of …"
         if text:
             out.append(clean_line(marker) + " " * marker.endswith(" ") + text if marker else text)
         out.extend(boxes)
@@ -194,7 +196,7 @@ class Story:
     def _mark(self, mark: str) -> None:
         self._turn_to("")
         if mark:
-            self._add(UP + mark + END)
+            self._add(NOTE + mark + END)
 
     def _turn_to(self, level: str) -> None:
         if level != self.level:
