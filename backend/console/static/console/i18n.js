@@ -65,8 +65,9 @@ export function money(amount, currency = "USD", { exact = false } = {}) {
 /** What somebody has, never rounded up; of small amounts also what is less than a cent, as answers cost so little. */
 export function balance(amount, currency = "USD") {
   const digits = Math.abs(Number(amount)) < 100 ? 4 : 2;
-  const value = Math.floor(Number(amount) * 10 ** digits + 1e-6) / 10 ** digits;
-  return new Intl.NumberFormat(language, { style: "currency", currency, minimumFractionDigits: 2, maximumFractionDigits: digits }).format(value);
+  const units = Math.floor(Number(amount) * 10 ** digits + 1e-6);
+  const shown = digits === 4 && units % 100 === 0 ? 2 : digits;
+  return new Intl.NumberFormat(language, { style: "currency", currency, minimumFractionDigits: shown, maximumFractionDigits: shown }).format(units / 10 ** digits);
 }
 
 export function duration(milliseconds) {

@@ -9,7 +9,7 @@ import { t } from "./i18n.js";
 import { problemText, toast } from "./problems.js";
 import { address, go } from "./router.js";
 
-const STATUSES = ["ready", "failed", "parsing", "queued"];
+const STATUSES = ["ready", "doubtful", "failed", "parsing", "queued"]; // "doubtful" is our word for ready with warnings.
 const TYPED_MS = 250;
 
 /** `documents` is the list beside (documents.js), `agents` those of agents.js, `onPreview(document)` shows its pages. */
@@ -76,7 +76,8 @@ export function createLibrary({ documents, agents, onPreview }) {
       const mine = (turn += 1);
       const query = new URLSearchParams();
       if (search.value.trim()) query.set("q", search.value.trim());
-      if (status.value) query.set("status", status.value);
+      if (status.value === "doubtful") query.set("warnings", "true");
+      else if (status.value) query.set("status", status.value);
       if (chosen) query.set("collection", chosen.id);
       const page = await get(`/api/v1/documents?${query}`);
       if (mine !== turn) return;
