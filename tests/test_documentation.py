@@ -10,12 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.live import ROOT, Stack, stack
-from tests.pages import pdf
-
-CONTRACT = pdf(
-    "Contract of the second tower\nThe parties agree on the following.",
-    "Clause 7. Term\nThe contract ends on 31 March 2031.\nIt may be renewed once, in writing.",
-)
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("jq") and shutil.which("curl")), reason="the documentation's examples need jq and curl"
@@ -73,7 +67,7 @@ def test_five_calls_of_the_readme_do_the_main_job_when_pasted_at_once(
 
 
 def test_examples_for_front_ends_run_in_their_order(live: Stack, tmp_path: Path) -> None:
-    (tmp_path / "contract.pdf").write_bytes(CONTRACT)
+    shutil.copy(ROOT / "samples" / "contract.pdf", tmp_path)
     blocks = shell_blocks("FRONTEND_INTEGRATION.md")
     stop = next(block for block in blocks if "/cancel" in block)
     blocks.remove(stop)  # It would stop the answer that the later examples show; it is tried on a run that has ended.
