@@ -21,7 +21,7 @@ def decoded(decoder: msgspec.json.Decoder[Event], line: bytes, *, provider: str)
     """
     try:
         return decoder.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass
     event = _read(decoder.type, parsed(line, provider=provider))
     if event is NOTHING:

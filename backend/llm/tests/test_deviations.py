@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backend.llm.tests.frames import DONE, chunk, frames, named, read, spent
+from backend.llm.tests.frames import DONE, called, chunk, frames, named, read, spent
 
 AB = ("alpha beta", "")
 STOP, USED = chunk("stop"), spent(prompt_tokens=1000, completion_tokens=10, total_tokens=1010)
@@ -136,6 +136,29 @@ SLIPS = {
 @pytest.mark.parametrize(("line", "text"), SLIPS.values(), ids=SLIPS.keys())
 def test_slips_in_the_json(line: bytes, text: str) -> None:
     assert read("chat", b"data: " + line + b"\n\n" + frames(STOP)).text == text
+
+
+DEEP = b"[" * 5_000 + b"]" * 5_000
+NONSENSE = [
+    b'data: {"choices":[{"delta":{"content":' + DEEP + b"}}]}",
+    b'data: {"other":' + DEEP + b',"choices":[]}',
+    b"data: [" + DEEP + b"]",
+    b"{" * 5_000,
+    b'data: {"choices":[{"delta":{"content":"a}}]}',
+    b'data: ["a", 1]',
+]
+
+
+@pytest.mark.parametrize("line", NONSENSE, ids=range(len(NONSENSE)))
+@pytest.mark.parametrize("kind", ["chat", "responses", "claude"])
+def test_nonsense_fails_as_the_providers(kind: str, line: bytes) -> None:
+    assert read(kind, line + b"\n\n").error.startswith("provider_unavailable: odd ")
+
+
+def test_arguments_too_deep_to_read_are_given_on_as_they_are() -> None:
+    arguments = '{"a":' * 2_000 + "1" + "}" * 2_000
+
+    assert read("chat", frames(called(arguments, 0, "a", "search"), STOP)).calls == (("search", arguments),)
 
 
 BODY: dict[str, Any] = {
