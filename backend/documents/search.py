@@ -28,7 +28,7 @@ MAX_WORDS = 128  # Of a query.
 CANDIDATES = 400  # Chunks that are scored in full.
 RARE = 100  # A word in less than one chunk in so many selects candidates in a large corpus.
 
-_QUESTION = re.compile(r"[^.!?…。！？\n]*[?？]")
+_SENTENCE = re.compile(r"[^.!?…。！？\n]+[.!?…。！？\n]?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +250,8 @@ def _chosen(query: str) -> dict[str, float]:
     weights = query_words(query)
     if len(weights) <= MAX_WORDS:
         return weights
-    asked = [word for part in _QUESTION.findall(query) for word in list(query_words(part))[-MAX_WORDS:]]
+    questions = [part for part in _SENTENCE.findall(query) if part.endswith(("?", "？"))]
+    asked = [word for part in questions for word in list(query_words(part))[-MAX_WORDS:]]
     ends = (word for pair in zip(reversed(weights), weights, strict=True) for word in pair)
     chosen = dict.fromkeys(word for word in (*asked, *ends) if word in weights)
     return {word: weights[word] for word in list(chosen)[:MAX_WORDS]}

@@ -29,8 +29,9 @@ SECRET_NAME = re.compile(
 )
 SECRET_TEXT = re.compile(
     r"(?i:bearer )\S+|\borq_[A-Za-z0-9_-]+|\bsk-[A-Za-z0-9_-]{8,}|\beyJ[A-Za-z0-9_.-]{8,}"
-    r"|(?<=://)[^\s/:@]*:[^\s/@]+(?=@)"
+    r"|(?<=://)[^\s/:@]*:[^\s/@]+(?=@)|\bargon2[a-z]*\$\S+"
 )
+ROW = "Failing row contains ("  # PostgreSQL shows the whole row in an error.
 MASK = "***"
 
 access = structlog.get_logger("access")
@@ -42,8 +43,15 @@ def mask_secrets(logger: WrappedLogger | None, name: str, event: EventDict) -> E
         if SECRET_NAME.search(key) and not key.endswith("_tokens"):
             event[key] = MASK
         elif isinstance(value, str):
-            event[key] = SECRET_TEXT.sub(MASK, value)
+            event[key] = SECRET_TEXT.sub(MASK, _without_rows(value))
     return event
+
+
+def _without_rows(text: str) -> str:
+    """The text of an error without the rows that PostgreSQL refused, which end with a paragraph of the traceback."""
+    before, *rows = text.split(ROW)
+    ends = (row.partition(").\n\n") for row in rows)
+    return before + "".join(f"{ROW}{MASK}).{separator[2:]}{after}" for _, separator, after in ends)
 
 
 def _without_private(logger: WrappedLogger | None, name: str, event: EventDict) -> EventDict:

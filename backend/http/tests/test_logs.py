@@ -10,6 +10,8 @@ import pytest
 import structlog
 from celery import shared_task
 from celery.contrib.testing.worker import start_worker
+from django.contrib.auth import get_user_model
+from django.db import IntegrityError, transaction
 from structlog.contextvars import bound_contextvars, clear_contextvars
 
 from backend.celery import app
@@ -94,7 +96,9 @@ def test_secrets_in_texts_are_masked(format: str, secret: str) -> None:
     assert "***" in line
 
 
-@pytest.mark.parametrize("text", ["eyJ-", "eyJa.", "://", "://a:", "Bearer ", "sk-", "orq_", "x@://:"])
+@pytest.mark.parametrize(
+    "text", ["eyJ-", "eyJa.", "://", "://a:", "Bearer ", "sk-", "orq_", "x@://:", "argon2$", "Failing row contains ("]
+)
 def test_masking_a_long_text_takes_time_in_proportion(text: str) -> None:
     event = {"event": text * 50_000, "reason": "sk-abcdefghijklmnop"}
 
@@ -140,3 +144,24 @@ def wait_until(condition: Callable[[], Any]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+@pytest.mark.django_db
+def test_a_row_that_the_database_refuses_is_not_logged() -> None:
+    nothing: dict[str, Any] = {"is_active": None}
+
+    def refuse(logger: logging.Logger) -> None:
+        try:
+            with transaction.atomic():
+                get_user_model().objects.create(
+                    email="ana@example.com", password="argon2$argon2id$v=19$secret\n).\n", **nothing
+                )
+        except IntegrityError:
+            logger.exception("refused")
+
+    line = written("json", refuse)
+
+    assert "Failing row contains (***)." in line
+    assert "null value in column" in line
+    assert "secret" not in line
+    assert "ana@example.com" not in line
