@@ -1,6 +1,7 @@
 """The gateway in front of the four services: who answers what, and what is refused before anybody has to answer."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ from django.urls import Resolver404, resolve
 
 from backend.embedded.gateway import SERVICES
 from backend.urls import MODULES, routes
+from tests import contract
 from tests.gateway import PROTECTION, Nginx, Site, eventually, needs_nginx, site
 from tests.http_client import ApiClient, deltas, text_of
 from tests.pages import pdf
@@ -19,9 +21,14 @@ from tests.raw_http import JSON, request
 pytestmark = [needs_nginx, pytest.mark.timeout(180)]  # The first test starts everything.
 
 
+# CONTRACT_EXAMPLES=100 makes many requests of each operation, which takes a quarter of an hour; see CONTRIBUTING.md.
+EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "0"))
+
+
 @pytest.fixture(scope="module")
 def house() -> Iterator[Site]:
-    with site() as running:
+    many = {"AUTH_RATE_LIMIT": "off", "REFRESH_RATE_LIMIT": "off", "SIGNUP_CREDIT": "1000.00"}
+    with site(settings=many if EXAMPLES else None) as running:
         yield running
 
 
@@ -74,6 +81,19 @@ def test_every_path_of_the_contract_reaches_the_service_that_has_it(house: Site)
 
     assert {path: reached[path] for path in expected} == expected
     assert {path: upstreams[path] for path in expected} == expected
+
+
+@pytest.mark.timeout(3600 if EXAMPLES else 180)
+def test_the_product_does_what_its_contract_says(house: Site) -> None:
+    """All checks of schemathesis; few requests of each operation, the same ones each time."""
+    few = ("--max-examples=1", "--seed=1", "--phases=examples,coverage,fuzzing,stateful")
+    many = (f"--max-examples={EXAMPLES}",)
+
+    done = contract.run(house.url, *(many if EXAMPLES else few), sample=1 if EXAMPLES else 60)
+
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2000:]
+    if EXAMPLES:
+        print(done.stdout)  # noqa: T201  # With -s: how many there were.
 
 
 @pytest.mark.parametrize("service", SERVICES)

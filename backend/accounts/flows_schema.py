@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from backend.http.codes import CONTENT_TYPE
+from backend.http.openapi.fields import NOT_BLANK, UNKNOWN
 from backend.http.openapi.operations import id_schema
 from backend.http.openapi.refusals import example_of
 from backend.http.openapi.words import Schema
 
 TEXT: Schema = {"type": "string", "minLength": 1}
+GIVEN: Schema = {"type": "string", "pattern": NOT_BLANK}
 EMAIL: Schema = {"type": "string", "format": "email", "maxLength": 254}
-PASSWORD: Schema = {"type": "string", "format": "password", "minLength": 1, "maxLength": 1024}
+PASSWORD: Schema = {"type": "string", "format": "password", "maxLength": 1024, "pattern": NOT_BLANK}
 NEW_PASSWORD: Schema = {
     **PASSWORD,
     "minLength": 8,
@@ -179,7 +181,7 @@ def describe_flow(path: str, method: str, flow: Flow) -> Schema:
         "x-rate-limited": path.startswith("/api/v1/auth/") and method != "get",
     }
     if flow.fields:
-        body: Schema = {"type": "object", "required": list(flow.fields), "properties": dict(flow.fields)}
+        body: Schema = {"type": "object", "required": list(flow.fields), "properties": dict(flow.fields), **UNKNOWN}
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     return described
 

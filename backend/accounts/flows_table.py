@@ -3,6 +3,7 @@
 from backend.accounts.flows_schema import (
     BEARER,
     EMAIL,
+    GIVEN,
     NEW_PASSWORD,
     PASSWORD,
     SESSION_TOKEN,
@@ -15,7 +16,7 @@ PENDING = ("AuthenticationRequired", "One more step is needed: the pending one o
 NOBODY = ("AuthenticationRequired", "Not logged in.")
 AGAIN = ("AuthenticationRequired", "Not logged in, or the last proof is too long ago (`reauthentication_required`).")
 LOGGED_IN = {200: ("Authenticated", "Logged in: `meta` has the tokens."), 401: PENDING}
-CODE: Schema = {**TEXT, "description": "Of the authenticator app, or a recovery code."}
+CODE: Schema = {**GIVEN, "description": "Of the authenticator app, or a recovery code."}
 
 
 def _key_header(name: str) -> Schema:
@@ -92,7 +93,7 @@ FLOWS: dict[tuple[str, str], Flow] = {
         "verifies an address that was added to the account. A key of an address that another account uses needs that "
         "token (422 `other_account`).",
         LOGGED_IN,
-        {"key": TEXT},
+        {"key": GIVEN},
         headers=(SESSION_TOKEN,),
     ),
     ("/api/v1/auth/password/request", "post"): Flow(
@@ -111,7 +112,7 @@ FLOWS: dict[tuple[str, str], Flow] = {
         "Set a new password",
         "With the mailed key. Every other log-in ends.",
         LOGGED_IN,
-        {"key": TEXT, "password": NEW_PASSWORD},
+        {"key": GIVEN, "password": NEW_PASSWORD},
     ),
     ("/api/v1/auth/code/request", "post"): Flow(
         "Ask for a code to log in",
@@ -127,7 +128,7 @@ FLOWS: dict[tuple[str, str], Flow] = {
         "Log in by the mailed code",
         "The second step after a code was asked for. Without a log-in that waits for a code the answer is 409.",
         LOGGED_IN,
-        {"code": TEXT},
+        {"code": GIVEN},
         headers=(SESSION_TOKEN,),
         refusals=("conflict",),
     ),
@@ -193,7 +194,7 @@ FLOWS: dict[tuple[str, str], Flow] = {
         "Set up an authenticator app",
         "With a code that it made of the secret. From then on log-ins need it; recovery codes are made along.",
         {200: ("OneAuthenticator", "Set up."), 401: AGAIN},
-        {"code": TEXT},
+        {"code": GIVEN},
         security=BEARER,
         refusals=("reauthentication_required", "conflict"),
     ),

@@ -6,6 +6,7 @@ from django.conf import settings
 from rest_framework import serializers
 
 from backend.accounts.models import Membership, Session, User, Workspace
+from backend.http.fields import CharField, ChoiceField
 from backend.http.ids import PublicIdField
 
 
@@ -44,8 +45,8 @@ class UserSerializer(serializers.ModelSerializer[User]):
 
 
 class UserChangeSerializer(serializers.Serializer[Any]):
-    name = serializers.CharField(max_length=150, required=False, allow_blank=True)
-    language = serializers.ChoiceField(choices=settings.LANGUAGES, required=False, allow_blank=True)
+    name = CharField(max_length=150, required=False, allow_blank=True)
+    language = ChoiceField(choices=settings.LANGUAGES, required=False, allow_blank=True)
 
 
 class SessionSerializer(serializers.ModelSerializer[Session]):
@@ -63,7 +64,7 @@ class SessionSerializer(serializers.ModelSerializer[Session]):
 
 
 class RefreshSerializer(serializers.Serializer[Any]):
-    refresh_token = serializers.CharField(max_length=4096)
+    refresh_token = CharField(max_length=4096)
 
 
 class TokensSerializer(serializers.Serializer[Any]):

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.conf import settings
+
 from backend.http.openapi.examples import SUFFIX
 from backend.http.openapi.operations import id_schema
 from backend.http.openapi.streams import Events
@@ -216,6 +218,14 @@ PENDING = _object(
     failed={**COUNT, "description": "Or cancelled."},
     waiting={"type": "boolean", "description": "Whether the run waits for them, as `wait_for_knowledge` asked for."},
 )
+COUNT: Schema = {"type": "integer", "minimum": 0}
+PENDING = _object(
+    message=id_schema("msg"),
+    total=COUNT,
+    ready=COUNT,
+    failed=COUNT,
+    waiting={"type": "boolean", "description": "Whether the run waits for them (`wait_for_knowledge`)."},
+)
 CALL = _object(message=id_schema("msg"), id=id_schema("stp"), name=TEXT, arguments=ANY)
 RESULT: Schema = _object(message=id_schema("msg"), id=id_schema("stp"))
 RESULT["properties"] |= {"output": OUTPUT, "error": ERROR}
@@ -223,6 +233,18 @@ RESULT["properties"] |= {"output": OUTPUT, "error": ERROR}
 PART_OF_TEXT = _object(type={"type": "string", "enum": ["text", "reasoning"]}, text=TEXT)
 PART_OF_TOOL = _object(type={"type": "string", "enum": ["tool_call"]}, id=id_schema("stp"), name=TEXT, arguments=ANY)
 PART_OF_TOOL["properties"] |= {"output": OUTPUT, "error": ERROR}
+
+# What the serializers check beyond single members. As conditions, of which generators of clients make no odd types.
+ONE_OF_TWO: Schema = {
+    "if": {"required": ["document"], "properties": {"document": {"type": "string"}}},
+    "then": {"properties": {"collection": {"type": "null"}}},
+    "else": {"required": ["collection"], "properties": {"collection": {"type": "string"}}},
+}
+AGAIN_OR_NEW: Schema = {
+    "if": {"required": ["regenerate_of"]},
+    "then": {"not": {"anyOf": [{"required": ["input"]}, {"required": ["edit_of"]}]}},
+    "else": {"required": ["input"]},
+}
 
 EVENTS = Events(
     union="RunEvent",
@@ -244,6 +266,10 @@ EVENTS = Events(
         "message.completed": ("The answer as the REST API shows it from now on.", _object(message=_of("Message"))),
         "text.delta": ("More of the answer's text.", DELTA),
         "reasoning.delta": ("More of what the model thinks, of models that show it.", DELTA),
+        "knowledge.pending": (
+            "Documents that the agent knows are still being read; again whenever the numbers change while the run waits.",
+            PENDING,
+        ),
         "tool.call": ("The agent uses a tool.", CALL),
         "tool.result": ("What came of it: `output` or `error`.", RESULT),
         "citation.added": (
@@ -265,5 +291,24 @@ def add_agents(result: Schema, **kwargs: Any) -> Schema:
     if "Message" in schemas:
         schemas["MessageTextPart"], schemas["MessageToolCallPart"] = PART_OF_TEXT, PART_OF_TOOL
         schemas["MessagePart"] = {"oneOf": [_of("MessageTextPart"), _of("MessageToolCallPart")]}
+        schemas["Agent"]["properties"] |= {
+            "settings": {"type": "object", "additionalProperties": True},
+            "output_schema": {"type": ["object", "null"], "additionalProperties": True},
+            "variables": {"type": "object", "additionalProperties": True},
+        }
+        for name in ("AgentRequest", "PatchedAgentRequest"):
+            schemas[name]["properties"] |= {
+                "output_schema": {"anyOf": [_of("JsonObject"), {"type": "null"}]},
+                "variables": _of("JsonObject"),
+            }
+        schemas["KnowledgeRequest"] |= ONE_OF_TWO
+        schemas["RunRequest"] |= AGAIN_OR_NEW
+        schemas["RunRequest"]["properties"]["variables"] = {
+            "type": ["object", "null"],
+            "maxProperties": 0,
+            "description": "No agent takes any yet.",
+        }
+        for name in ("RunRequest", "ConversationRequest"):
+            schemas[name]["properties"]["input"]["maxLength"] = settings.RUN_INPUT_CHARACTERS
         schemas["Message"]["properties"]["parts"] = {"type": "array", "items": _of("MessagePart")}
     return result

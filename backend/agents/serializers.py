@@ -10,9 +10,10 @@ from backend.agents.errors import ContextTooLong
 from backend.agents.models import Agent, Knowledge
 from backend.agents.operations.runs import Question
 from backend.agents.tools import search_knowledge
-from backend.http.fields import ListField
+from backend.http.fields import BooleanField, CharField, ChoiceField, FloatField, IntegerField, ListField
 from backend.http.ids import PublicIdField
 from backend.http.money import MoneyField
+from backend.http.openapi.fields import NOT_BLANK
 
 PASSAGES = 8  # Of one search.
 WAIT_FOR_KNOWLEDGE = (
@@ -23,6 +24,8 @@ WAIT_FOR_KNOWLEDGE = (
 class StrictSerializer(serializers.Serializer[Any]):
     """Refuses members that it does not know: a misspelt setting must not be ignored in silence."""
 
+    strict = True  # For the OpenAPI document.
+
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
             raise serializers.ValidationError({name: [_("There is no such field here.")] for name in unknown[:20]})
@@ -32,8 +35,8 @@ class StrictSerializer(serializers.Serializer[Any]):
 class KnowledgeSerializer(StrictSerializer):
     collection = PublicIdField("col", required=False, allow_null=True)
     document = PublicIdField("doc", required=False, allow_null=True)
-    limit = serializers.IntegerField(min_value=1, max_value=50, default=PASSAGES)
-    mode = serializers.ChoiceField(Knowledge.Mode.choices, required=False, allow_null=True)
+    limit = IntegerField(min_value=1, max_value=50, default=PASSAGES)
+    mode = ChoiceField(Knowledge.Mode.choices, required=False, allow_null=True)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if (attrs.get("collection") is None) == (attrs.get("document") is None):
@@ -47,32 +50,30 @@ class KnowledgeSerializer(StrictSerializer):
 
 
 class SettingsSerializer(StrictSerializer):
-    temperature = serializers.FloatField(min_value=0, max_value=2, required=False)
-    max_tokens = serializers.IntegerField(min_value=1, max_value=1_000_000, required=False)
+    temperature = FloatField(min_value=0, max_value=2, required=False)
+    max_tokens = IntegerField(min_value=1, max_value=1_000_000, required=False)
 
 
 class LimitsSerializer(StrictSerializer):
-    max_steps = serializers.IntegerField(min_value=1, max_value=20, required=False, allow_null=True)
+    max_steps = IntegerField(min_value=1, max_value=20, required=False, allow_null=True)
     max_cost = MoneyField(min_value=1, required=False, allow_null=True)
-    timeout_seconds = serializers.IntegerField(min_value=1, max_value=3600, required=False, allow_null=True)
+    timeout_seconds = IntegerField(min_value=1, max_value=3600, required=False, allow_null=True)
 
 
 class AgentSerializer(serializers.Serializer[Any]):
-    name = serializers.CharField(max_length=150)
-    instructions = serializers.CharField(
-        max_length=32_000, required=False, allow_blank=True, trim_whitespace=False, default=""
-    )
-    model = serializers.CharField(
+    name = CharField(max_length=150)
+    instructions = CharField(max_length=32_000, required=False, allow_blank=True, trim_whitespace=False, default="")
+    model = CharField(
         max_length=200, required=False, allow_null=True, allow_blank=True, help_text="Omitted: the default model."
     )
     settings = SettingsSerializer(required=False)
-    tools = ListField(child=serializers.ChoiceField([search_knowledge.NAME]), required=False, max_length=20)
+    tools = ListField(child=ChoiceField([search_knowledge.NAME]), required=False, max_length=20)
     knowledge = KnowledgeSerializer(many=True, required=False, max_length=100)  # type: ignore[call-arg]  # Of the list.
     limits = LimitsSerializer(required=False)
-    starters = ListField(child=serializers.CharField(max_length=200), required=False, max_length=10)
+    starters = ListField(child=CharField(max_length=200), required=False, max_length=10)
     output_schema = serializers.DictField(required=False, allow_null=True)
     variables = serializers.DictField(required=False)
-    visibility = serializers.ChoiceField(Agent.Visibility.choices, required=False)
+    visibility = ChoiceField(Agent.Visibility.choices, required=False)
 
     @property
     def knowledge_items(self) -> Any:
@@ -89,18 +90,24 @@ class KnowledgeListSerializer(serializers.Serializer[Any]):
 
 
 class QuerySerializer(serializers.Serializer[Any]):
-    query = serializers.CharField(max_length=search_knowledge.LONGEST_QUERY)
+    query = CharField(max_length=search_knowledge.LONGEST_QUERY)
+
+
+class QuestionField(CharField):
+    """Kept as it was written, but not blank: see ``RunSerializer.validate_input``."""
+
+    pattern = NOT_BLANK
 
 
 class RunSerializer(serializers.Serializer[Any]):
     """One of: ``input``; ``regenerate_of`` an answer; ``edit_of`` a question, with the new ``input``."""
 
-    input = serializers.CharField(required=False, trim_whitespace=False)
+    input = QuestionField(required=False, trim_whitespace=False)
     regenerate_of = PublicIdField("msg", required=False)
     edit_of = PublicIdField("msg", required=False)
     max_cost = MoneyField(min_value=1, required=False, allow_null=True)
-    when_busy = serializers.ChoiceField(["reject", "queue", "interrupt"], default="reject")
-    wait_for_knowledge = serializers.BooleanField(default=False, help_text=WAIT_FOR_KNOWLEDGE)
+    when_busy = ChoiceField(["reject", "queue", "interrupt"], default="reject")
+    wait_for_knowledge = BooleanField(default=False, help_text=WAIT_FOR_KNOWLEDGE)
     version = PublicIdField("agv", required=False, allow_null=True, help_text="The agent's current version.")
     variables = serializers.DictField(required=False, allow_null=True, help_text="No agent takes any yet.")
 
@@ -132,24 +139,24 @@ class RunSerializer(serializers.Serializer[Any]):
 
 class ConversationSerializer(serializers.Serializer[Any]):
     agent = PublicIdField("agt")
-    title = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
-    input = serializers.CharField(
+    title = CharField(max_length=200, required=False, allow_blank=True, default="")
+    input = QuestionField(
         required=False, trim_whitespace=False, help_text="A first question; the answer then has its `run`."
     )
     max_cost = MoneyField(min_value=1, required=False, allow_null=True)
-    wait_for_knowledge = serializers.BooleanField(default=False, help_text=WAIT_FOR_KNOWLEDGE)
+    wait_for_knowledge = BooleanField(default=False, help_text=WAIT_FOR_KNOWLEDGE)
 
     validate_input = RunSerializer.validate_input
 
 
 class ConversationChangeSerializer(serializers.Serializer[Any]):
-    title = serializers.CharField(max_length=200, required=False, allow_blank=True)
-    archived = serializers.BooleanField(required=False)
+    title = CharField(max_length=200, required=False, allow_blank=True)
+    archived = BooleanField(required=False)
     head = PublicIdField(
         "msg", required=False, help_text="The answer that the next question goes on from: it chooses a branch."
     )
 
 
 class FeedbackSerializer(serializers.Serializer[Any]):
-    rating = serializers.ChoiceField([1, -1])
-    comment = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")
+    rating = ChoiceField([1, -1])
+    comment = CharField(max_length=4000, required=False, allow_blank=True, default="")

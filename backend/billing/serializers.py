@@ -14,6 +14,7 @@ from rest_framework import serializers
 from backend.billing.models import OWN_DESCRIPTIONS, Transfer
 from backend.billing.pricing import to_micro
 from backend.billing.queries import UsageGrouping
+from backend.http.fields import CharField
 from backend.http.ids import PublicIdField
 from backend.http.money import MICRO, MoneyField, format_money
 
@@ -21,7 +22,13 @@ USAGE_DAYS = 30  # Shown when no time is asked for.
 MOST_USAGE_DAYS = 366
 
 
-@extend_schema_field({"type": "string", "description": "A date, or a time as RFC 3339.", "example": "2026-01-31"})
+@extend_schema_field(
+    {
+        "anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}],
+        "description": "A date, or a time as RFC 3339.",
+        "examples": ["2026-01-31"],
+    }
+)
 class MomentField(serializers.Field[datetime, str, str, Any]):
     """A time, or a date: that day's first moment, or with ``whole_day`` the one after its last. UTC where unsaid."""
 
@@ -69,7 +76,7 @@ class PeriodSerializer(serializers.Serializer[Any]):
 
 class TransactionFilterSerializer(PeriodSerializer):
     kind = serializers.ChoiceField(choices=Transfer.Kind.choices, required=False)
-    reference = serializers.CharField(max_length=64, required=False)
+    reference = CharField(max_length=64, required=False)
 
 
 class UsageFilterSerializer(PeriodSerializer):
@@ -128,7 +135,7 @@ class TransactionSerializer(serializers.Serializer[Transfer]):
     created_at = serializers.DateTimeField()
 
 
-@extend_schema_field({"type": "string", "format": "decimal", "example": "0.001875"})
+@extend_schema_field({"type": "string", "format": "decimal", "examples": ["0.001875"]})
 class CostField(serializers.Field[Decimal, Any, str, Any]):
     """An exact cost in currency units, shown as money, rounded up to six places."""
 
@@ -136,7 +143,7 @@ class CostField(serializers.Field[Decimal, Any, str, Any]):
         return format_money(to_micro(value))
 
 
-@extend_schema_field({"type": "string", "format": "decimal", "nullable": True, "example": "2.50"})
+@extend_schema_field({"type": "string", "format": "decimal", "examples": ["2.50"]})
 class PriceField(serializers.Field[Decimal, Any, str, Any]):
     """A unit price, exact: as many places as it has, at least two."""
 

@@ -94,7 +94,7 @@ WORDS: dict[str, Words] = {
     ),
     "collections_documents_destroy": Words(
         "Remove a document from a collection",
-        "Named in the body or as `?document=`. The document itself stays, and so does every other collection with it.",
+        "The document itself stays, and so does every other collection with it.",
     ),
     "search": Words(
         "Search documents",

@@ -12,15 +12,18 @@ from rest_framework import serializers
 from backend.documents import queries
 from backend.documents.models import Chunk, Collection, Document, Ingestion, Language
 from backend.documents.reasons import in_words
-from backend.http.fields import ListField
+from backend.http.fields import CharField, ChoiceField, IntegerField, ListField
 from backend.http.ids import PublicIdField, encode
 
 STATUSES = ["awaiting_upload", *Ingestion.Status.values, "deleting"]
+HIDDEN = ("Cc", "Cf", "Cs")  # Categories of Unicode: controls, formatting, half a surrogate pair.
 LARGEST_METADATA = 16 * 1024  # Bytes of JSON.
 
 
-class LanguageField(serializers.CharField):
+class LanguageField(CharField):
     """``pt`` or ``en``, also as ``pt-BR`` or ``en_US``."""
+
+    pattern = r"^\s*([Pp][Tt]|[Ee][Nn])([-_][^\u0000]*)?\s*$"
 
     default_error_messages = {"unknown": _("Search knows pt and en; leave it out to have it detected.")}
 
@@ -31,7 +34,7 @@ class LanguageField(serializers.CharField):
         return code
 
 
-@extend_schema_field({"type": "object", "additionalProperties": True})
+@extend_schema_field({"$ref": "#/components/schemas/JsonObject"})
 class MetadataField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
     """A JSON object of the client's own; in a multipart body, its text."""
 
@@ -62,16 +65,18 @@ class MetadataField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any])
         return value
 
 
-class NameField(serializers.CharField):
-    """A name with something to see in it."""
+class NameField(CharField):
+    """A name with something to see in it; what only controls how text is shown is taken out."""
+
+    visible = True  # For the OpenAPI document.
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"max_length": 255, **kwargs})
 
     def to_internal_value(self, data: Any) -> str:
         text: str = super().to_internal_value(data)
-        kept = "".join(character for character in text if unicodedata.category(character)[0] != "C").strip()
-        if not kept:
+        kept = "".join(character for character in text if unicodedata.category(character) not in HIDDEN).strip()
+        if not kept and not self.allow_blank:
             self.fail("blank")
         return kept
 
@@ -258,7 +263,9 @@ class MembershipSerializer(serializers.Serializer[Any]):
 class SearchFilterSerializer(serializers.Serializer[Any]):
     """What the documents must be. ``metadata``: each of these members, with this value."""
 
-    content_type = ListField(child=serializers.CharField(max_length=128), required=False, max_length=20)
+    strict = True  # For the OpenAPI document.
+
+    content_type = ListField(child=CharField(max_length=128), required=False, max_length=20)
     language = ListField(child=LanguageField(), required=False, max_length=5)
     metadata = MetadataField(required=False)
 
@@ -275,16 +282,12 @@ class SearchFilterSerializer(serializers.Serializer[Any]):
 
 
 class SearchSerializer(serializers.Serializer[Any]):
-    query = serializers.CharField(max_length=4_000)
-    collections = ListField(
-        child=serializers.CharField(max_length=64), required=False, allow_empty=True, max_length=100
-    )
-    documents = ListField(
-        child=serializers.CharField(max_length=64), required=False, allow_empty=True, max_length=1_000
-    )
+    query = CharField(max_length=4_000)
+    collections = ListField(child=CharField(max_length=64), required=False, allow_empty=True, max_length=100)
+    documents = ListField(child=CharField(max_length=64), required=False, allow_empty=True, max_length=1_000)
     filter = SearchFilterSerializer(required=False)
-    limit = serializers.IntegerField(min_value=1, max_value=100, default=10)
-    mode = serializers.ChoiceField(choices=queries.MODES, required=False, allow_null=True)
+    limit = IntegerField(min_value=1, max_value=100, default=10)
+    mode = ChoiceField(choices=queries.MODES, required=False, allow_null=True)
 
 
 class PassageSerializer(serializers.Serializer[Any]):

@@ -5,12 +5,12 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 MICRO = 1_000_000
 LARGEST = 10**12 * MICRO  # Far below the 64-bit limit of a column, so that sums fit too.
-WRITTEN = re.compile(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,6}))?", re.ASCII)
+WHOLE_DIGITS = 12
+WRITTEN = re.compile(rf"(-?)([0-9]{{1,{WHOLE_DIGITS}}})(?:\.([0-9]{{1,6}}))?", re.ASCII)
 
 
 def format_money(micro: int | Decimal) -> str:
@@ -34,9 +34,6 @@ def parse_money(text: str) -> int:
     return -micro if sign else micro
 
 
-@extend_schema_field(
-    {"type": "string", "format": "decimal", "pattern": r"^-?\d{1,12}(\.\d{1,6})?$", "example": "4.998125"}
-)
 class MoneyField(serializers.Field[int, Any, str, Any]):
     """An integer of micro-units, shown and read as a decimal string (a JSON integer is read too)."""
 

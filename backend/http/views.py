@@ -4,8 +4,10 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db.models import Model, QuerySet
+from django.utils.translation import gettext as _
+from rest_framework.request import Request
 
-from backend.errors import NotFound
+from backend.errors import FieldError, NotFound
 from backend.http.ids import decode
 
 
@@ -32,3 +34,19 @@ class PublicIdLookup:
             raise NotFound
         self.check_object_permissions(self.request, found)  # type: ignore[attr-defined]  # APIView's.
         return found
+
+
+TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
+
+def truth_of(request: Request, name: str, *, default: bool) -> bool:
+    """A parameter of the query that is true or false.
+
+    :raises FieldError: it is something else.
+    """
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if text.lower() not in TRUTH:
+        raise FieldError(f"/{name}", _("This is true or false."))
+    return TRUTH[text.lower()]

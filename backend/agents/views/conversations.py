@@ -30,10 +30,9 @@ from backend.agents.serializers import ConversationChangeSerializer, Conversatio
 from backend.agents.views.runs import language_of
 from backend.errors import FieldError, NotFound
 from backend.http.ids import decode
+from backend.http.openapi.fields import NO_NUL
 from backend.http.pagination import TIMES, CursorPagination
-from backend.http.views import PublicIdLookup
-
-TRUTH = {"true": True, "1": True, "false": False, "0": False}
+from backend.http.views import PublicIdLookup, truth_of
 
 
 class LatestFirst(CursorPagination):
@@ -56,8 +55,10 @@ class ConversationViewSet(
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("q", OpenApiTypes.STR, description="Words in the title or in a message."),
-            OpenApiParameter("agent", OpenApiTypes.STR),
+            OpenApiParameter(
+                "q", {"type": "string", "pattern": NO_NUL}, description="Words of the title or a message."
+            ),
+            OpenApiParameter("agent", OpenApiTypes.STR, description="The id of an agent."),
             OpenApiParameter("archived", OpenApiTypes.BOOL, description="Omitted: those that are not."),
         ]
     )
@@ -69,10 +70,8 @@ class ConversationViewSet(
         if self.action != "list":
             return queryset
         asked = self.request.query_params
-        archived = asked.get("archived", "false").lower()
-        if archived not in TRUTH:
-            raise FieldError("/archived", "This is true or false.")
-        queryset = queryset.filter(archived_at__isnull=not TRUTH[archived])
+        archived = truth_of(self.request, "archived", default=False)
+        queryset = queryset.filter(archived_at__isnull=not archived)
         if "agent" in asked:
             try:
                 queryset = queryset.filter(agent_id=decode(Agent.id_prefix, asked["agent"]))

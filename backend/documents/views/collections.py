@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,6 +16,7 @@ from backend.documents.models import Collection
 from backend.documents.serializers import CollectionChangeSerializer, CollectionSerializer, MembershipSerializer
 from backend.documents.views.access import DocumentsView
 from backend.errors import NotFound
+from backend.http.openapi.operations import id_schema
 from backend.http.views import PublicIdLookup
 
 
@@ -67,7 +68,11 @@ class CollectionViewSet(
         operations.add_to_collection(actor=self.actor, collection=collection, document_id=self._document_id(request))
         return Response(self._shown(collection))
 
-    @extend_schema(request=MembershipSerializer, responses={204: None})
+    @extend_schema(
+        request=None,  # A body is read too, but not every client, and no generated one, sends one with a DELETE.
+        parameters=[OpenApiParameter("document", id_schema("doc"), required=True, description="The document's id.")],
+        responses={204: None},
+    )
     def remove(self, request: Request, pk: str) -> Response:
         """Take a document out of the collection."""
         operations.remove_from_collection(

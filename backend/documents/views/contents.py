@@ -26,9 +26,10 @@ from backend.errors import FieldError, NotFound
 from backend.http.concurrency import while_sent
 from backend.http.ids import decode
 from backend.http.pagination import NUMBERS, CursorPagination
-from backend.http.views import PublicIdLookup
+from backend.http.views import PublicIdLookup, truth_of
 
 BLOCK = 256 * 1024
+NUMBER = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
 CONDITIONS = ("Range", "If-Range", "If-None-Match")  # RFC 9110.
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 # A file is somebody's, not ours: whatever a browser makes of it, it runs nothing and loads nothing.
@@ -79,7 +80,7 @@ class ContentView(OfDocument):
         """The file as it was uploaded: a redirect to a signed address, or the bytes, also in part (`Range`)."""
         document = self.document()
         kind = document.blob.content_type
-        attachment = request.query_params.get("download") in ("1", "true") or kind not in SHOWN_INLINE
+        attachment = truth_of(request, "download", default=False) or kind not in SHOWN_INLINE
         if kind in (filetypes.PLAIN, filetypes.MARKDOWN):
             kind = f"{filetypes.PLAIN}; charset=utf-8"
         key = document.blob.key
@@ -120,7 +121,10 @@ class ChunkListView(OfDocument):
     pagination_class = InReadingOrder
 
     @extend_schema(
-        parameters=[OpenApiParameter("page", OpenApiTypes.INT), OpenApiParameter("index", OpenApiTypes.INT)],
+        parameters=[
+            OpenApiParameter("page", NUMBER, description="Only what stands on this page."),
+            OpenApiParameter("index", NUMBER, description="Only the passage with this index, from 0."),
+        ],
         responses=ChunkSerializer(many=True),
         operation_id="documents_chunks",
     )

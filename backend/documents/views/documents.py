@@ -7,15 +7,14 @@ from typing import Any
 
 import django_filters  # type: ignore[import-untyped]  # It has no types.
 from django.db.models import Q, QuerySet
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiRequest, OpenApiResponse, extend_schema
 from rest_framework import mixins
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from backend.accounts.idempotency import IdempotentCreate
-from backend.documents import operations, quota
+from backend.documents import filetypes, operations, quota
 from backend.documents.models import Collection, Document, DocumentQuerySet, Ingestion
 from backend.documents.serializers import (
     STATUSES,
@@ -28,16 +27,23 @@ from backend.documents.uploads import UploadParser, refuse_too_long
 from backend.documents.views.access import DocumentsView
 from backend.errors import FieldError, NotFound
 from backend.http.ids import decode
+from backend.http.openapi.fields import NO_NUL
 from backend.http.parsers import JSONParser
 from backend.http.spelling import pattern_of
 from backend.http.views import PublicIdLookup
+
+ACCEPTED = ", ".join(sorted(set(filetypes.EXTENSIONS.values()), key=lambda kind: kind != filetypes.PLAIN))
+
+
+def _text(longest: int) -> dict[str, Any]:
+    return {"type": "string", "maxLength": longest, "pattern": NO_NUL}
 
 
 class DocumentFilter(django_filters.FilterSet):  # type: ignore[misc]  # Its base has no types.
     """Of the list of documents."""
 
     status = django_filters.ChoiceFilter(choices=[(value, value) for value in STATUSES], method="with_status")
-    collection = django_filters.CharFilter(method="in_collection")
+    collection = django_filters.CharFilter(method="in_collection", max_length=64)
     q = django_filters.CharFilter(method="named", max_length=255)
     content_type = django_filters.CharFilter(field_name="blob__content_type", max_length=128)
     tag = django_filters.CharFilter(method="tagged", max_length=255)
@@ -126,7 +132,7 @@ class DocumentViewSet(
         return [UploadParser()] if uploads else super().get_parsers()
 
     @extend_schema(
-        request={"multipart/form-data": UploadSerializer},
+        request={"multipart/form-data": OpenApiRequest(UploadSerializer, encoding={"file": {"contentType": ACCEPTED}})},
         responses={
             201: DocumentSerializer,
             200: OpenApiResponse(DocumentSerializer, description="The workspace has these bytes already."),
@@ -177,10 +183,10 @@ class DocumentViewSet(
     @extend_schema(
         parameters=[
             OpenApiParameter("status", enum=STATUSES),
-            OpenApiParameter("collection", OpenApiTypes.STR, description="The id of a collection."),
-            OpenApiParameter("q", OpenApiTypes.STR, description="A part of the name."),
-            OpenApiParameter("content_type", OpenApiTypes.STR),
-            OpenApiParameter("tag", OpenApiTypes.STR, description="One of the list `tags` in the metadata."),
+            OpenApiParameter("collection", _text(64), description="The id of a collection."),
+            OpenApiParameter("q", _text(255), description="A part of the name."),
+            OpenApiParameter("content_type", _text(128), description="Such as `application/pdf`."),
+            OpenApiParameter("tag", _text(255), description="One of the list `tags` in the metadata."),
         ]
     )
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from drf_spectacular.generators import SchemaGenerator
 
 from backend.http.openapi import examples, headers, refusals
+from backend.http.openapi.fields import JSON_OBJECT, JSON_VALUE
 from backend.http.openapi.words import Schema, operations
 
 # Left in operations by other modules for this one.
@@ -14,6 +15,7 @@ NOTES = ("x-workspace", "x-idempotent", "x-refusals", "x-headers", "x-rate-limit
 
 def add_conventions(result: Schema, generator: SchemaGenerator, request: HttpRequest | None, public: bool) -> Schema:
     components: Schema = result.setdefault("components", {})
+    components.setdefault("schemas", {}).update(JsonValue=JSON_VALUE, JsonObject=JSON_OBJECT)
     headers.add_components(components)
     refusals.add_components(components)
     for path, method, operation in operations(result):

@@ -52,7 +52,7 @@ HEADERS: dict[str, Schema] = {
     "WWW-Authenticate": _header("How to authenticate (RFC 6750).", required=True, pattern="^Bearer"),
     "Allow": _header("The methods that the path knows.", required=True),
     "ETag": _header(
-        "Of the bytes, for `If-None-Match`, `If-Match` and `If-Range`.", required=True, pattern='^"[^"]+"$'
+        "Of the bytes, for `If-None-Match`, `If-Match` and `If-Range`.", required=True, pattern='^(W/)?"[^"]+"$'
     ),
     "Accept-Ranges": _header("Parts can be asked for with `Range`.", const="bytes"),
     "Content-Range": _header("Which part it is, of how many bytes.", required=True, pattern="^bytes "),

@@ -4,8 +4,10 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
 from drf_spectacular.openapi import AutoSchema
+from rest_framework.serializers import FileField
 
 from backend.http.ids import SUFFIX
+from backend.http.openapi.fields import NO_NUL, UNKNOWN
 
 Schema = dict[str, Any]
 
@@ -34,6 +36,18 @@ class Contract(AutoSchema):
     def _get_serializer_name(self, serializer: Any, direction: Any, bypass_extensions: bool = False) -> str:
         name: str = super()._get_serializer_name(serializer, direction, bypass_extensions)
         return name.replace("Representation", "")
+
+    def _map_basic_serializer(self, serializer: Any, direction: Any) -> Schema:
+        schema: Schema = super()._map_basic_serializer(serializer, direction)  # type: ignore[no-untyped-call]  # As above.
+        if direction == "request" and not any(isinstance(field, FileField) for field in serializer.fields.values()):
+            schema |= {"additionalProperties": False} if getattr(serializer, "strict", False) else UNKNOWN
+        return schema
+
+    def _insert_field_validators(self, field: Any, schema: Schema) -> None:
+        super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]  # As above.
+        choices = schema.get("oneOf", ())
+        if choices and choices[0].get("pattern") == NO_NUL:  # Which allows the empty text, as the other choice does.
+            schema.update(schema.pop("oneOf")[0])
 
     def _resolve_path_parameters(self, variables: Any) -> list[Schema]:
         parameters: list[Schema] = super()._resolve_path_parameters(variables)  # type: ignore[no-untyped-call]  # Untyped upstream.
