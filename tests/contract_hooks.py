@@ -12,7 +12,6 @@ from typing import Any
 from uuid import uuid4
 
 import schemathesis
-from schemathesis.specs.openapi.checks import RejectedPositiveData
 
 SECONDS = 300  # A token lives for ten minutes.
 ENDS_LOG_INS = ("/api/v1/auth/session", "/api/v1/sessions", "/api/v1/account/password/change")
@@ -52,7 +51,7 @@ class Callers:
 def filter_case(context: Any, case: Any) -> bool:
     data = case.meta.phase.data if case.meta is not None else None
     scenario = getattr(getattr(data, "scenario", None), "name", None)
-    if SAMPLE == 1 or scenario is None or scenario in RARE:
+    if SAMPLE == 1 or data is None or scenario is None or scenario in RARE:
         return True
     return zlib.crc32(f"{case.operation.label} {data.description}".encode()) % SAMPLE == 0
 
@@ -69,7 +68,7 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
 
 @schemathesis.hook
 def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
-    return not (isinstance(failure, RejectedPositiveData) and _is_about_more_than_form(case, response))
+    return not (type(failure).__name__ == "RejectedPositiveData" and _is_about_more_than_form(case, response))
 
 
 def _is_about_more_than_form(case: Any, response: Any) -> bool:

@@ -215,14 +215,6 @@ PENDING = _object(
     message=id_schema("msg"),
     total=COUNT,
     ready=COUNT,
-    failed={**COUNT, "description": "Or cancelled."},
-    waiting={"type": "boolean", "description": "Whether the run waits for them, as `wait_for_knowledge` asked for."},
-)
-COUNT: Schema = {"type": "integer", "minimum": 0}
-PENDING = _object(
-    message=id_schema("msg"),
-    total=COUNT,
-    ready=COUNT,
     failed=COUNT,
     waiting={"type": "boolean", "description": "Whether the run waits for them (`wait_for_knowledge`)."},
 )
@@ -266,10 +258,6 @@ EVENTS = Events(
         "message.completed": ("The answer as the REST API shows it from now on.", _object(message=_of("Message"))),
         "text.delta": ("More of the answer's text.", DELTA),
         "reasoning.delta": ("More of what the model thinks, of models that show it.", DELTA),
-        "knowledge.pending": (
-            "Documents that the agent knows are still being read; again whenever the numbers change while the run waits.",
-            PENDING,
-        ),
         "tool.call": ("The agent uses a tool.", CALL),
         "tool.result": ("What came of it: `output` or `error`.", RESULT),
         "citation.added": (
