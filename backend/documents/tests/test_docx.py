@@ -119,6 +119,7 @@ RUNS = [
         p("m", run("2", UP), " H", run("2", '<w:vertAlign w:val="subscript"/>'), "O 1", run("st", UP)),
         "m² H2O 1st",
     ),
+    ("a tab after a note mark", p("300", run("1", UP), "<w:r><w:tab/><w:t>euros</w:t></w:r>"), "300^1 euros"),
     ("raised by a distance", p("300", run("1", '<w:position w:val="8"/>'), " euros"), "300^1 euros"),
     ("struck text", p("Fee ", run("300", STRUCK), run("250", "<w:dstrike/>"), "350"), "Fee 350"),
     ("text that is not struck after all", p(run("300", '<w:strike w:val="0"/>')), "300"),

@@ -14,6 +14,7 @@ PAGES = [
     ("<p>300<sup>1</sup> euros, 10<sup>3</sup> l, 10<sup>-3</sup>5", "300^1 euros, 10^3 l, 10^-3 5"),
     ("<p>300<sup><a href=#n>1</a></sup>,<sup>2</sup> 300<sup>[1]</sup> 5<sup>*</sup>", "300^1,^2 300[1] 5*"),
     ("<p><sup>1</sup>300 apart", "^1 300 apart"),
+    ("<p>300<sup>1 </sup>euros and<sup> 2</sup> x", "300^1 euros and ^2 x"),
     ("<p>m<sup>2</sup> H<sub>2</sub>O x<sub>i</sub> 5<sub>1</sub> 2<sup>n+1</sup>", "m² H2O x_i 5_1 2^(n+1)"),
     (
         "<p>1<sup>st</sup> 5<sup>o</sup> 5<sup>a</sup> n<sup>o</sup> M<sup>me</sup> XX<sup>e</sup>",

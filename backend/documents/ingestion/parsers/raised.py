@@ -73,9 +73,20 @@ def _close(open_pieces: list[tuple[str, _Text]]) -> None:
         if content:
             around.add(content)
         return
-    content = content.strip()
+    before, content, after = _stripped(content)
+    if before:
+        around.add(before)
     written = f"^{content}" if kind == NOTE else (_raised if kind == UP else _lowered)(content, around.end)
     around.add(written, mark=True)
+    if after:
+        around.add(after)
+
+
+def _stripped(text: str) -> tuple[str, str, str]:
+    """The white space before a text, the text, and the white space after it."""
+    content = text.strip()
+    start = text.index(content)
+    return text[:start], content, text[start + len(content) :]
 
 
 def _raised(content: str, before: str) -> str:  # noqa: PLR0911  # One case per kind of mark.

@@ -171,6 +171,7 @@ class Story:
             self._turn_to(level)
             self._add(readable(without_marks((child.text or "").replace("\n", " ")), properties))
         elif tag in _CHARACTERS:
+            self._turn_to(level)
             self._add(_CHARACTERS[tag])
         elif tag == W + "sym":
             self._turn_to(level)
