@@ -11,12 +11,14 @@ GOAL = 1000  # Characters.
 LEAST = 500
 MOST = 1300
 LOOKAHEAD = 2 * MOST
+LONGEST_REST = 600  # Of a sentence, on the page after the one that it begins on.
 
 Span = tuple[int, int]
 
 # What may end a passage, and how many characters away from the goal each is still as good as a paragraph's end at it.
 _PARAGRAPH = re.compile(r"\n\s*\n")
 _SENTENCE = re.compile(r"(?<=[.!?…])[\"'”’»)\]]*\s+(?=[\"'“‘«(\[]*[A-ZÀ-ÖØ-Þ0-9])")
+_END = re.compile(r"[.!?…][\"'”’»)\]]*(?=\s)")
 _LINE = re.compile(r"\n")
 _SPACE = re.compile(r"\s+")
 _BREAKS = ((_PARAGRAPH, 0), (_SENTENCE, 150), (_LINE, 250), (_SPACE, 700))
@@ -37,6 +39,18 @@ def split(text: str, *, final: bool) -> Iterator[Span]:
         stripped = start + len(text[start:end].rstrip())
         yield start, stripped
         start = _skip(text, end)
+
+
+def sentence_end(text: str, start: int, end: int) -> int:
+    """Where the sentence that goes on at ``start`` ends, with the white space after it: ``start`` if that is too far.
+
+    :param end: the sentence ends there at the latest.
+    """
+    window = text[start : min(end, start + LONGEST_REST)]
+    found = min((match.end() for match in (_END.search(window), _PARAGRAPH.search(window)) if match), default=None)
+    if found is None:
+        return end if start + len(window) == end else start
+    return _skip(text, start + found) if start + found < end else end
 
 
 def _skip(text: str, position: int) -> int:

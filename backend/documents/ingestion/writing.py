@@ -2,6 +2,7 @@
 
 import bisect
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import msgspec
 from django.db import transaction
@@ -134,24 +135,39 @@ class Writer:
                 )
             )
             done = end
-        if final or (ingestion.paged and ingestion.language):
+        if final:
             done = len(text)
+        elif ingestion.paged and ingestion.language:
+            done = max(self._page_ends(final=False), default=0)
         self.pending = text[done:]
         return rows, offset + done
 
     def _spans(self, *, final: bool) -> Iterator[chunker.Span]:
-        """The passages of the pending text. None crosses the end of a page, so that each is cited with its own."""
+        """The passages of the pending text. None crosses the end of a page, so that each is cited with its own, but for
+        those that end with a sentence that does.
+        """
         if not self.ingestion.language:
             return  # Too little text so far to tell.
         if not self.ingestion.paged:
             yield from chunker.split(self.pending, final=final)
             return
-        ends = [start - self.ingestion.chunked_to for start in self.starts[1:]] + [len(self.pending)]
         begin = 0
-        for end in ends:
+        for end in self._page_ends(final=final):
             if end > begin:
                 yield from ((begin + a, begin + b) for a, b in chunker.split(self.pending[begin:end], final=True))
                 begin = end
+
+    def _page_ends(self, *, final: bool) -> Iterator[int]:
+        """Where in the pending text each page ends, with the end of its last sentence. The parser ends a page with an
+        empty line unless its last sentence goes on; how far, only the next page shows.
+        """
+        text = self.pending
+        starts = [start - self.ingestion.chunked_to for start in self.starts[1:]]
+        for end, next_end in pairwise([*starts, len(text)]):
+            if end > 0:
+                yield end if text.endswith("\n\n", 0, end) else chunker.sentence_end(text, end, next_end)
+        if final or text.endswith("\n\n"):
+            yield len(text)
 
     def _pages(self, start: int, end: int) -> tuple[int, int]:
         """The first and the last page of a span."""

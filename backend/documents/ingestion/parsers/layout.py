@@ -208,7 +208,7 @@ def _table(rows: list[list[Piece]], starts: Sequence[float]) -> Iterator[Print]:
         texts = [" ".join(piece.text for piece in cell) for cell in cells]
         filled = [text for text in texts if text]
         if len(filled) == 1 and texts[0]:
-            yield Print(texts[0], row, row=True)
+            yield Print(texts[0], row)
         else:
             yield Print(_barred(texts), row, row=True)
 

@@ -8,6 +8,10 @@ from .hyphens import HYPHENS, joint, words_of
 
 BULLETS = ("•", "- ", "– ")
 _ENDS = ".!?…:;"
+_LISTED = """a an the of in on at by for to from with within and or that which who is are be must shall may de da do das
+    dos em no na nos nas por para com e ou que o as os um uma ao aos à às pelo pela até entre sobre sob é são deve
+    será"""
+_UNFINISHED = frozenset(_LISTED.split())
 _CLOSING = "\"'”’»)]"
 
 Span = tuple[int, int, int, int, int, int]
@@ -55,10 +59,12 @@ def compose(lines: list[Line], *, ending: str = "\n\n") -> tuple[str, list[Span]
         text = line.text
         if following is None:
             between = ending
+            if ending in ("", "-"):
+                text = text.rstrip(HYPHENS)
         elif line.hyphenated or (text[-1] in HYPHENS and not line.row and not _is_dash(text)):
             if known is None:
                 known = words_of("\n".join(each.text for each in lines))
-            text = text if line.hyphenated else text[:-1]
+            text = text.rstrip(HYPHENS)
             between = joint(text, following.text, known)
         else:
             between = _between(lines, index)
@@ -73,6 +79,19 @@ def goes_on(text: str, following: str) -> bool:
     """Whether a sentence goes on from the end of one text, a column or a page, to the start of another."""
     end = text.rstrip(_CLOSING)[-1:]
     return bool(end) and end not in _ENDS and following[:1].islower()
+
+
+def page_ending(lines: Sequence[Line], following: Sequence[Line]) -> str:
+    """What stands between the texts of two pages: an empty line, or less where a sentence goes on."""
+    if not lines or not following or lines[-1].row or following[0].row:
+        return "\n\n"
+    last, first = lines[-1], following[0].text
+    if last.hyphenated or (last.text[-1] in HYPHENS and not _is_dash(last.text)):
+        return joint(last.text.rstrip(HYPHENS), first, words_of("\n".join(line.text for line in lines)))
+    if first.startswith(BULLETS) or not any(map(str.isalpha, last.text)):  # Such as a page's number.
+        return "\n\n"
+    unfinished = last.text[-1] == "," or last.text.split()[-1].lower() in _UNFINISHED
+    return " " if unfinished or goes_on(last.text, first) else "\n\n"
 
 
 def _is_dash(text: str) -> bool:

@@ -3,7 +3,9 @@
 import ctypes
 import io
 import mmap
+from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import IO
 
 import pypdfium2
@@ -13,12 +15,14 @@ from PIL import Image
 from .boxes import Rectangles
 from .frames import Job, PageText, ParseError
 from .legibility import is_unreadable
-from .lines import compose
+from .lines import Line, compose, page_ending
 from .picture import Visibility, has_layered_forms
 from .reading import read_lines
+from .running import without_running
 
 Image.preinit()  # Loads the writer of PNG, which could not be loaded any more when it is needed.
 _HIGHEST_IMAGE = 6000  # Pixels.
+_CONTEXT = 2  # Pages before one that its headers are compared with: left and right pages may have their own.
 
 
 def open_document(source: IO[bytes]) -> "pypdfium2.PdfDocument":
@@ -46,18 +50,65 @@ def open_document(source: IO[bytes]) -> "pypdfium2.PdfDocument":
 
 
 def read_pages(document: "pypdfium2.PdfDocument", job: Job) -> Iterator[tuple[PageText, bool]]:
-    """Each page from ``job.start`` on, and whether it could be read."""
+    """Each page from ``job.start`` on, and whether it could be read.
+
+    A page is known when the next one is: what both have at their edges is no part of their text, and a sentence may
+    go on from one to the other. Pages that are read one by one, since one of them takes too long, are read alone.
+    """
+    if job.batch == 1:
+        yield from ((_finished([], page, None), page.readable) for page in _pages(document, job.start))
+        return
+    pages: deque[_Page] = deque(maxlen=_CONTEXT + 2)
+    for page in _pages(document, max(0, job.start - _CONTEXT)):
+        pages.append(page)
+        if len(pages) > 1 and pages[-2].number > job.start:
+            yield _finished(list(pages)[:-2], pages[-2], page), pages[-2].readable
+    if pages and pages[-1].number > job.start:
+        yield _finished(list(pages)[:-1], pages[-1], None), pages[-1].readable
+
+
+@dataclass(slots=True)
+class _Page:
+    number: int
+    lines: list[Line]
+    lost: int = 0
+    readable: bool = True
+    body: list[Line] | None = None  # Without headers and footers.
+
+
+def _pages(document: "pypdfium2.PdfDocument", start: int) -> Iterator[_Page]:
     rectangles = Rectangles()
     document.init_forms()
     visibility = Visibility(layered_forms=has_layered_forms(document.mapped))
-    for index in range(job.start, len(document)):
+    for index in range(start, len(document)):
         try:
             printed, lost = read_lines(document, index, rectangles, visibility)
-            text, lines = compose(printed)
         except pypdfium2.PdfiumError:
-            yield PageText(number=index + 1, text=""), False
+            yield _Page(index + 1, [], readable=False)
         else:
-            yield PageText(number=index + 1, text=text, lines=lines, unreadable=is_unreadable(text, lost=lost)), True
+            yield _Page(index + 1, printed, lost)
+
+
+def _finished(before: list[_Page], page: _Page, after: _Page | None) -> PageText:
+    if page.body is None:
+        page.body = _body(before, page, after)
+    ending = "\n\n"
+    if after is not None:
+        # The next page's first lines are what the reader meets next; whether its footer recurs does not matter here.
+        after_lines = _body([*before, page][-_CONTEXT:], after, None)
+        ending = page_ending(page.body, after_lines)
+    text, spans = compose(page.body, ending=ending)
+    unreadable = is_unreadable(text, lost=page.lost)
+    return PageText(number=page.number, text=text, lines=spans, unreadable=unreadable)
+
+
+def _body(before: list[_Page], page: _Page, after: _Page | None) -> list[Line]:
+    return without_running(
+        page.lines,
+        before=[each.lines for each in before],
+        after=after.lines if after else [],
+        distances=[page.number - each.number for each in before],
+    )
 
 
 def render(document: "pypdfium2.PdfDocument", job: Job) -> bytes:
