@@ -54,13 +54,12 @@ def _apart(lines: Sequence[Line], *, upper: bool) -> Iterator[Line]:
         top, bottom = _place(line)
         if (bottom > _EDGE) if upper else (top < SCALE - _EDGE):
             break
-        following = lines[number + 1] if number + 1 < len(lines) else None
+        if number + 1 == len(lines):  # All that there is.
+            break
+        next_top, next_bottom = _place(lines[number + 1])
+        gap = next_top - bottom if upper else top - next_bottom
         outermost = bottom < _OUTERMOST if upper else top > SCALE - _OUTERMOST
-        gap = 0
-        if following is not None:
-            next_top, next_bottom = _place(following)
-            gap = next_top - bottom if upper else top - next_bottom
-        if following is None or outermost or gap > 1.2 * (bottom - top):
+        if outermost or gap > 1.2 * (bottom - top):
             last = number + 1
     yield from lines[: min(last, _MOST)]
 
