@@ -6,6 +6,7 @@ An edit says what is read instead of a character: nothing for a space within a s
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from operator import sub
 from statistics import median
 
 from .glyphs import HYPHEN, Glyphs
@@ -55,11 +56,11 @@ def _jumps(glyphs: Glyphs) -> Iterator[tuple[int, int, bool]]:
     for line in _PDFIUM_LINE.finditer(text):
         start, end = line.span()
         if max(bottom[start:end]) - min(bottom[start:end]) > _JUMP:
-            yield from (
-                (after, after, True)
-                for after in range(start + 1, end)
-                if not text[after - 1].isspace() and not text[after].isspace() and _far(top, bottom, after - 1, after)
-            )
+            steps = map(sub, bottom[start + 1 : end], bottom[start:end])
+            for after in [at for at, step in enumerate(steps, start + 1) if step > _JUMP or step < -_JUMP]:
+                spaced = text[after - 1].isspace() or text[after].isspace()
+                if not spaced and _far(top, bottom, after - 1, after):
+                    yield after, after, True
 
 
 def _far(top: Sequence[float], bottom: Sequence[float], before: int, after: int) -> bool:
