@@ -63,6 +63,31 @@ VISIBLE = {
     ),
 }
 
+PRICE = at(72, 700, "Price 300 250 euros")
+STRIKES = {
+    "a drawn line": (build(PRICE + "106 704 m 128 704 l S"), "Price 250 euros"),
+    "a thin rectangle": (build(PRICE + "106 703.7 22 0.6 re f"), "Price 250 euros"),
+    "the annotation": (
+        build(
+            PRICE,
+            page="/Annots[100 0 R]",
+            objects=[
+                "<</Type/Annot/Subtype/StrikeOut/Rect[106 698 128 712]/QuadPoints[106 712 128 712 106 698 128 698]>>"
+            ],
+        ),
+        "Price 250 euros",
+    ),
+    "an underline": (build(PRICE + "106 698.5 m 128 698.5 l S"), "Price 300 250 euros"),
+    "a rule above": (build(PRICE + "72 713 m 300 713 l S"), "Price 300 250 euros"),
+}
+
+
+@pytest.mark.parametrize("name", STRIKES)
+def test_what_is_struck_out_is_not_read(name: str) -> None:
+    document, expected = STRIKES[name]
+
+    assert text_of(document) == expected
+
 
 @pytest.mark.parametrize(("name", "shown"), [*((name, False) for name in HIDDEN), *((name, True) for name in VISIBLE)])
 def test_what_the_picture_shows_is_read_and_nothing_else(name: str, shown: bool) -> None:

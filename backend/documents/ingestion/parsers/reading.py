@@ -15,6 +15,7 @@ from .layout import Piece, Print, arrange
 from .lines import Line
 from .picture import Visibility
 from .spacing import Edits, cuts, join_broken_lines, raised_figures, reads_left_to_right, spaced_words
+from .struck import struck
 
 _LINE = re.compile(f"[^\r\n{HYPHEN}]+")
 _MARKER = re.compile(r"(?:\d{1,3}(?:\.\d{1,3}){0,4}[.)]?|[a-zA-Z][.)]|[ivxIVX]{1,5}[.)]|\([a-z0-9]{1,4}\)|[•▪◦●■*§–-])")
@@ -31,7 +32,7 @@ def read_lines(
     textpage = page.get_textpage()
     try:
         glyphs = Glyphs(textpage.raw)
-        if hidden := visibility.hidden(page, glyphs):
+        if hidden := [*visibility.hidden(page, glyphs), *struck(page, glyphs)]:
             glyphs.blank(hidden)
         return list(_lines(document, index, page, glyphs, rectangles)), glyphs.lost
     finally:
