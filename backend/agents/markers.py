@@ -15,6 +15,7 @@ from backend.agents.blocks import Blocks, Line
 
 LONGEST_LIST = 80  # Characters between the brackets.
 LONGEST_RANGE = 20  # Numbers that [1-20] stands for.
+MOST_OPEN = 100  # Brackets in brackets.
 LONGEST_PREFIX = 256  # Characters at the start of a line that may decide what the line is.
 
 _LIST = r"\d{1,3}(?:[ \t\u00a0]?[,;、，][ \t\u00a0]?\d{1,3})*"
@@ -24,7 +25,7 @@ _NUMBERS = rf"(?:{_LIST}|{_RANGE})"
 MARKER = re.compile(
     rf"\[\^?(?:(?a:{_NUMBERS}))\^?\]|［{_NUMBERS}］|【{_NUMBERS}(?:†[^】\n]{{0,{LONGEST_LIST}}})?】",
 )
-_SPECIAL = re.compile(r"[\n\\`\[【［]")
+_SPECIAL = re.compile(r"[\n\\`\[\]【［]")
 _TICKS = re.compile(r"`+")
 _CLOSING = {"[": "]", "［": "］", "【": "】"}
 _INNER = frozenset("0123456789,;、，-–^ \t\u00a0")
@@ -63,12 +64,17 @@ class MarkerScanner:
         # From a run of backticks on that has not been closed yet: the runs, and the markers that are code if it is.
         self._runs: list[tuple[int, int]] = []
         self._held: list[Marker] = []
+        # Markers in brackets that have not closed yet: they are the words of a link if "(" follows; and how many such
+        # markers there were when each of these brackets opened.
+        self._bracketed: list[Marker] = []
+        self._open: list[int] = []
+        self._open_before_code = 0
         self._last_end = -1  # Of the last thing in brackets that looks like a marker.
 
     @property
     def needed_from(self) -> int:
         """Where the earliest marker begins that may yet be found, at the latest where reading goes on."""
-        return self._held[0].start if self._held else self._base + self._at
+        return min([self._base + self._at, *(marker.start for marker in (*self._held[:1], *self._bracketed[:1]))])
 
     def feed(self, text: str) -> list[Marker]:
         """The markers that are certain with this piece."""
@@ -128,6 +134,8 @@ class MarkerScanner:
                     yield from self._end_paragraph()
             case "`":
                 self._run = (self._base + at, 0)
+            case "]":
+                return (yield from self._close_bracket(at, final=final))
             case "\\" if self._runs:  # Within code a backslash is one.
                 self._at = at + 1
             case "\\":
@@ -149,9 +157,12 @@ class MarkerScanner:
         if self._at == len(self._text) and not final:
             return False
         self._run = None
+        if not self._runs:
+            self._open_before_code = len(self._open)
         self._runs.append((start, length))
         if len(self._runs) > 1 and length == self._runs[0][1]:
             self._runs, self._held = [], []  # It was code.
+            del self._open[self._open_before_code :]
         return True
 
     def _read_bracket(self, at: int, *, final: bool) -> Steps:
@@ -161,21 +172,40 @@ class MarkerScanner:
         self._at = at + 1
         found = self._marker(at, end) if end else None
         if found is None:
+            if self._text[at] == "[" and len(self._open) < MOST_OPEN:
+                self._open.append(len(self._bracketed))
             return True
-        following = self._text[end : end + 2] if self._text[at] == "[" else "."
-        if len(following) < (2 if following.startswith("]") else 1) and not final:
+        following = self._text[end : end + 1] if self._text[at] == "[" else "."
+        if not following and not final:
             self._at = at
             return False
         self._at = end
         after_link = self._before_is_bracket(at) and self._last_end != found.start
         self._last_end = found.end
-        if following.startswith(":") and found.start == self._word_at:
+        if following == ":" and found.start == self._word_at:
             self._line = Line.LITERAL  # A definition; the rest of the line is its address.
-        elif not (following.startswith("(") or following == "](" or after_link):
+        elif following != "(" and not after_link:
             if self._runs:
                 self._held.append(found)
+            elif self._open:
+                self._bracketed.append(found)
             else:
                 yield found
+        return True
+
+    def _close_bracket(self, at: int, *, final: bool) -> Steps:
+        if not self._open or self._runs:
+            self._at = at + 1
+            return True
+        if at + 1 == len(self._text) and not final:
+            return False
+        self._at = at + 1
+        first = self._open.pop()
+        if self._text[at + 1 : at + 2] == "(":
+            del self._bracketed[first:]
+        if not self._open:
+            yield from self._bracketed
+            self._bracketed = []
         return True
 
     def _closing(self, at: int, *, final: bool) -> int | None:
@@ -209,8 +239,8 @@ class MarkerScanner:
 
     def _end_paragraph(self) -> Iterator[Marker]:
         """What was held back: code after all between two runs of one length (CommonMark 6.1), else markers."""
-        runs, held = self._runs, self._held
-        self._runs, self._held = [], []
+        runs, held = self._runs, sorted([*self._bracketed, *self._held], key=lambda marker: marker.start)
+        self._runs, self._held, self._bracketed, self._open = [], [], [], []
         following: dict[int, int] = {}
         closings: list[int | None] = [None] * len(runs)
         for place in reversed(range(len(runs))):
