@@ -71,7 +71,8 @@ WORDS: dict[str, Words] = {
         "`head` is its latest message and `active_run` the run that has not ended, if there is one.",
     ),
     "conversations_partial_update": Words(
-        "Rename or archive a conversation", "Members that are left out stay as they are. Archiving changes no message."
+        "Change a conversation",
+        "Its title, whether it is archived, or the `head` of the branch that is shown. What is left out stays.",
     ),
     "conversations_destroy": Words(
         "Delete a conversation",
