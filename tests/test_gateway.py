@@ -206,3 +206,17 @@ def test_large_answers_are_compressed_and_static_files_kept(house: Site) -> None
     eventually(lambda: len([line for line in house.front.lines() if line["path"] == "/static/console/app.js"]) == 3)
     asked = [line["upstream"] for line in house.front.lines() if line["path"] == "/static/console/app.js"]
     assert asked == [f"127.0.0.1:{house.ports['accounts']}", "", ""]
+
+
+def test_an_address_that_does_not_exist_is_a_page_for_browsers_and_a_problem_for_programs(house: Site) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Accept-Language": "pt-BR"}
+    with httpx2.Client(base_url=house.url) as client:
+        page = client.get("/nope", headers=browser)
+        for path, accept in (("/nope", "*/*"), ("/api/v1/nope", browser["Accept"])):
+            answer = client.get(path, headers={"Accept": accept})
+            assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+    assert page.status_code == 404
+    assert page.headers["content-type"].startswith("text/html")
+    assert "Não há nada neste endereço" in page.text
+    assert "script" not in page.headers["content-security-policy"]
