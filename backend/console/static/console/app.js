@@ -6,6 +6,7 @@ import { createAgentSheet } from "./agent.js";
 import { createAgents } from "./agents.js";
 import { get, signedIn, whenSignedOut } from "./api.js";
 import { createChat } from "./chat.js";
+import { createComposer } from "./composer.js";
 import { createConversations } from "./conversations.js";
 import { createDocuments } from "./documents.js";
 import { element, find, icon, media } from "./dom.js";
@@ -24,8 +25,6 @@ translate(document);
 const app = find("#app");
 const question = find("#question");
 
-// What was typed survives a reload and a log-in, in this tab only.
-const DRAFT = "orquestra.draft";
 const OPEN = "orquestra.conversation"; // The conversation that a sheet lies over, for a reload.
 
 const sheets = createSheets({ onClose: () => go("conversations", chat.current()?.id) });
@@ -43,7 +42,10 @@ const documents = createDocuments({
   onOpen: source.showDocument,
   onTell: ({ id }) => go("documents", id),
   onUploaded: (document, agent) => agents.teach(document, agent),
-  onEnded: quietly(wallet.refresh),
+  onEnded: () => {
+    quietly(wallet.refresh)();
+    chat.redraw(); // An answer that waits for documents names those that could not be read.
+  },
   onDeleted: (document) => agents.forget(document),
 });
 const agents = createAgents({ onChoose: choose });
@@ -111,7 +113,14 @@ function quietly(work) {
 
 // Coming in, going out -----------------------------------------------------------------------------------------------
 
-async function enter() {
+let entered = Promise.resolve(); // A question that is asked before waits for it, else it would be asked elsewhere.
+
+function enter() {
+  entered = load();
+  return entered;
+}
+
+async function load() {
   app.hidden = false;
   try {
     const [user] = await Promise.all([get("/api/v1/users/me"), agents.refresh(), documents.refresh(), conversations.refresh(), wallet.refresh()]);
@@ -209,51 +218,20 @@ function drawStarters() {
   const starters = agent?.starters?.slice(0, 3) ?? [];
   find("#starters").replaceChildren(
     starters.length ? element("p", { class: "soft" }, t("empty.starters", { name: agent.name })) : "",
-    ...starters.map((text) => element("button", { type: "button", class: "starter card", onclick: () => ask(text) }, text)),
+    ...starters.map((text) => element("button", { type: "button", class: "starter card", onclick: () => composer.ask(text) }, text)),
   );
 }
 
 // Asking ---------------------------------------------------------------------------------------------------------------
 
-async function ask(text) {
-  if (!text.trim()) return;
-  if (chat.isAnswering()) return chat.askToWait();
-  const kept = question.value;
-  setQuestion("");
-  setView("chat");
-  // A starter does not throw away what was typed; a question that could not be asked comes back.
-  if (!(await chat.send(text.trim()))) setQuestion(text);
-  else if (kept !== text && !question.value) setQuestion(kept);
-}
-
-function setQuestion(text) {
-  question.value = text;
-  fitQuestion();
-  sessionStorage.setItem(DRAFT, text);
-}
-
-// The field grows with its text: by CSS where the browser can, else by hand.
-const grows = CSS.supports("field-sizing", "content");
-function fitQuestion() {
-  if (grows) return;
-  question.style.height = "auto";
-  question.style.height = `${question.scrollHeight}px`;
-}
-
-question.addEventListener("input", () => {
-  sessionStorage.setItem(DRAFT, question.value);
-  fitQuestion();
-});
-question.value = sessionStorage.getItem(DRAFT) ?? "";
-question.addEventListener("keydown", (event) => {
-  // Enter that ends a composition (Japanese, Chinese, dead keys) is not Enter that sends.
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-  event.preventDefault();
-  ask(question.value);
-});
-find("#composer").addEventListener("submit", (event) => {
-  event.preventDefault();
-  ask(question.value);
+const composer = createComposer({
+  isBusy: () => chat.isAnswering(),
+  onBusy: () => chat.askToWait(),
+  onAsk: async (text) => {
+    await entered;
+    setView("chat");
+    return chat.send(text);
+  },
 });
 find("#stop").addEventListener("click", () => chat.stop());
 find("#export").addEventListener("click", () => chat.save());

@@ -17,3 +17,11 @@ export function newestThrough(messages, { id }) {
   const child = messages.findLast(({ parent }) => parent === id);
   return child ? newestThrough(messages, child) : id;
 }
+
+/** What stands for a question and its answer until the server has named them; without `text`, the answer alone. */
+export function placeholders({ key, text, parent }) {
+  const common = { citations: [], run: null, created_at: new Date().toISOString() };
+  const question = { ...common, id: `new-${key}`, role: "user", status: "complete", parent, parts: [{ type: "text", text }] };
+  const answer = { ...common, id: `answer-${key}`, role: "assistant", status: "streaming", parent: text ? question.id : parent, parts: [] };
+  return text ? [question, answer] : [answer];
+}

@@ -3,10 +3,10 @@
 import { announce, sentenceReader } from "./announce.js";
 import { ENDS, activity, apply } from "./answer.js";
 import { get, getAll, patch, post, put, randomKey } from "./api.js";
-import { alternatives, newestThrough, pathTo } from "./branches.js";
+import { alternatives, newestThrough, pathTo, placeholders } from "./branches.js";
 import { titleOf } from "./conversations.js";
 import { find, media } from "./dom.js";
-import { createTail, paced } from "./drawing.js";
+import { createTail, paced, walkCitations } from "./drawing.js";
 import { t } from "./i18n.js";
 import { createMessageView } from "./message.js";
 import { textOf } from "./parts.js";
@@ -33,7 +33,7 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
   let opened = false; // Something is on show, be it the beginning of a new conversation.
   let visit = 0; // Counts conversations opened, so that a slow answer is not shown in the wrong one.
 
-  log.addEventListener("keydown", walkCitations);
+  walkCitations(log);
   find("#question").addEventListener("input", () => (failure.textContent = ""));
 
   const isBusy = () => sending !== null || following !== null;
@@ -169,11 +169,8 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
     const mine = visit;
     const key = randomKey();
     const leaf = entries.at(-1)?.message.id ?? null;
-    const placeholder = { citations: [], run: null, created_at: new Date().toISOString() };
-    const answer = { ...placeholder, id: `answer-${key}`, role: "assistant", status: "streaming", parent, parts: [] };
-    const question = text && { ...placeholder, id: `new-${key}`, role: "user", status: "complete", parent, parts: [{ type: "text", text }] };
-    if (question) answer.parent = question.id;
-    const added = [question, answer].filter(Boolean);
+    const added = placeholders({ key, text, parent });
+    const [answer, question] = added.slice().reverse();
     const request = (sending = { stopped: false });
     failure.textContent = "";
     messages.push(...added);
@@ -302,18 +299,6 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
     }
   }
 
-  // Left and right go through the citations, wherever they are in the conversation.
-  function walkCitations(event) {
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!step || !event.target.classList.contains("cite")) return;
-    event.preventDefault();
-    const all = [...log.querySelectorAll(".cite")];
-    const next = all[all.indexOf(event.target) + step];
-    next?.focus();
-    next?.scrollIntoView({ block: "nearest", behavior: media.still.matches ? "auto" : "smooth" });
-    if (next && !media.sheet.matches) next.click();
-  }
-
   const save = () => saveConversation(titleOf(conversation), entries.map(({ message }) => message));
 
   /** The conversation has another title now. */
@@ -325,5 +310,5 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
 
   const newestAnswer = () => [...log.querySelectorAll(".message.assistant")].at(-1);
 
-  return { open, send, stop, save, askToWait, reveal, renamed, newestAnswer, isOpen: () => opened, isAnswering: isBusy, current: () => conversation, leave };
+  return { open, send, stop, save, askToWait, reveal, renamed, redraw: drawAll, newestAnswer, isOpen: () => opened, isAnswering: isBusy, current: () => conversation, leave };
 }

@@ -1,4 +1,6 @@
-// When to draw what grows, and what part of it is in sight.
+// When to draw what grows, what part of it is in sight, and the way through its citations.
+
+import { media } from "./dom.js";
 
 const SLOW = 12; // Milliseconds: most of a frame.
 const REST = 4; // Times as long as a slow drawing took, until the next.
@@ -43,4 +45,18 @@ export function createTail(scroller, button) {
   button.addEventListener("click", toEnd);
   scroller.addEventListener("scroll", () => (button.hidden = isAtEnd()));
   return { toEnd, around };
+}
+
+/** Left and right go through the citations, wherever they are in the conversation. */
+export function walkCitations(log) {
+  log.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!step || !event.target.classList.contains("cite")) return;
+    event.preventDefault();
+    const all = [...log.querySelectorAll(".cite")];
+    const next = all[all.indexOf(event.target) + step];
+    next?.focus();
+    next?.scrollIntoView({ block: "nearest", behavior: media.still.matches ? "auto" : "smooth" });
+    if (next && !media.sheet.matches) next.click();
+  });
 }
