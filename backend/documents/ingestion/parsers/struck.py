@@ -13,6 +13,7 @@ from .glyphs import Glyphs
 from .layout import Area
 
 MAX_STROKES = 500  # On a page: more are a drawing.
+MAX_OBJECTS = 20_000  # Of a page: so are these.
 _THICK = 0.15  # Of the height of print, at most.
 _MIDDLE, _REACH = 0.45, 0.17  # Where in the height of print a stroke goes through it; below it is an underline.
 _FEWEST = 6.0  # Points that a stroke is long.
@@ -52,6 +53,8 @@ def struck(page: Any, glyphs: Glyphs) -> list[int]:
 def _strokes(page: Any) -> Iterator[Area]:
     """Thin horizontal lines, drawn or as the annotation for it."""
     count = pdfium.FPDFPage_CountObjects(page)
+    if count > MAX_OBJECTS:
+        count = 0
     objects = list(map(_page_object, repeat(ctypes.cast(page, ctypes.c_void_p).value), range(count)))
     edges = [ctypes.c_float() for _ in range(4)]
     for each, kind in zip(objects, map(_type, objects), strict=True):
