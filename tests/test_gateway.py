@@ -83,7 +83,7 @@ def test_every_path_of_the_contract_reaches_the_service_that_has_it(house: Site)
     assert {path: upstreams[path] for path in expected} == expected
 
 
-@pytest.mark.timeout(3600 if EXAMPLES else 180)
+@pytest.mark.timeout(3600 if EXAMPLES else 600)
 def test_the_product_does_what_its_contract_says(house: Site) -> None:
     """All checks of schemathesis; few requests of each operation, the same ones each time."""
     few = ("--max-examples=1", "--seed=1", "--phases=examples,coverage,fuzzing,stateful")

@@ -38,7 +38,7 @@ JSON_OBJECT: Schema = {
 # Of objects with members of their own: what else is sent with them is ignored, but must be JSON that is taken.
 UNKNOWN: Schema = {
     "propertyNames": {"pattern": NO_NUL},
-    "patternProperties": {"^": {"$ref": "#/components/schemas/JsonValue"}},
+    "unevaluatedProperties": {"$ref": "#/components/schemas/JsonValue"},
 }
 
 
