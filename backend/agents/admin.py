@@ -107,7 +107,10 @@ class RunAdmin(WindowAdmin):
         ),
         (
             _("Queue and worker"),
-            {"fields": ["waits", "attempt", "epoch", "lease_owner", "leased", "cancelled"], "classes": ["collapse"]},
+            {
+                "fields": ["waits", "awaits_knowledge", "attempt", "epoch", "lease_owner", "leased", "cancelled"],
+                "classes": ["collapse"],
+            },
         ),
     ]
     actions = ["cancel_runs"]
