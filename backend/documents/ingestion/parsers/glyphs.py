@@ -22,6 +22,10 @@ _UTF_16 = f"utf-16-{sys.byteorder[0]}e"
 # There are thousands of characters on a page: these functions are called without checks of their arguments' types.
 _LOOSE_BOX = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
 _get_loose_box = _LOOSE_BOX(ctypes.cast(pdfium.FPDFText_GetLooseCharBox, ctypes.c_void_p).value or 0)
+_OBJECT = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
+_get_object = _OBJECT(ctypes.cast(pdfium.FPDFPage_GetObject, ctypes.c_void_p).value or 0)
+_TYPE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
+_get_type = _TYPE(ctypes.cast(pdfium.FPDFPageObj_GetType, ctypes.c_void_p).value or 0)
 _EDGES = 4  # Of a box (FS_RECTF): left, top, right, bottom.
 
 
@@ -72,3 +76,10 @@ def _characters(textpage: Any) -> str:
         return text if len(text) == count else "".join(map(chr, buffer[:count]))  # PDFium counts surrogates as two.
     codes = (pdfium.FPDFText_GetUnicode(textpage, index) for index in range(count))  # Some have no Unicode value.
     return "".join(chr(code) if 0 < code <= 0x10FFFF else " " for code in codes)
+
+
+def objects_of(page: Any) -> list[tuple[int, int]]:
+    """The objects of a page, each with its address and its type."""
+    count = pdfium.FPDFPage_CountObjects(page)
+    found = list(map(_get_object, repeat(ctypes.cast(page, ctypes.c_void_p).value), range(count)))
+    return [(each, kind) for each, kind in zip(found, map(_get_type, found), strict=True) if each]

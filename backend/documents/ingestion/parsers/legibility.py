@@ -7,7 +7,7 @@ import itertools
 import re
 import unicodedata
 
-SAMPLE = 3_000  # Characters that are looked at.
+SAMPLE = 2_000  # Characters that are looked at.
 _FEWEST = 10  # Visible characters: nothing can be said of fewer.
 _FEWEST_PAIRS = 15
 _MANY_PAIRS = 60

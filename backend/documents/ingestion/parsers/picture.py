@@ -38,9 +38,7 @@ def _address(function: Any) -> int:
 
 _text_object = _Function(_address(pdfium.FPDFText_GetTextObject))
 _mark = _Function(_address(pdfium.FPDFPageObj_GetMark))
-_page_object = _Function(_address(pdfium.FPDFPage_GetObject))
 _count_marks = _Question(_address(pdfium.FPDFPageObj_CountMarks))
-_type = _Question(_address(pdfium.FPDFPageObj_GetType))
 _render_mode = _Question(_address(pdfium.FPDFTextObj_GetTextRenderMode))
 _fill_colour = _Colour(_address(pdfium.FPDFPageObj_GetFillColor))
 
@@ -61,7 +59,7 @@ class Visibility:
     def __init__(self, *, layered_forms: bool) -> None:
         self.layered_forms = layered_forms
 
-    def hidden(self, page: Any, glyphs: Glyphs) -> list[int]:
+    def hidden(self, page: Any, page_objects: Sequence[tuple[int, int]], glyphs: Glyphs) -> list[int]:
         """The positions of characters that the page does not show."""
         outside = list(_outside(page, glyphs))
         words = [found.span() for found in _WORD.finditer(glyphs.text)]
@@ -70,7 +68,7 @@ class Visibility:
         groups = _groups(objects, words)
         inkless = groups.pop(_NO_INK, ([], []))[1]
         doubtful = _at_most(list(groups.values()), MAX_LAYERS)
-        doubtful += _in_forms(page, objects, words, all_forms=self.layered_forms)
+        doubtful += _in_forms(page_objects, objects, words, all_forms=self.layered_forms)
         if not doubtful and not inkless:
             return outside
         picture = _Picture(page)
@@ -133,13 +131,11 @@ def _at_most(groups: list[Group], number: int) -> list[Group]:
     return [*groups[:number], (members, [word for group in rest for word in group[1]])]
 
 
-def _in_forms(page: Any, objects: Sequence[int | None], words: Sequence[Span], *, all_forms: bool) -> list[Group]:
+def _in_forms(
+    page_objects: Sequence[tuple[int, int]], objects: Sequence[int | None], words: Sequence[Span], *, all_forms: bool
+) -> list[Group]:
     """Forms of the page that are in a layer, or all, each with the words that are in it."""
-    raw = _address(page.raw)
-    count = pdfium.FPDFPage_CountObjects(page.raw)
-    found = list(map(_page_object, repeat(raw), range(count)))
-    types = map(_type, found)
-    forms = [each for each, kind in zip(found, types, strict=True) if kind == pdfium.FPDF_PAGEOBJ_FORM and each]
+    forms = [each for each, kind in page_objects if kind == pdfium.FPDF_PAGEOBJ_FORM]
     if not all_forms:
         forms = [form for form in forms if (marks := _count_marks(form)) and _layer(form, marks)]
     groups: list[Group] = []

@@ -10,7 +10,7 @@ from . import annotations
 from .boxes import Box, Boxes, Rectangles
 from .cleaning import clean_line
 from .fields import attach, make_room
-from .glyphs import HYPHEN, Glyphs
+from .glyphs import HYPHEN, Glyphs, objects_of
 from .layout import Piece, Print, arrange
 from .lines import Line
 from .picture import Visibility
@@ -32,7 +32,8 @@ def read_lines(
     textpage = page.get_textpage()
     try:
         glyphs = Glyphs(textpage.raw)
-        if hidden := [*visibility.hidden(page, glyphs), *struck(page, glyphs)]:
+        objects = objects_of(page.raw)
+        if hidden := [*visibility.hidden(page, objects, glyphs), *struck(page, objects, glyphs)]:
             glyphs.blank(hidden)
         return list(_lines(document, index, page, glyphs, rectangles)), glyphs.lost
     finally:

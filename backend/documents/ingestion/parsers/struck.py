@@ -1,10 +1,8 @@
 """Text that is struck out on a PDF page: what was withdrawn must not be quoted as if it held."""
 
 import ctypes
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
-from itertools import repeat
-from operator import sub
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pypdfium2.raw as pdfium
@@ -18,52 +16,50 @@ _THICK = 0.15  # Of the height of print, at most.
 _MIDDLE, _REACH = 0.45, 0.17  # Where in the height of print a stroke goes through it; below it is an underline.
 _FEWEST = 6.0  # Points that a stroke is long.
 _THIN = 3.0
+_LINE = re.compile("[^\r\n]+")
 
-_Function = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
-_Question = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
-_page_object = _Function(ctypes.cast(pdfium.FPDFPage_GetObject, ctypes.c_void_p).value or 0)
-_type = _Question(ctypes.cast(pdfium.FPDFPageObj_GetType, ctypes.c_void_p).value or 0)
+_BOUNDS = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 5)
+_get_bounds = _BOUNDS(ctypes.cast(pdfium.FPDFPageObj_GetBounds, ctypes.c_void_p).value or 0)
 
 
-def struck(page: Any, glyphs: Glyphs) -> list[int]:
+def struck(page: Any, objects: Sequence[tuple[int, int]], glyphs: Glyphs) -> list[int]:
     """The positions of characters that a line goes through."""
-    strokes = list(_strokes(page.raw))
+    strokes = list(_strokes(page.raw, objects))
     if not strokes or len(strokes) > MAX_STROKES:
         return []
-    heights = list(map(sub, glyphs.top, glyphs.bottom))
-    reach = _REACH * max(heights, default=0.0)
-    middles = [bottom + _MIDDLE * height for bottom, height in zip(glyphs.bottom, heights, strict=True)]
-    order = sorted(range(len(middles)), key=middles.__getitem__)
-    sorted_middles = [middles[position] for position in order]
     found: list[int] = []
-    for left, low, right, high in strokes:
-        y = (low + high) / 2
-        through: list[int] = []
-        for position in order[bisect_left(sorted_middles, y - reach) : bisect_right(sorted_middles, y + reach)]:
-            height = heights[position]
-            across = left <= (glyphs.left[position] + glyphs.right[position]) / 2 <= right
-            if across and abs(middles[position] - y) <= _REACH * height and high - low <= _THICK * height:
-                through.append(position)
-        letters = sum(glyphs.text[position].isalnum() for position in through)
-        if letters > 1 and 2 * letters > len(through):  # Not a bar of a formula, beside whose middle a sign may stand.
-            found += through
+    for line in _LINE.finditer(glyphs.text):
+        start, end = line.span()
+        bottom, top = min(glyphs.bottom[start:end]), max(glyphs.top[start:end])
+        for stroke in strokes:
+            if bottom < stroke[1] and stroke[3] < top:
+                found += _through(stroke, glyphs, range(start, end))
     return found
 
 
-def _strokes(page: Any) -> Iterator[Area]:
+def _through(stroke: Area, glyphs: Glyphs, positions: range) -> list[int]:
+    left, low, right, high = stroke
+    found: list[int] = []
+    for position in positions:
+        height = glyphs.top[position] - glyphs.bottom[position]
+        away = abs(glyphs.bottom[position] + _MIDDLE * height - (low + high) / 2)
+        across = left <= (glyphs.left[position] + glyphs.right[position]) / 2 <= right
+        if across and away <= _REACH * height and high - low <= _THICK * height:
+            found.append(position)
+    letters = sum(glyphs.text[position].isalnum() for position in found)
+    # Else it is the bar of a fraction, beside whose middle a sign may stand.
+    return found if letters > 1 and 2 * letters > len(found) else []
+
+
+def _strokes(page: Any, objects: Sequence[tuple[int, int]]) -> Iterator[Area]:
     """Thin horizontal lines, drawn or as the annotation for it."""
-    count = pdfium.FPDFPage_CountObjects(page)
-    if count > MAX_OBJECTS:
-        count = 0
-    objects = list(map(_page_object, repeat(ctypes.cast(page, ctypes.c_void_p).value), range(count)))
-    edges = [ctypes.c_float() for _ in range(4)]
-    for each, kind in zip(objects, map(_type, objects), strict=True):
-        if kind != pdfium.FPDF_PAGEOBJ_PATH or not each:
-            continue
-        if pdfium.FPDFPageObj_GetBounds(ctypes.cast(each, pdfium.FPDF_PAGEOBJECT), *edges):
-            left, bottom, right, top = (edge.value for edge in edges)
-            if top - bottom <= _THIN and right - left >= _FEWEST:
-                yield left, bottom, right, top
+    edges = (ctypes.c_float * 4)()
+    left, bottom, right, top = (ctypes.addressof(edges) + 4 * side for side in range(4))
+    for each, kind in objects if len(objects) <= MAX_OBJECTS else ():
+        if kind == pdfium.FPDF_PAGEOBJ_PATH and _get_bounds(each, left, bottom, right, top):
+            x0, y0, x1, y1 = edges
+            if y1 - y0 <= _THIN and x1 - x0 >= _FEWEST:
+                yield x0, y0, x1, y1
     for number in range(pdfium.FPDFPage_GetAnnotCount(page)):
         annotation = pdfium.FPDFPage_GetAnnot(page, number)
         try:
