@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Collection as AnyOf
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from psycopg.errors import QueryCanceled
 
 from backend.documents.models import Corpus, Language
-from backend.documents.words import folded, query_words, words_of
+from backend.documents.words import folded, query_words, small_pairs
 from backend.errors import ServiceUnavailable
 
 K1 = 1.2  # How soon repeating a word stops helping.
@@ -126,17 +126,6 @@ _COUNTED = _SCORES.format(
     frequencies="SELECT * FROM unnest(%(numbers_once)s::int[], %(found)s::float[]) AS given(number, found)",
 )
 
-# Chunks of languages in which a query is made of nothing but stop words, which their index does not hold.
-_LITERAL = f"""
-SELECT id, (plain LIKE %(phrase)s)::int AS whole FROM (
-    SELECT c.id, c.length, ' ' || regexp_replace(
-        regexp_replace(normalize(lower(c.text), NFD), '[\\u0300-\\u036f]', '', 'g'), '[^[:alnum:]]+', ' ', 'g'
-    ) || ' ' AS plain
-    FROM {_VISIBLE} AND c.language = ANY(%(unworded)s::text[])
-) AS scope
-WHERE plain LIKE ALL (%(each)s::text[]) ORDER BY whole DESC, length, id LIMIT %(limit)s
-"""  # noqa: S608
-
 _LIMIT = "SELECT set_config('statement_timeout', %(milliseconds)s::text, true)"  # Until the transaction ends.
 _SIZE = """
 SELECT coalesce(sum(i.chunk_count), 0) FROM documents_document d
@@ -178,6 +167,14 @@ def rank(scope: Scope, query: str, *, limit: int) -> list[tuple[UUID, float]]:
 def _rank(scope: Scope, query: str, *, limit: int) -> list[tuple[UUID, float]]:
     weights = _chosen(query)
     words = _words(list(weights))
+    pairs = small_pairs(query)[: MAX_WORDS - len(weights)]
+    unworded = set(Language.values) - {word.language for word in words}
+    if pairs and unworded:  # In these languages there are only stop words, which no index holds alone.
+        paired = [replace(word, number=word.number + len(weights)) for word in _words(pairs)]
+        words += [word for word in paired if word.language in unworded]
+        weights |= dict.fromkeys(pairs, 1.0)
+    if not words:
+        return []
     parameters: dict[str, Any] = {
         "workspace": scope.workspace_id,
         "anywhere": not scope.collection_ids and not scope.document_ids,
@@ -197,35 +194,10 @@ def _rank(scope: Scope, query: str, *, limit: int) -> list[tuple[UUID, float]]:
     }
     corpus = Corpus.objects.filter(workspace_id=scope.workspace_id, chunks__gt=settings.SEARCH_EXACT_CHUNKS).first()
     if corpus is None or _size(parameters) <= settings.SEARCH_EXACT_CHUNKS:
-        ranked = _rows(_EXACT, parameters) if words else []
-        return _with_literal(ranked, query, words, parameters)
-    if not words:
-        return []
+        return _rows(_EXACT, parameters)
     return _rows(
         _COUNTED, {**parameters, **_selection(corpus, words, parameters), "candidates": max(CANDIDATES, limit)}
     )
-
-
-def _with_literal(
-    ranked: list[tuple[UUID, float]], query: str, words: list[Word], parameters: Mapping[str, Any]
-) -> list[tuple[UUID, float]]:
-    """What was ranked, and the chunks that hold a query such as “to be or not to be” as it stands.
-
-    Stop words are not in the index of their language, so the text is read: the whole phrase first, then chunks with
-    all of its words. Only in a scope that is small enough to be counted exactly.
-    """
-    unworded = sorted(set(Language.values) - {word.language for word in words})
-    asked = [folded(word) for word in words_of(query)[:MAX_WORDS]]
-    if not unworded or not asked:
-        return ranked
-    literal = {
-        "unworded": unworded,
-        "phrase": f"% {' '.join(asked)} %",
-        "each": [f"% {word} %" for word in dict.fromkeys(asked)],
-    }
-    best = max([1.0, *(score for _, score in ranked)])
-    found = [(chunk, best if whole else 0.5) for chunk, whole in _rows(_LITERAL, {**parameters, **literal})]
-    return sorted([*found, *ranked], key=lambda row: -row[1])[: parameters["limit"]]
 
 
 def _size(parameters: Mapping[str, Any]) -> int:

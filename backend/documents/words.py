@@ -2,7 +2,8 @@
 
 1. Normalize: Unicode's compatibility forms (NFKC), case, letters with a stroke, and marks that cannot be seen.
 2. Split into words. Scripts that are written without spaces are split into overlapping pairs of characters.
-3. Add compounds: what is written with separators (12.345.678/0001-95, e-mail) is indexed without them, too.
+3. Add compounds: what is written with separators (12.345.678/0001-95, e-mail) is indexed without them, too; and pairs
+   of small words, for phrases of nothing but stop words.
 """
 
 import itertools
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 _WORD = re.compile(r"[^\W_]+")
 _ACCENTS = re.compile("[\u0300-\u036f]+")  # The same ones that documents_words() folds.
 _DIVIDED = re.compile(r"[^\w ]|\de\d")  # PostgreSQL makes two words of what has a mark within, or a number such as 1e5.
+LONGEST_SMALL = 4  # Letters.
 LONGEST = 64  # Characters; what is longer is no word but data, and would only swell the index.
 
 # Letters that Unicode does not decompose, by the letters that people type instead of them.
@@ -54,13 +56,30 @@ def index_words(text: str) -> tuple[list[str], int]:
     """What a passage is found by, and the number of its words, by which its score is scaled."""
     normal = _normalize(text)
     words = _WORD.findall(normal)
+    pairs = list(_pairs(words))
     if not normal.isascii() and _UNSPACED.search(normal):
         split = [list(_split(word)) for word in words]
         length = sum(len(pieces) if len(pieces) < 2 else (len(pieces) + 1) // 2 for pieces in split)
         words = [piece for pieces in split for piece in pieces]
     else:
         length = len(words)
-    return [word[:LONGEST] for word in (*words, *(compound for compound, _ in _compounds(normal)))], length
+    return [word[:LONGEST] for word in (*words, *pairs, *(compound for compound, _ in _compounds(normal)))], length
+
+
+def small_pairs(text: str) -> list[str]:
+    """Neighbours that are small words both, joined behind a zero, each once.
+
+    Nearly every stop word is small. Their pairs are what a phrase of nothing but stop words is found by; the zero keeps
+    them apart from words, and from being stemmed.
+    """
+    return list(dict.fromkeys(_pairs(_WORD.findall(_normalize(text)))))
+
+
+def _pairs(words: list[str]) -> Iterator[str]:
+    small = [len(word) <= LONGEST_SMALL and word.isalpha() and not _UNSPACED.match(word) for word in words]
+    for number, (first, second) in enumerate(itertools.pairwise(small)):
+        if first and second:
+            yield f"0{words[number]}{words[number + 1]}"
 
 
 def query_words(text: str) -> dict[str, float]:

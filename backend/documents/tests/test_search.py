@@ -120,7 +120,7 @@ NUMBERED = " ".join(f"assunto{number}" for number in range(150))
         # Nothing but stop words.
         ("to be or not to be", ["To be or not to be, that is the question.", "The mill stands by the river."]),
         ("o que não foi", ["Conto o que nao\nfoi, e mais.", "Foi para o mar; não sei o que viu, nem quem era."]),
-        ("who are you", ["The one who you are is not the one that we see.", "The mill stands by the river."]),
+        ("who you are", ["The one who you are is not the one that we see.", "The mill stands by the river."]),
     ],
 )
 def test_the_right_document_comes_first(owner: Person, query: str, texts: list[str]) -> None:
@@ -269,6 +269,14 @@ def test_a_small_scope_in_a_large_workspace_is_searched_whole(library: Person, s
 
     # "água" and "energia" are rarer, and not in it.
     assert found(library, "água energia station", documents=[station.public_id]) == ["station.txt"]
+
+
+def test_a_phrase_of_stop_words_is_found_in_a_large_workspace(library: Person, settings: Any) -> None:
+    make_document(library, "To be or not to be, that is the question.", "hamlet.txt")
+    settings.SEARCH_EXACT_CHUNKS = 1
+    tasks.refresh_statistics()
+
+    assert found(library, "to be or not to be") == ["hamlet.txt"]
 
 
 def test_counts_follow_what_comes_and_goes(library: Person, settings: Any) -> None:
