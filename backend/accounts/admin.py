@@ -16,13 +16,14 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from backend.accounts import operations, queries
 from backend.accounts.models import Membership, Session, User, Workspace
 from backend.accounts.operators import cells
+from backend.accounts.operators.access import LocksOut
 from backend.accounts.operators.filters import WordedFilter
 from backend.accounts.operators.labels import code_label, field_label
 from backend.accounts.operators.model_admin import OperatorModelAdmin, WindowAdmin
@@ -121,7 +122,7 @@ class ActiveFilter(admin.SimpleListFilter):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, RightsInWords):  # type: ignore[type-arg]  # Django's class takes no argument when it runs.
+class UserAdmin(LocksOut, DjangoUserAdmin, RightsInWords):  # type: ignore[type-arg]  # Django's class takes no argument when it runs.
     """Only a superuser gives rights, touches another operator, or sets a password: who knows it is that user."""
 
     form = UserChangeForm
@@ -134,6 +135,7 @@ class UserAdmin(DjangoUserAdmin, RightsInWords):  # type: ignore[type-arg]  # Dj
     ordering = ["-id"]
     show_full_result_count = False
     actions = ["lock_out", "let_in"]
+    actions_detail = ["access"]
     fieldsets = [
         (None, {"fields": ["whole_id", "email", "own_workspace", "password", "name", "language"]}),
         (_("Rights"), {"fields": ["is_active", *RIGHTS]}),
@@ -180,23 +182,6 @@ class UserAdmin(DjangoUserAdmin, RightsInWords):  # type: ignore[type-arg]  # Dj
         if not change:
             EmailAddress.objects.create(user=obj, email=obj.email, primary=True, verified=True)
             operations.give_personal_workspace(user=obj)
-
-    @admin.action(description=_("Lock out: end every log-in and allow no new one"), permissions=["change"])
-    def lock_out(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        for user in self._within_reach(request, queryset):
-            if user == request.user:
-                continue
-            operations.deactivate_user(user_id=user.pk)
-            self.log_change(request, user, gettext("Locked out."))
-
-    @admin.action(description=_("Let in again"), permissions=["change"])
-    def let_in(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        for user in self._within_reach(request, queryset):
-            operations.activate_user(user_id=user.pk)
-            self.log_change(request, user, gettext("Let in again."))
-
-    def _within_reach(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
-        return queryset if _is_superuser(request) else queryset.filter(is_staff=False, is_superuser=False)
 
 
 @admin.register(Workspace)
@@ -247,6 +232,12 @@ class MembershipAdmin(OperatorModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Membership | None = None) -> list[str]:
         return [] if obj is None else ["workspace", "user"]
 
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Django refuses to delete what the class may not delete in general, so it is not offered for a selection."""
+        actions: dict[str, Any] = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return _is_superuser(request)
 
@@ -292,7 +283,8 @@ class SessionAdmin(WindowAdmin):
         if not _is_superuser(request):
             queryset = queryset.filter(user__is_staff=False, user__is_superuser=False)
         ended = sum(operations.revoke_session(session_id=session.pk, reason="operator") for session in queryset)
-        self.message_user(request, _("%(count)d log-ins ended.") % {"count": ended}, messages.SUCCESS)
+        text = ngettext("%(count)d log-in ended.", "%(count)d log-ins ended.", ended)
+        self.message_user(request, text % {"count": ended}, messages.SUCCESS)
 
 
 def _is_superuser(request: HttpRequest) -> bool:

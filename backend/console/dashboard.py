@@ -90,7 +90,14 @@ def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         context["runs"] = _runs(agents.count_runs(since=since), since)
         charts.append(_run_chart(days, start))
         context["failures"] = {
-            "headers": [_("Run"), _("Agent"), _("Model"), _("Code"), _("What happened"), _("When")],
+            "headers": [
+                cells.words_of_model("agents.Run"),
+                _("Agent"),
+                _("Model"),
+                _("Code"),
+                _("What happened"),
+                _("When"),
+            ],
             "rows": [_failure(run) for run in agents.latest_failures(limit=FAILURES, since=now - FAILURES_OF)],
         }
         context["providers"] = state.providers()

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
@@ -21,6 +21,7 @@ from backend.errors import DomainError
 from backend.http.ids import encode
 
 READINGS, WARNINGS = 50, 50  # Rows that a document's page shows at most.
+DELETED_AT_ONCE = 500  # Documents; Django takes at most 1000 fields of a form.
 
 
 @admin.register(Document)
@@ -146,13 +147,39 @@ class DocumentAdmin(WindowAdmin):
                 done += 1
             except DomainError as refusal:
                 self.message_user(request, f"{document}: {refusal.detail}", messages.WARNING)
-        self.message_user(request, _("%(count)d queued.") % {"count": done})
+        text = ngettext("%(count)d document is read again.", "%(count)d documents are read again.", done)
+        self.message_user(request, text % {"count": done}, messages.SUCCESS if done else messages.WARNING)
 
     @admin.action(description=gettext_lazy("Delete, with their passages and files"), permissions=["write"])
-    def delete_documents(self, request: HttpRequest, documents: QuerySet[Document]) -> None:
-        for document in documents:
+    def delete_documents(self, request: HttpRequest, documents: QuerySet[Document]) -> HttpResponse | None:
+        """Asks first, and deletes what that page named."""
+        chosen = list(documents.order_by("-pk")[: DELETED_AT_ONCE + 1])
+        if len(chosen) > DELETED_AT_ONCE:
+            text = _("At most %(count)d documents can be deleted at once.") % {"count": DELETED_AT_ONCE}
+            self.message_user(request, text, messages.ERROR)
+            return None
+        if "confirmed" not in request.POST:
+            text = ngettext(
+                "Delete %(count)d document with its passages and its file? This cannot be undone.",
+                "Delete %(count)d documents with their passages and files? This cannot be undone.",
+                len(chosen),
+            )
+            return self.confirmation(
+                request,
+                question=text % {"count": len(chosen)},
+                button=_("Delete"),
+                rows=chosen,
+                action="delete_documents",
+            )
+        for document in chosen:
             operations.discard_document(document=document)
-        self.message_user(request, _("The documents are hidden and will be removed."))
+        text = ngettext(
+            "%(count)d document is hidden and will be removed.",
+            "%(count)d documents are hidden and will be removed.",
+            len(chosen),
+        )
+        self.message_user(request, text % {"count": len(chosen)}, messages.SUCCESS)
+        return None
 
 
 @admin.register(Ingestion)

@@ -161,6 +161,11 @@ def words_of(name: str, field: str) -> dict[str, Any]:
     return dict(apps.get_model(name)._meta.get_field(field).flatchoices)
 
 
+def words_of_model(name: str) -> Any:
+    """What one object of a model is called."""
+    return apps.get_model(name)._meta.verbose_name
+
+
 def plain_number(value: int) -> str:
     return str(number_format(value, use_l10n=True, force_grouping=True))
 

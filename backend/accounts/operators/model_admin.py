@@ -11,10 +11,12 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.filters import EmptyFieldListFilter, SimpleListFilter
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import get_fields_from_path
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import DateField, Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
 
 from backend.accounts.operators import cells, labels
@@ -89,6 +91,33 @@ class OperatorModelAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no t
             context = {**context, "related": self.related(request, row), "sections": self.sections(request, row)}
         shown: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
         return shown
+
+    def confirmation(
+        self,
+        request: HttpRequest,
+        *,
+        question: Any,
+        button: Any,
+        rows: Sequence[Model] = (),
+        action: str = "",
+        back: str | None = None,
+    ) -> HttpResponse:
+        """A page that names what an action would do to which objects. Its form sends ``confirmed`` to the same address.
+
+        :param action: of a list; its form names the same objects again, and no others.
+        """
+        chosen = [(ACTION_CHECKBOX_NAME, str(row.pk)) for row in rows]
+        context = {
+            **self.admin_site.each_context(request),
+            "title": button,
+            "opts": self.opts,
+            "question": question,
+            "button": button,
+            "names": [cells.link(row) for row in rows],
+            "hidden": [("action", action), ("index", "0"), *chosen] if action else [],
+            "back": back or request.get_full_path(),
+        }
+        return TemplateResponse(request, "accounts/admin/confirm.html", context)
 
     def by_typed_id(self, rows: QuerySet[Any], asked: str, paths: Mapping[str, str]) -> "QuerySet[Any] | None":
         """The rows that a typed id means by these paths; none when it is no id or has none of these prefixes."""
