@@ -185,6 +185,39 @@ def test_every_event_of_a_stream_is_typed_before_and_after_its_data_is_parsed(un
         assert frame["properties"]["data"]["contentSchema"] == event["properties"]["data"]
 
 
+def test_a_conversation_that_begins_with_a_question_shows_the_run_that_answers() -> None:
+    content = operation_of("conversations_create")["responses"]["201"]["content"]["application/json"]
+    begun, example = resolved(content["schema"]), content["example"]
+    assert begun["properties"]["run"]["allOf"] == [{"$ref": "#/components/schemas/Run"}]
+    assert "run" not in begun["required"]
+    assert example["active_run"] == example["run"]["id"]
+    assert errors_of(content["schema"], {**example, "run": {}}) != []
+
+
+def parts_of(schema: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(schema, dict):
+        yield schema
+    if isinstance(schema, dict | list):
+        for inner in schema.values() if isinstance(schema, dict) else schema:
+            yield from parts_of(inner)
+
+
+def test_generators_of_clients_find_neither_a_catch_all_nor_an_array_of_itself() -> None:
+    """Types of TypeScript refer to themselves within objects only, and an index signature takes misspelt members."""
+    for name, component in document()["components"]["schemas"].items():
+        for part in parts_of(component):
+            assert "patternProperties" not in part, name
+            assert {"$ref": f"#/components/schemas/{name}"} != part.get("items"), name
+    for _, _, operation in operations():
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            body = resolved(content["schema"])
+            assert not body.get("additionalProperties"), operation["operationId"]
+    agent = {"$ref": "#/components/schemas/AgentRequest"}
+    assert errors_of(agent, {"name": "Reader", "variables": {"a": [[{"b": None}]]}}) == []
+    assert errors_of(agent, {"name": "Reader", "variables": {"a": [["\x00"]]}}) != []
+    assert errors_of(agent, {"name": "Reader", "more": [2**63]}) != []
+
+
 def patterns(resolver: URLResolver | None = None, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
     for entry in (resolver or get_resolver()).url_patterns:
         if isinstance(entry, URLResolver):

@@ -300,6 +300,13 @@ class ConversationRepresentation(serializers.ModelSerializer[Conversation]):
         return encode("run", run_id) if run_id else None
 
 
+class BegunConversationRepresentation(ConversationRepresentation):
+    run = RunRepresentation(required=False, help_text="The run that answers the first question; only with `input`.")
+
+    class Meta(ConversationRepresentation.Meta):
+        fields = [*ConversationRepresentation.Meta.fields, "run"]
+
+
 class StepRepresentation(serializers.ModelSerializer[Step]):
     id = PublicIdField("stp")
     run = PublicIdField("run", source="run_id")

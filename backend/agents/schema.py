@@ -157,6 +157,11 @@ EXAMPLES: dict[str, Schema] = {
     "ConversationRequest": {"agent": f"agt_{SUFFIX}", "input": "When does the contract end?"},
     "PatchedConversationChangeRequest": {"title": "The contract"},
     "Conversation": {"head": MESSAGE},
+    "BegunConversation": {
+        "head": MESSAGE,
+        "active_run": RUN,
+        "run": {"status": "queued", "attempt": 1, "cost": "0.00", "reserved": "0.001875", "max_cost": "0.50"},
+    },
     "Readiness": {"total": 3, "ready": 2, "failed": 0},
     "RunRequest": {"input": "When does the contract end?", "max_cost": "0.10"},
     "Run": {

@@ -21,6 +21,7 @@ from backend.agents.operations import conversations as operations
 from backend.agents.operations import runs
 from backend.agents.operations.runs import Question
 from backend.agents.representations import (
+    BegunConversationRepresentation,
     ConversationRepresentation,
     FeedbackRepresentation,
     MessageRepresentation,
@@ -83,7 +84,7 @@ class ConversationViewSet(
             queryset = queries.matching(queryset, words[:200])
         return queryset
 
-    @extend_schema(request=ConversationSerializer, responses={201: ConversationRepresentation})
+    @extend_schema(request=ConversationSerializer, responses={201: BegunConversationRepresentation})
     def create(self, request: Request) -> Response:
         """Begin a conversation, if wanted with the first question: then ``run`` is the run that answers."""
         given = ConversationSerializer(data=request.data)

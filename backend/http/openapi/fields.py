@@ -18,7 +18,8 @@ BLANK = r"\s\u001c-\u001f\u0085"  # What Python strips. ECMA's \s lacks the last
 NOT_BLANK = rf"^[^\u0000]*[^\u0000{BLANK}][^\u0000]*$"
 LARGEST = 2**63 - 1
 
-# Any JSON that the product takes (see backend.http.parsers).
+# Any JSON that the product takes (see backend.http.parsers). Arrays have no ``items``: types of TypeScript may refer to
+# themselves within objects, but not as elements, and openapi-typescript makes ``unknown[]`` of these.
 JSON_VALUE: Schema = {
     "description": "Any JSON, but text without NUL and integers of at most 64 bits, nested at most 64 deep.",
     "anyOf": [
@@ -26,7 +27,7 @@ JSON_VALUE: Schema = {
         {"type": "integer", "minimum": -LARGEST, "maximum": LARGEST},
         {"type": "number", "not": {"type": "integer"}},
         {"type": "string", "pattern": NO_NUL},
-        {"type": "array", "items": {"$ref": "#/components/schemas/JsonValue"}},
+        {"type": "array", "unevaluatedItems": {"$ref": "#/components/schemas/JsonValue"}},
         {"$ref": "#/components/schemas/JsonObject"},
     ],
 }
