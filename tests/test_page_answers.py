@@ -1,5 +1,6 @@
 """What can be done with an answer in the page: followed to its sources, copied, given anew, linked to."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,9 @@ from playwright.sync_api import Browser, Page, Route, expect
 from backend.http.ids import encode
 from tests.browser import Visitor, barriers, email, rectangle, visitor
 from tests.live import Stack
-from tests.pages import QUESTION, REGULATION
+from tests.pages import QUESTION, REGULATION, pdf
+
+USAGE = {"input_tokens": 3, "cached_input_tokens": 0, "output_tokens": 1}
 
 
 def idle(page: Page) -> None:
@@ -69,6 +72,66 @@ def test_the_source_follows_the_newest_answer_and_stays_closed_when_closed(ana: 
     copied = page.evaluate("() => navigator.clipboard.readText()")
     assert "318 cruzados" in copied
     assert "- [1] Lagoa Itaperema.pdf, page 2: “" in copied
+
+
+def test_a_page_is_never_shown_under_another_name_nor_for_an_answer_without_sources(ana: Visitor) -> None:
+    page, panel = ana.page, ana.page.locator("#source")
+    ana.drop("Lagoa Itaperema.pdf", REGULATION)
+    ana.drop("Moinho.pdf", pdf("O moinho fecha no domingo.", "Anexo"))
+    ana.wait_ready("Lagoa Itaperema.pdf")
+    ana.wait_ready("Moinho.pdf")
+    ana.ask(QUESTION)
+    ana.answered()
+    idle(page)
+    expect(panel.locator("img")).to_have_attribute("alt", "Page 2 of Lagoa Itaperema.pdf")
+    panel.get_by_label("Larger").click()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/pages/*.png", hold)
+    page.locator("#documents .item").filter(has_text="Moinho").click()
+    expect(panel.locator(".name")).to_have_text("Moinho.pdf")
+    expect(panel.locator("img")).to_have_count(0, timeout=1)
+    expect(panel.locator(".scroller")).to_have_text("Loading")  # Nor what was marked, for screen readers.
+    expect(panel.locator(".zoom .position")).to_have_text("100 %")
+    page.locator(".cite").first.click()
+    expect(panel.locator(".where")).to_contain_text("page 2 of 3")
+    for route in reversed(held):  # The one that was asked for first comes last.
+        route.continue_()
+    expect(panel.locator("img")).to_have_attribute("alt", "Page 2 of Lagoa Itaperema.pdf")
+    expect(panel.locator(".name")).to_have_text("Lagoa Itaperema.pdf")
+    held.clear()
+    panel.locator("#source-next").click()
+    expect(panel.locator(".scroller")).to_have_text("Loading")
+    expect(panel.locator("#source-next")).to_be_hidden()  # The last page.
+    expect(panel.locator(".scroller")).to_be_focused()
+    for route in held:
+        route.continue_()
+    expect(panel.locator("img")).to_have_attribute("alt", "Page 3 of Lagoa Itaperema.pdf")
+
+    # An answer that cites nothing.
+    ended = json.dumps({"run": {"status": "failed", "cost": "0", "usage": USAGE, "error": {"code": "timed_out"}}})
+    frame = f"id: 1-1\nevent: run.failed\ndata: {ended}\n\n"
+    page.route(
+        "**/api/v1/runs/*/events",
+        lambda route: route.fulfill(status=200, content_type="text/event-stream", body=frame),
+    )
+    ana.ask("Xyzzy?")
+    expect(panel.locator(".scroller")).to_have_text("The newest answer names no source.")
+    expect(panel.locator(".name")).to_be_empty()
+
+    def without_citations(route: Route) -> None:
+        response = route.fetch()
+        body = response.json()
+        body["results"][-1]["citations"] = []
+        route.fulfill(response=response, json=body)
+
+    page.unroute("**/api/v1/runs/*/events")
+    page.route("**/messages?*", without_citations)
+    page.reload()
+    expect(panel.locator(".scroller")).to_have_text("The newest answer names no source.")
 
 
 def test_questions_and_answers_have_versions_and_addresses(ana: Visitor, live: Stack) -> None:

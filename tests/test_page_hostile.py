@@ -222,7 +222,7 @@ def test_an_answer_is_read_aloud_once_and_in_proportion(page_at_the_door: Visito
 
 
 LOCATE = """async ([text, quote]) => {
-    const { markedRange } = await import("/static/console/source.js");
+    const { markedRange } = await import("/static/console/quotes.js");
     const started = performance.now();
     const { start, end } = markedRange({ text, char_start: 0, boxes: [] }, quote);
     return [Array.from(text).slice(start, end).join(""), performance.now() - started];

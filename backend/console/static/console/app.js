@@ -69,7 +69,8 @@ const chat = createChat({
     conversations.refresh().then(() => conversations.select(conversation.id));
   },
   onStarted: quietly(wallet.refresh),
-  onEnded: () => {
+  onEnded: ({ citations }) => {
+    if (citations.length === 0) source.none();
     quietly(wallet.refresh)();
     quietly(conversations.refresh)(); // The first question gives a conversation its title.
   },
@@ -103,7 +104,8 @@ const isUnread = (document) => document.status === "failed" && agents.knowing(do
 
 /** The source follows the newest answer that cites, where it stands beside it; a sheet would cover the answer. */
 function showBeside(message, root) {
-  if (!media.sheet.matches && !source.isClosed()) source.show(message.citations[0], { button: find(".cite", root), quietly: true });
+  if (message.citations.length === 0) source.none();
+  else if (!media.sheet.matches && !source.isClosed()) source.show(message.citations[0], { button: find(".cite", root), quietly: true });
 }
 
 /** Something that is only nice to have: its failure is not worth a word. */

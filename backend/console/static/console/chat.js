@@ -16,7 +16,7 @@ import { follow } from "./stream.js";
 
 /**
  * `onFirstSource(message, root)` is called when an answer that is being written cites something for the first time;
- * `onShown(message, root)` when a conversation was opened, with its newest answer that cites something.
+ * `onShown(message, root)` when a conversation was opened, or another branch of it, with its newest answer.
  * `unread()` gives the names of the documents that the agent knows and that could not be read.
  */
 export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnded, onFirstSource, onShown }) {
@@ -56,8 +56,13 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
       show(answer.id);
       watch(answer.id);
     }
-    const cited = entries.findLast(({ message }) => message.citations.length);
-    if (cited) onShown(cited.message, cited.view.root);
+    else tellShown();
+  }
+
+  /** Say which answer is the newest on show. */
+  function tellShown() {
+    const newest = entries.findLast(({ message }) => message.role === "assistant");
+    if (newest) onShown(newest.message, newest.view.root);
   }
 
   function fill(found, all) {
@@ -217,6 +222,7 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
     if (!other || isBusy()) return;
     const head = newestThrough(messages, other);
     show(head);
+    tellShown();
     entryOf(other.id).view.root.scrollIntoView({ block: "nearest" });
     try {
       conversation = { ...conversation, ...(await patch(`/api/v1/conversations/${conversation.id}`, { head })) }; // The next question goes on from here.

@@ -4,10 +4,10 @@ import { blobUrl, get } from "./api.js";
 import { element, find, icon, iconButton, media, middleCut } from "./dom.js";
 import { t } from "./i18n.js";
 import { problemText, toast } from "./problems.js";
+import { markOf, slice } from "./quotes.js";
 import { cover } from "./sheets.js";
 import { createZoom } from "./zoom.js";
 
-const LONGEST_QUOTE = 10_000; // Characters.
 const CLOSED = "orquestra.source"; // Kept by the browser when the panel beside the conversation was closed.
 
 export function createSource() {
@@ -17,13 +17,14 @@ export function createSource() {
   const previous = find("#source-previous");
   const next = find("#source-next");
   const open = find("#source-open");
-  let shown = null; // { document, citation, chunk, page } of what is on show.
+  let shown = null; // { document, citation, chunk, page } of what is on show; null while a document is looked for.
   let opener = null; // Gets the focus back when the sheet closes.
   let url = null; // The blob: URL of the page on show.
   let turn = 0; // Counts requests, so that a slow answer does not replace a newer one.
 
   previous.addEventListener("click", () => turnTo(shown.page - 1));
   next.addEventListener("click", () => turnTo(shown.page + 1));
+  for (const button of [previous, next]) button.addEventListener("click", () => button.disabled && content.focus()); // The last page.
   find("#source-close").addEventListener("click", close);
   open.addEventListener("click", () => openFile().catch((error) => toast(problemText(error))));
   previous.append(icon("previous"), element("span"));
@@ -50,10 +51,13 @@ export function createSource() {
     markButton(button);
     opener = button;
     if (!quietly) setOpen(true);
+    const known = shown?.document.id === citation.document ? shown.document : null;
+    zoom.reset();
+    drawLoading(citation.document_name ?? known?.name ?? "");
     try {
       const path = `/api/v1/documents/${citation.document}`;
       const [document, chunk] = await Promise.all([
-        shown?.document.id === citation.document ? shown.document : get(path),
+        known ?? get(path),
         citation.chunk ? get(`${path}/chunks/${citation.chunk}`).catch(orNull) : null,
       ]);
       if (mine !== turn) return;
@@ -74,10 +78,12 @@ export function createSource() {
     try {
       if (hasPages(document)) {
         const image = await blobUrl(`/api/v1/documents/${document.id}/pages/${page}.png`);
+        const picture = element("img", { src: image, alt: t("source.image", { page, document: document.name }) });
+        await picture.decode().catch(() => {}); // What cannot be drawn shows its description.
         if (mine !== turn) return URL.revokeObjectURL(image);
         if (url) URL.revokeObjectURL(url);
         url = image;
-        drawPage(image, page);
+        drawPage(picture, page);
       } else {
         const passage = chunk && chunk.index === page ? chunk : await passageAt(document, page);
         if (mine === turn) drawPassage(passage, passage?.id === citation.chunk ? marked : null);
@@ -85,6 +91,21 @@ export function createSource() {
     } catch (error) {
       if (mine === turn) fail(error);
     }
+  }
+
+  /** Take away what is on show at once: until the next has come, it would stand under the wrong name. */
+  function drawLoading(name) {
+    shown = null;
+    find(".name", panel).replaceChildren(middleCut(name));
+    find(".where", panel).textContent = "";
+    footer.hidden = true;
+    open.hidden = true;
+    emptyWith("source.loading");
+  }
+
+  function emptyWith(key) {
+    zoom.show(null);
+    content.replaceChildren(element("p", { class: `hint soft ${key === "source.loading" ? "loading" : ""}`, role: "status" }, t(key)));
   }
 
   function drawFrame() {
@@ -106,13 +127,12 @@ export function createSource() {
     zooming.hidden = !hasPages(document);
     footer.hidden = !(pages > 1) && zooming.hidden;
     open.hidden = false;
-    find(".hint", content)?.remove();
+    emptyWith("source.loading");
   }
 
-  function drawPage(image, page) {
-    const { document, marked, citation } = shown;
+  function drawPage(picture, page) {
+    const { marked, citation } = shown;
     const boxes = (marked?.boxes ?? []).filter((box) => box.page === page);
-    const picture = element("img", { src: image, alt: t("source.image", { page, document: document.name }) });
     const marks = boxes.map((box) => {
       const mark = element("span", { class: "mark", "aria-hidden": "true" });
       // Styles are set one by one: the Content-Security-Policy allows no style attributes in markup.
@@ -128,8 +148,8 @@ export function createSource() {
       boxes.length ? element("p", { class: "visually-hidden" }, t("source.quote", { quote: citation.quote })) : "",
     );
     zoom.show(figure);
-    const scroll = () => (marks[0] ? marks[0].scrollIntoView({ block: "center", inline: "center" }) : (content.scrollTop = 0));
-    picture.addEventListener("load", scroll, { once: true });
+    if (marks[0]) marks[0].scrollIntoView({ block: "center", inline: "center" });
+    else content.scrollTo(0, 0);
   }
 
   function drawPassage(passage, marked) {
@@ -188,19 +208,27 @@ export function createSource() {
   }
 
   function clear() {
-    turn += 1;
-    shown = opener = null;
-    zoom.show(null);
+    opener = null;
     setOpen(false);
-    find(".name", panel).textContent = "";
-    find(".where", panel).textContent = "";
-    footer.hidden = true;
-    open.hidden = true;
-    content.replaceChildren(element("p", { class: "hint soft" }, t("source.hint")));
+    empty("source.hint");
+  }
+
+  function empty(key) {
+    turn += 1;
+    drawLoading("");
+    emptyWith(key);
+  }
+
+  /** The newest answer cites nothing: the source of an earlier one goes away. What a person opened from the list, or as a sheet, stays. */
+  function none() {
+    const chosen = shown !== null && !shown.citation.n;
+    if (chosen || (isOpen && media.sheet.matches)) return;
+    markButton(null);
+    empty("source.none");
   }
 
   layOut();
-  return { show, showDocument, close, clear, isClosed, isSheetOpen: () => isOpen && media.sheet.matches };
+  return { show, showDocument, close, clear, none, isClosed, isSheetOpen: () => isOpen && media.sheet.matches };
 }
 
 const percent = (part) => `${part * 100}%`;
@@ -218,69 +246,7 @@ function markButton(button) {
   if (button?.classList.contains("cite")) button.setAttribute("aria-current", "true");
 }
 
-/** What to mark for a citation: its own span and boxes, or, in old messages, what its quote covers of the passage. */
-function markOf(citation, chunk) {
-  const { char_start: start, char_end: end, boxes } = citation;
-  if (!Number.isInteger(start)) return chunk && markedRange(chunk, citation.quote);
-  return { start, end, boxes: boxesWithin(boxes?.length ? boxes : chunk?.boxes ?? [], start, end, chunk) };
-}
-
 async function passageAt(document, index) {
   const { results } = await get(`/api/v1/documents/${document.id}/chunks?index=${index}&limit=1`);
   return results[0] ?? null;
-}
-
-/**
- * Where the quote stands: { start, end } in characters of the document, and the boxes to mark, cut to the quote.
- * Without a quote that can be found, the whole passage is marked: never a wrong line.
- */
-export function markedRange(chunk, quote) {
-  const [from, to] = locate(chunk.text, quote ?? "") ?? [0, Array.from(chunk.text).length];
-  const start = chunk.char_start + from;
-  const end = chunk.char_start + to;
-  return { start, end, boxes: boxesWithin(chunk.boxes ?? [], start, end, chunk) };
-}
-
-const boxesWithin = (boxes, start, end, chunk) =>
-  boxes.filter((box) => box.char_end > start && box.char_start < end).map((box) => (chunk ? cut(box, start, end, chunk) : box));
-
-/** Find a quote whatever its white space, case, punctuation and hyphens at line ends: models do not copy those faithfully. */
-function locate(text, quote) {
-  const wanted = letters(quote.slice(0, LONGEST_QUOTE)).text;
-  const there = letters(text);
-  const first = wanted ? there.text.indexOf(wanted) : -1;
-  return first < 0 ? null : [there.places[first], there.places[first + wanted.length - 1] + 1];
-}
-
-/** The letters and figures of a text, and at which of its characters each UTF-16 unit of them stands. */
-function letters(text) {
-  const kept = [];
-  const places = [];
-  for (const [place, character] of Array.from(text).entries()) {
-    if (!/[\p{L}\p{N}]/u.test(character)) continue;
-    const lower = character.toLowerCase();
-    kept.push(lower);
-    for (let unit = 0; unit < lower.length; unit += 1) places.push(place);
-  }
-  return { text: kept.join(""), places };
-}
-
-// The API counts characters; a JavaScript string counts UTF-16 units, two for an emoji.
-const slice = (text, from, to) => Array.from(text).slice(from, to).join("");
-
-/** The part of a line's box that the quote covers, measured with a font like that of most documents. */
-function cut(box, start, end, chunk) {
-  const line = slice(chunk.text, Math.max(0, box.char_start - chunk.char_start), box.char_end - chunk.char_start).trimEnd();
-  const whole = width(line);
-  if (!whole) return box;
-  const share = (characters) => Math.min(1, width(line.slice(0, Math.max(0, characters))) / whole);
-  const x = (part) => box.x0 + (box.x1 - box.x0) * part;
-  return { ...box, x0: x(share(start - box.char_start)), x1: end >= box.char_end ? box.x1 : x(share(end - box.char_start)) };
-}
-
-let ruler;
-
-function width(text) {
-  ruler ??= Object.assign(document.createElement("canvas").getContext("2d"), { font: "100px serif" });
-  return ruler.measureText(text).width;
 }

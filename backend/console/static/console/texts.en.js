@@ -292,6 +292,8 @@ export const texts = {
 
   "source.label": "Source",
   "source.hint": "Choose a number in an answer to see where it comes from.",
+  "source.loading": "Loading",
+  "source.none": "The newest answer names no source.",
   "source.page": "page {page} of {pages}",
   "source.passage": "passage {page} of {pages}",
   "source.number": "source {n}",

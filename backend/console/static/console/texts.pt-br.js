@@ -292,6 +292,8 @@ export const texts = {
 
   "source.label": "Fonte",
   "source.hint": "Escolha um número em uma resposta para ver de onde ela vem.",
+  "source.loading": "Carregando",
+  "source.none": "A resposta mais recente não indica nenhuma fonte.",
   "source.page": "página {page} de {pages}",
   "source.passage": "trecho {page} de {pages}",
   "source.number": "fonte {n}",
