@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,21 @@ def test_five_calls_of_the_readme_do_the_main_job_when_pasted_at_once(
     assert re.fullmatch(r"0\.\d+", events[-1]["run"]["cost"])
 
 
+IDS = {"document": "doc_01h455vb4pex5vsknk084sn02q", "chunk": "chk_01h455vb4pex5vsknk084sn02q"}
+
+
+def first_citation(events: Path) -> dict[str, Any]:
+    lines = [line.removeprefix("data: ") for line in events.read_text().splitlines() if line.startswith("data: ")]
+    found: dict[str, Any] = next(data["citation"] for data in map(json.loads, lines) if "citation" in data)
+    return found
+
+
+def shown_citation() -> Any:
+    """The one that the guide for front ends shows."""
+    text = (ROOT / "FRONTEND_INTEGRATION.md").read_text()
+    return next(json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL) if '"quote"' in block)
+
+
 def test_examples_for_front_ends_run_in_their_order(live: Stack, tmp_path: Path) -> None:
     shutil.copy(ROOT / "samples" / "contract.pdf", tmp_path)
     blocks = shell_blocks("FRONTEND_INTEGRATION.md")
@@ -74,6 +90,8 @@ def test_examples_for_front_ends_run_in_their_order(live: Stack, tmp_path: Path)
 
     output = run("\n".join([*blocks, stop]), tmp_path, live.base_url)
 
+    assert "The run has already ended." in output
+    assert shown_citation() == {**first_citation(tmp_path / "events.txt"), **IDS}
     assert "31 March 2031" in (tmp_path / "events.txt").read_text()
     assert (tmp_path / "page.png").read_bytes().startswith(b"\x89PNG")
     assert '"not_found"' in output

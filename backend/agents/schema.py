@@ -86,7 +86,8 @@ WORDS: dict[str, Words] = {
     "conversations_runs_create": Words(
         "Ask a question",
         "Queues a run and holds the maximum that its answer can cost; what it does not use is given back when it ends. "
-        "Read the answer from the run's event stream or from the list of messages; `Location` has the path of the run.",
+        "The answer is 202 with the run at once, whatever `Accept` says. Read what is said from the run's event "
+        "stream, whose path is that in `Location` with `/events`, or from the list of messages.",
         ASKING,
         headers=ACCEPTED,
     ),
