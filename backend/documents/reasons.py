@@ -31,6 +31,7 @@ REASONS = [
     gettext_noop("Page {} is damaged and was left out."),
     gettext_noop("Page {} takes too long to read and was left out."),
     gettext_noop("The formatting takes too long to read and was ignored."),
+    gettext_noop("Some rules of the style sheet were not understood; text that they hide may have been read."),
     gettext_noop("The file is protected by a password."),
     gettext_noop("The file is empty."),
     gettext_noop("The file has no pages."),

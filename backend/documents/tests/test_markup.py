@@ -28,6 +28,16 @@ PAGES = [
     ("<p>ab<wbr>cd e&shy;f 1990&#150;95 &#128;5 caf\u0092", "abcd ef 1990–95 €5 caf’"),
     ("<p>in<span hidden>no</span>side <b style='display: none'>no</b><i style='VISIBILITY:hidden'>no</i>", "inside"),
     ("<p aria-hidden=true>shown<template>no</template><datalist><option>no</datalist><dialog>no</dialog>", "shown"),
+    ("<p>a<b style='color:#fff'>no</b><font color=White>no</font><i style='color:rgb(255, 255,255)'>no</i>", "a"),
+    (
+        "<p>a<b style='background:navy;color:white'>b</b><table><tr><td bgcolor=black><font color=#fff>c</table>",
+        "ab",
+        "c",
+    ),
+    ("<p>a<i style='text-indent:-9999px'>no</i><i style='position:absolute;left:-999em'>no</i>", "a"),
+    ("<p>a<i style='font-size:0.0px'>no</i><i style='font:0/0 a'>no</i><i style='opacity:0.00'>no</i>", "a"),
+    ("<p>a<i style='position:absolute;clip:rect(0,0,0,0)'>no</i><i style='clip-path: inset(50%)'>no</i>", "a"),
+    ("<p>a<i style='height:0;overflow:hidden'>no</i><i style='color:transparent'>no</i>", "a"),
     ("<div style='display:none'>no<table><tr><td>no</table></div><!-- no --><p>yes", "yes"),
     (
         "<p>Name <input value=Ana><input type=hidden value=no> <input type=checkbox checked> a <input type=radio> b",
@@ -69,6 +79,64 @@ PAGES = [
 @pytest.mark.parametrize("case", PAGES, ids=[case[0][:60] for case in PAGES])
 def test_a_page_is_read_as_it_is_seen(case: tuple[str, ...]) -> None:
     assert list(html.blocks(case[0])) == list(case[1:])
+
+
+STRUCK, AWAY = ".o{text-decoration:line-through}", ".h{display:none}"
+# Style sheets, what is in the page, and the paragraphs that are read.
+SHEETS = [
+    (STRUCK + AWAY, "<p>Fee <span class=o>504</span><i class='x h'>790</i> 600", "Fee 600"),
+    ("s1,#b , div .c > i{display:none!important} .c i b{}", "<p id=b>no<div><p class=c>a<i>no</i>b", "ab"),
+    ("del{display:inline}.o{TEXT-DECORATION: red LINE-THROUGH}", "<p>a<u class=o>no</u>b", "ab"),
+    ("@media print{p{display:none}}@media(max-width:600px){p{display:none}}", "<p>yes", "yes"),
+    ("@media screen and (min-width: 600px){@supports (a:b){b{visibility:hidden}}}", "<p>yes<b>no</b>", "yes"),
+    ("/* } */q::before{content:'}'}b{content:\"/*\";display:none}", "<p>yes<b>no</b>", "yes"),
+    ("<!-- .h{display:none", "<p>yes<b class=h>no</b>", "yes"),
+    (".s{vertical-align:super}.d{vertical-align:sub}", "<p>300<b class=s>1</b> x<b class=d>i</b>", "300^1 x_i"),
+    (".row{font-size:0}.row b{font-size:12px}", "<p class=row>no<b>yes</b>no", "yes"),
+    (".v{visibility:hidden}.w{visibility:visible}", "<p class=v>no<b class=w>yes</b>no", "yes"),
+    (".h{display:none}p.h{display:block}", "<p class=h>yes", "yes"),
+    (".h{display:none!important}", "<p>yes<b class=h style='display:inline'>no</b>", "yes"),
+    (".h{display:none}", "<p>yes<b class=h style='display:inline'>too</b>", "yestoo"),
+    ("[hidden],a[href^='x']{display:none}", "<p>yes<b hidden>no</b><a href=xy>no</a><a href=y>!</a>", "yes!"),
+    ("b:hover,b:first-child{display:none}", "<p><b>no</b>yes<b>yes</b>", "yesyes"),
+    ("body{background:#000;color:#fff}.k{color:black}", "<p>yes<b class=k>no</b>", "yes"),
+    (".w{color:#FFF}.d{background-image:url(x)}", "<p>yes<b class=w>no</b><p class=d><b class=w>yes</b>", "yes", "yes"),
+    (".sr{position:absolute;clip:rect(1px, 1px, 1px, 1px)}", "<p>a<b class=sr>no</b>", "a"),
+    (".f{opacity:0;animation:in 1s}.g{opacity:0}", "<p>a<i class=f>b</i><i class=g>no</i>", "ab"),
+    (".x{display:block}ol{list-style:upper-roman}", "<p>a<span class=x>b</span><ol><li>c</ol>", "a", "b", "I. c"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SHEETS, ids=[case[0][:60] for case in SHEETS])
+def test_a_style_sheet_hides_strikes_and_raises(case: tuple[str, ...]) -> None:
+    warnings: list[tuple[str, str]] = []
+
+    assert list(html.blocks(f"<style>{case[0]}</style>{case[1]}", warnings)) == list(case[2:])
+    assert not warnings
+
+
+@pytest.mark.parametrize(
+    ("sheet", "warned"),
+    [
+        ("p:nth-child(2n){display:none}", True),
+        ("p:not(.y){text-decoration:line-through}", True),
+        ("div + p{visibility:hidden}", True),
+        ("div{p{display:none}}", True),
+        ("@container (width > 1px){p{display:none}}", True),
+        ("p\\.x,p{color:red}i:is(.y){display:none}", False),
+        ("p:not(.y){color:#fff;background:navy}", False),
+        (";".join(f"}}.c{n}{{display:none" for n in range(6_000)), True),
+    ],
+)
+def test_rules_that_are_not_understood_are_told_where_they_may_hide_text(sheet: str, warned: bool) -> None:
+    warnings: list[tuple[str, str]] = []
+
+    assert list(html.blocks(f"<style>{sheet}</style><p>Fee 5", warnings)) == ["Fee 5"]
+    assert [code for code, _ in warnings] == ["styles_ignored"] * warned
+
+
+def test_a_style_sheet_in_markdown_counts() -> None:
+    assert list(markdown.blocks("<style>.h{display:none}</style>\n\n<p>a<b class=h>no</b></p>\n\nb")) == ["a", "b"]
 
 
 NOTES = [

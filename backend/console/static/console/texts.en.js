@@ -249,7 +249,7 @@ export const texts = {
   "warning.text_unreadable": "Most of the text is no words{where}: the file does not say which letters they are. Answers cannot rely on it.",
   "warning.text_undecodable": "Some letters could not be read{where} and stand as �.",
   "warning.page_unreadable": "Damaged and left out{where}.",
-  "warning.part_unreadable": "A part of it could not be read and was left out.",
+  "warning.styles_ignored": "Some rules of its style sheet were not understood; text that they hide may have been read.",
   "warning.page_too_slow": "Took too long to read and was left out{where}.",
   "warning.formatting_ignored": "The formatting took too long to read and was ignored; the text is all there.",
   "warning.encoding_guessed": "Its encoding is not stated and was guessed; if it reads strangely, save it as UTF-8.",

@@ -249,7 +249,7 @@ export const texts = {
   "warning.text_unreadable": "A maior parte do texto não forma palavras{where}: o arquivo não diz que letras são. As respostas não podem contar com ele.",
   "warning.text_undecodable": "Algumas letras não puderam ser lidas{where} e aparecem como �.",
   "warning.page_unreadable": "Danificado e deixado de fora{where}.",
-  "warning.part_unreadable": "Uma parte não pôde ser lida e ficou de fora.",
+  "warning.styles_ignored": "Algumas regras da folha de estilo não foram entendidas; texto que elas ocultam pode ter sido lido.",
   "warning.page_too_slow": "Demorou demais para ler e ficou de fora{where}.",
   "warning.formatting_ignored": "A formatação demorou demais para ler e foi ignorada; o texto está completo.",
   "warning.encoding_guessed": "A codificação não está indicada e foi presumida; se a leitura parecer estranha, salve o arquivo em UTF-8.",

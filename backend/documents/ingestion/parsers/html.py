@@ -13,7 +13,8 @@ from .frames import Job, ParseError
 from .listing import List
 from .plain import join
 from .raised import DOWN, END, NOTE, UP, spelled, without_marks
-from .visibility import is_hidden, style_of
+from .stylesheet import Sheets, Style
+from .visibility import Shown, hides, is_hidden, shown
 
 _INLINE = {
     *("a", "abbr", "acronym", "b", "bdi", "bdo", "big", "button", "cite", "code", "data", "del", "dfn", "em", "font"),
@@ -40,11 +41,15 @@ _STATED = (
     re.compile(rb"<\?xml[^>]{0,100}encoding\s{0,20}=\s{0,20}[\"']([a-zA-Z0-9_.:-]{2,40})", re.IGNORECASE),
 )
 _HEAD = 4096
+_UNREAD = (
+    "styles_ignored",
+    "Some rules of the style sheet were not understood; text that they hide may have been read.",
+)
 
 
 def read(source: IO[bytes], job: Job) -> tuple[str, Warnings]:
     text, warnings = text_of(source.read())
-    return join(blocks(text), job.max_characters), warnings
+    return join(blocks(text, warnings), job.max_characters), warnings
 
 
 def text_of(data: bytes) -> tuple[str, Warnings]:
@@ -54,8 +59,11 @@ def text_of(data: bytes) -> tuple[str, Warnings]:
     return decode(data, label=found[1].decode() if found else "")
 
 
-def blocks(markup: str) -> Iterator[str]:
-    """The paragraphs, headings, list items and table rows of a document or of a piece of one."""
+def blocks(markup: str, warnings: Warnings | None = None) -> Iterator[str]:
+    """The paragraphs, headings, list items and table rows of a document or of a piece of one.
+
+    :param warnings: what its owner should know is added here.
+    """
     # Old pages never close their tags, so that a long one is deep. What it may cost in memory this process bounds.
     parser = etree.HTMLParser(no_network=True, huge_tree=True, remove_comments=True, remove_pis=True)
     try:
@@ -67,7 +75,10 @@ def blocks(markup: str) -> Iterator[str]:
         return
     if any(entry.message.startswith("Excessive depth") for entry in parser.error_log):
         raise ParseError("too_complex", "The file nests its elements too deeply to be read whole.")
-    yield from _Walk().blocks(root)
+    walk = _Walk(Sheets(root))
+    yield from walk.blocks(root)
+    if walk.unread and warnings is not None and _UNREAD not in warnings:
+        warnings.append(_UNREAD)
 
 
 class _Table:
@@ -90,7 +101,10 @@ class _Table:
 class _Walk:
     """Text gathered until a block begins or ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, sheets: Sheets) -> None:
+        self.sheets = sheets
+        self.unread = sheets.unread  # Whether rules that were not understood may hide what was read.
+        self.open: list[tuple[Style, Shown]] = [({}, Shown())]  # Elements, without those within a hidden one.
         self.parts: list[str] = []
         self.out: list[str] = []
         self.marker = ""  # Of the list item that has begun, before its first text.
@@ -106,13 +120,16 @@ class _Walk:
                 if self.hidden or self._hides(tag, element):
                     self.hidden += 1
                 else:
-                    self._start(tag, element)
+                    self._start(tag, element, self.open[-1][0])
                     self._add(element.text)
             else:
                 if self.hidden:
                     self.hidden -= 1
+                    if not self.hidden:
+                        self.open.pop()
                 else:
-                    self._end(tag, element)
+                    self._end(tag, element, self.open[-1][0])
+                    self.open.pop()
                 self._add(element.tail)
             yield from self.out
             self.out.clear()
@@ -121,7 +138,15 @@ class _Walk:
 
     def _hides(self, tag: str, element: "etree._Element") -> bool:
         """Whether nothing of what is in the element is to be read; reads what stands for it."""
-        if is_hidden(tag, element):
+        style, maybe = self.sheets.of(element)
+        around = shown(style, element, self.open[-1][1])
+        if maybe:
+            self.unread = self.unread or hides(maybe) or shown(maybe, element, Shown()).silent
+            if "color" in maybe or any(name.startswith("background") for name in maybe):
+                self.unread = self.unread or around.silent
+                around = around._replace(colour="")
+        self.open.append((style, around))
+        if is_hidden(tag, element, style):
             if tag not in _INLINE:
                 self._flush()
             return True
@@ -135,11 +160,11 @@ class _Walk:
             self._add(" " + ", ".join("".join(map(str, one.itertext())) for one in chosen) + " ")
         return tag in ("math", "svg", "select")
 
-    def _start(self, tag: str, element: "etree._Element") -> None:
+    def _start(self, tag: str, element: "etree._Element", style: Style) -> None:
         if tag == "br":
             self.parts.append("\n")
-        elif _is_inline(tag, element):
-            self.parts.append(_around(tag, element)[0])
+        elif _is_inline(tag, style):
+            self.parts.append(_around(tag, element, style)[0])
             if tag in ("img", "input"):
                 self._add(_instead(tag, element))
         else:
@@ -147,15 +172,15 @@ class _Walk:
             if tag in ("table", "tr", "td", "th"):
                 self._start_of_table(tag, element)
             elif tag in _LISTS:
-                self.lists.append(List.of_html(element))
+                self.lists.append(List.of_html(element, style))
             elif tag == "li":
                 self.marker += self.lists[-1].next_marker(element.get("value")) if self.lists else "- "
             elif tag == "pre":
                 self.preformatted += 1
 
-    def _end(self, tag: str, element: "etree._Element") -> None:
-        if tag == "br" or _is_inline(tag, element):
-            self.parts.append(_around(tag, element)[1])
+    def _end(self, tag: str, element: "etree._Element", style: Style) -> None:
+        if tag == "br" or _is_inline(tag, style):
+            self.parts.append(_around(tag, element, style)[1])
             return
         self._flush()
         if tag in _LISTS:
@@ -198,7 +223,7 @@ class _Walk:
         self.out.append(block)
 
     def _add(self, text: str | None) -> None:
-        if text and not self.hidden:
+        if text and not self.hidden and not self.open[-1][1].silent:
             if not text.isascii():
                 text = without_marks(text).translate(_C1)
             self.parts.append(text if self.preformatted else re.sub(r"\s+", " ", text))
@@ -215,15 +240,15 @@ class _Walk:
             self.marker = ""
 
 
-def _is_inline(tag: str, element: "etree._Element") -> bool:
-    return tag in _INLINE and style_of(element).get("display", "inline").startswith(("inline", "contents"))
+def _is_inline(tag: str, style: Style) -> bool:
+    return tag in _INLINE and style.get("display", "inline").startswith(("inline", "contents"))
 
 
-def _around(tag: str, element: "etree._Element") -> tuple[str, str]:
+def _around(tag: str, element: "etree._Element", style: Style) -> tuple[str, str]:
     """What stands before and after what an element of a line holds."""
     if tag in _AROUND:
         return (NOTE, END) if element.get("data-note") is not None else _AROUND[tag]
-    return {"super": (UP, END), "sub": (DOWN, END)}.get(style_of(element).get("vertical-align", ""), ("", ""))
+    return {"super": (UP, END), "sub": (DOWN, END)}.get(style.get("vertical-align", ""), ("", ""))
 
 
 def _instead(tag: str, element: "etree._Element") -> str:

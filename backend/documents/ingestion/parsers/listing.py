@@ -2,7 +2,7 @@
 
 from lxml import etree
 
-from .visibility import style_of
+from .stylesheet import Style
 
 _ROMAN = [(1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l"), (40, "xl")]
 _ROMAN += [(10, "x"), (9, "ix"), (5, "v"), (4, "iv"), (1, "i")]
@@ -23,8 +23,7 @@ class List:
         self.after = after
 
     @classmethod
-    def of_html(cls, element: "etree._Element") -> "List":
-        style = style_of(element)
+    def of_html(cls, element: "etree._Element", style: Style) -> "List":
         named = style.get("list-style-type") or style.get("list-style", "").partition(" ")[0]
         if element.tag != "ol":
             return cls(written=named if named not in _BULLETS else "")

@@ -26,10 +26,10 @@ _MOST_FRONT = 100  # Lines.
 
 def read(source: IO[bytes], job: Job) -> tuple[str, Warnings]:
     text, warnings = decode(source.read())
-    return join(blocks(text), job.max_characters), warnings
+    return join(blocks(text, warnings), job.max_characters), warnings
 
 
-def blocks(source: str) -> Iterator[str]:
+def blocks(source: str, warnings: Warnings | None = None) -> Iterator[str]:
     """Headings, paragraphs, list items, rows and code, in order, without their marks."""
     front, source = _front_matter(source.replace("\r\n", "\n").replace("\r", "\n"))
     if front:
@@ -40,7 +40,7 @@ def blocks(source: str) -> Iterator[str]:
         if token.type == "definition":
             token.hidden = references.is_address(token)
     _number(tokens)
-    yield from html.blocks(_parser.renderer.render(tokens, _parser.options, {}))
+    yield from html.blocks(_parser.renderer.render(tokens, _parser.options, {}), warnings)
 
 
 class _References(dict[str, Any]):

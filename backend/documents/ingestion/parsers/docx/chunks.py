@@ -39,7 +39,7 @@ def of_part(package: Package, part: str) -> Iterator[str]:
 def _of_html(data: bytes, noted: Warnings, label: str = "") -> Iterator[str]:
     text, warnings = decode(data, label=label) if label else html.text_of(data)
     _note(noted, warnings)
-    yield from html.blocks(text)
+    yield from html.blocks(text, noted)
 
 
 def _of_document(package: Package, data: bytes) -> Iterator[str]:

@@ -1,0 +1,331 @@
+"""The style sheets in a page, as far as they decide which of its text is shown (CSS 2.2; Selectors level 3)."""
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from lxml import etree
+
+Style = dict[str, str]
+
+_USED = {
+    *("display", "visibility", "opacity", "text-decoration", "text-decoration-line", "vertical-align", "font-size"),
+    *("font", "text-indent", "position", "left", "right", "top", "clip", "clip-path", "color", "background"),
+    *("background-color", "background-image", "list-style", "list-style-type", "width", "height", "max-height"),
+    *("overflow", "animation", "animation-name", "transition", "transform", "margin-left", "content-visibility"),
+}
+_MOST_RULES = 5_000
+_PAGE_WIDTH = 1280  # Pixels, of the page that conditions on the width of a screen are tried on.
+_NEXT = re.compile(r"[{};\"'\\]|/\*")
+_PART = re.compile(r"([.#]?)(-?[^\W\d][\w-]*|\*)|\[([^\]\[]{1,200})\]|(::?[\w-]+)(\([^()]{0,200}\))?| ?([>+~ ]) ?")
+_ATTRIBUTE = re.compile(r"([\w-]+)(?:([~|^$*]?=)[\"']?([^\"'\]]*)[\"']?(?: i)?)?")
+_WIDTH = re.compile(r"\((min|max)-width:([\d.]{1,9})(px|r?em)\)")
+# What holds only while a reader does something, or is no text of the page.
+_NEVER = {
+    *(":hover", ":focus", ":active", ":visited", ":focus-within", ":focus-visible", ":target", ":before", ":after"),
+    *("::before", "::after", "::selection", "::placeholder", "::marker", ":first-line", "::first-line"),
+    *(":first-letter", "::first-letter", "::backdrop", "::-webkit-scrollbar", ":fullscreen", ":popover-open"),
+}
+
+
+class _Compound(NamedTuple):
+    """What one element has to be.
+
+    :ivar sure: false if there is more to it, which is not understood.
+    """
+
+    tag: str
+    names: tuple[str, ...]  # Classes.
+    id: str
+    attributes: tuple[tuple[str, str, str], ...]
+    position: str  # ":first-child", ":last-child" or empty.
+    link: str  # How it stands to what is named before it: a space, > or empty for the first.
+    sure: bool
+
+
+class _Rule(NamedTuple):
+    weight: tuple[int, int, int, int]  # Specificity (section 6.4.3) and order.
+    compounds: tuple[_Compound, ...]  # From the last.
+    style: Style
+    sure: bool
+
+
+class Sheets:
+    """The rules of all the style sheets that a page holds. Sheets beside it are not in the file.
+
+    :ivar unread: whether a rule that was not understood may hide or strike text that was read.
+    """
+
+    def __init__(self, root: "etree._Element") -> None:
+        self.unread = False
+        self._count = 0
+        self._rules: dict[str, list[_Rule]] = {}  # By the id, the class or the tag of their last element.
+        self._known: dict[tuple[str, str, str], list[_Rule]] = {}
+        for element in root.iter("style"):
+            condition = _applies(element.get("media", ""))
+            if condition != "no":
+                self._read("".join(map(str, element.itertext())), sure=condition == "yes")
+
+    def of(self, element: "etree._Element") -> tuple[Style, Style]:
+        """What holds for an element, and what may hold besides."""
+        inline = declarations(element.get("style", ""))
+        if not self._rules:
+            return _settled([inline]), {}
+        tag = str(element.tag)
+        key = (tag, element.get("id", ""), element.get("class", ""))
+        if key not in self._known:
+            if len(self._known) > 10_000:
+                self._known.clear()
+            self._known[key] = self._candidates(*key)
+        found = [rule for rule in self._known[key] if _matches(element, rule.compounds)]
+        if not found:
+            return _settled([inline]), {}
+        maybe: Style = {}
+        for rule in found:
+            if not rule.sure:
+                maybe.update(rule.style)
+        return _settled([*(rule.style for rule in found if rule.sure), inline]), _settled([maybe])
+
+    def _candidates(self, tag: str, name: str, classes: str) -> list[_Rule]:
+        own = classes.split()
+        keys = {"*", tag, "#" + name, *("." + one for one in own)}
+        rules = [rule for key in keys for rule in self._rules.get(key, ())]
+        return sorted(
+            (rule for rule in rules if _fits(rule.compounds[0], tag, name, own)), key=lambda rule: rule.weight
+        )
+
+    def _read(self, text: str, *, sure: bool) -> None:
+        """The rules of a sheet, with those in its conditions and layers."""
+        # Of each block that is open: whether it applies, its selectors (none for a condition), its declarations.
+        blocks: list[tuple[str, str, list[str]]] = [("yes" if sure else "maybe", "", [])]
+        for prelude, end in _pieces(text):
+            applies, selectors, kept = blocks[-1]
+            if end == "{":
+                blocks.append(_opened(prelude, applies, inside=bool(selectors)))
+                continue
+            if selectors:
+                kept.append(prelude)
+            if end == "}" and len(blocks) > 1:
+                blocks.pop()
+                self._add(selectors, kept, applies)
+        for applies, selectors, kept in blocks:  # What is open at the end is closed there.
+            self._add(selectors, kept, applies)
+
+    def _add(self, selectors: str, kept: Sequence[str], applies: str) -> None:
+        style = declarations(";".join(kept)) if selectors and applies != "no" else {}
+        if not style:
+            return
+        for selector in _split(selectors):
+            compounds = _compounds(selector)
+            if not compounds:
+                continue
+            self._count += 1
+            if self._count > _MOST_RULES:
+                self.unread = True
+                return
+            last = compounds[0]
+            key = "#" + last.id if last.id else "." + last.names[0] if last.names else last.tag
+            weight = (
+                sum(bool(one.id) for one in compounds),
+                sum(len(one.names) + len(one.attributes) + bool(one.position) for one in compounds),
+                sum(one.tag != "*" for one in compounds),
+                self._count,
+            )
+            certain = applies == "yes" and all(one.sure for one in compounds)
+            self._rules.setdefault(key, []).append(_Rule(weight, compounds, style, certain))
+
+
+def declarations(written: str) -> Style:
+    """Those that decide what is shown, in lower case; of the same property the last."""
+    style: Style = {}
+    for declaration in written.lower().split(";"):
+        name, _, value = declaration.partition(":")
+        name, value = name.strip(), value.strip()
+        if name in _USED and value and ("!" in value or "!" not in style.get(name, "")):
+            style.pop(name, None)
+            style[name] = value
+    return style
+
+
+def _settled(styles: Sequence[Style]) -> Style:
+    """The values that win: the later, unless an earlier is important."""
+    settled: Style = {}
+    for important in (False, True):
+        for style in styles:
+            for name, value in style.items():
+                if ("!" in value) == important:
+                    settled.pop(name, None)
+                    settled[name] = value.partition("!")[0].strip()
+    return settled
+
+
+def _pieces(text: str) -> Iterator[tuple[str, str]]:
+    """The text before each brace and semicolon, without comments and strings."""
+    for mark in ("<!--", "-->", "<![CDATA[", "]]>"):
+        text = text.replace(mark, " ")
+    kept: list[str] = []
+    at = 0
+    while found := _NEXT.search(text, at):
+        kept.append(text[at : found.start()])
+        mark, at = found[0], found.end()
+        if mark == "/*":
+            end = text.find("*/", at)
+            at = end + 2 if end != -1 else len(text)
+            kept.append(" ")
+        elif mark in "\"'":
+            start = at
+            while at < len(text) and text[at] not in (mark, "\n"):
+                at += 2 if text[at] == "\\" else 1
+            string = text[start:at]
+            at += 1
+            kept.append('"' + ("".join(letter for letter in string if letter not in ',{};:!()[]"') + '"'))
+        elif mark == "\\":
+            kept.append(mark + text[at : at + 1].strip("{};"))
+            at += 1
+        else:
+            yield "".join(kept).strip(), mark
+            kept = []
+    yield "".join([*kept, text[at:]]).strip(), ";"
+
+
+def _opened(prelude: str, applies: str, *, inside: bool) -> tuple[str, str, list[str]]:
+    """A block: whether it applies, and its selectors."""
+    if not prelude.startswith("@"):
+        return ("maybe" if inside and applies != "no" else applies), prelude.replace("&", "") or "*", []
+    name, _, condition = prelude[1:].partition(" ")
+    name = name.partition("(")[0].lower()
+    if name == "media":
+        own = _applies(condition or prelude[6:])
+    elif name in ("supports", "layer", "scope", "container"):
+        own = "yes" if name == "layer" else "maybe" if name != "supports" else "yes"
+    else:
+        own = "no"  # Fonts, animations, printed pages.
+    return min(own, applies, key=("no", "maybe", "yes").index), "", []
+
+
+def _applies(media: str) -> str:
+    """Whether a condition holds on a wide screen: yes, no or maybe. One of several is enough."""
+    found = [_holds(one.strip()) for one in media.lower().split(",")]
+    return max(found, key=("no", "maybe", "yes").index)
+
+
+def _holds(query: str) -> str:
+    words = [word for word in query.replace(": ", ":").split() if word not in ("and", "only")]
+    found = "yes"
+    for word in words:
+        if word in ("print", "speech", "tty", "handheld"):
+            return "no"
+        if width := _WIDTH.fullmatch(word):
+            try:
+                limit = float(width[2]) * (1 if width[3] == "px" else 16)
+            except ValueError:
+                limit = 0
+            if (width[1] == "min") != (limit <= _PAGE_WIDTH):
+                return "no"
+        elif word in ("(prefers-color-scheme:dark)", "(prefers-contrast:more)", "(prefers-reduced-motion:reduce)"):
+            return "no"
+        elif word not in ("screen", "all"):
+            found = "maybe"
+    return found
+
+
+def _split(selectors: str) -> Iterator[str]:
+    """The selectors of a list, which commas within brackets do not divide."""
+    depth = start = 0
+    for at, letter in enumerate(selectors):
+        depth += (letter in "([") - (letter in ")]")
+        if letter == "," and depth <= 0:
+            yield selectors[start:at].strip()
+            start = at + 1
+    yield selectors[start:].strip()
+
+
+def _compounds(selector: str) -> tuple[_Compound, ...]:  # noqa: PLR0912  # One case per kind of selector.
+    """The parts of a selector, from the last; none if it is for nothing that is read."""
+    selector = " ".join(selector.split())
+    found: list[_Compound] = []
+    link, sure = "", True
+    tag, names, name, position = "*", [], "", ""  # type: str, list[str], str, str
+    attributes: list[tuple[str, str, str]] = []
+    at = 0
+    while at < len(selector):
+        part = _PART.match(selector, at)
+        if part is None:
+            at += 1
+            sure = False
+            continue
+        at = part.end()
+        kind, word, attribute, pseudo, _argument, joined = part.groups()
+        if joined:
+            found.append(_Compound(tag, tuple(names), name, tuple(attributes), position, link, sure))
+            link, sure = joined.strip() or " ", joined not in "+~"
+            tag, names, name, position, attributes = "*", [], "", "", []
+        elif attribute is not None:
+            stated = _ATTRIBUTE.fullmatch(attribute.strip())
+            sure = sure and stated is not None
+            if stated:
+                attributes.append((stated[1].lower(), stated[2] or "", stated[3] or ""))
+        elif pseudo:
+            if pseudo in _NEVER:
+                return ()
+            if pseudo == ":root":
+                tag = "html"
+            elif pseudo in (":first-child", ":last-child") and not position:
+                position = pseudo
+            else:
+                sure = False
+        elif kind == ".":
+            names.append(word)
+        elif kind == "#":
+            name = word
+        else:
+            tag = word.lower()
+    found.append(_Compound(tag, tuple(names), name, tuple(attributes), position, link, sure))
+    return tuple(reversed(found))
+
+
+def _fits(wanted: _Compound, tag: str, name: str, classes: Sequence[str]) -> bool:
+    return (
+        wanted.tag in ("*", tag)
+        and (not wanted.id or wanted.id == name)
+        and all(one in classes for one in wanted.names)
+    )
+
+
+def _is(element: "etree._Element", wanted: _Compound) -> bool:
+    if not _fits(wanted, str(element.tag), element.get("id", ""), element.get("class", "").split()):
+        return False
+    siblings = element.itersiblings("*", preceding=wanted.position == ":first-child")
+    if wanted.position and next(siblings, None) is not None:
+        return False
+    return all(_states(element.get(name), how, value) for name, how, value in wanted.attributes)
+
+
+def _states(found: str | None, how: str, value: str) -> bool:
+    if found is None or not how:
+        return found is not None
+    return {
+        "=": found == value,
+        "~=": value in found.split(),
+        "|=": found == value or found.startswith(value + "-"),
+        "^=": bool(value) and found.startswith(value),
+        "$=": bool(value) and found.endswith(value),
+        "*=": bool(value) and value in found,
+    }[how]
+
+
+def _matches(element: "etree._Element", compounds: Sequence[_Compound]) -> bool:
+    """Whether an element and those around it are as a selector says; the nearest of each kind are tried."""
+    if not _is(element, compounds[0]):
+        return False
+    at: etree._Element | None = element
+    for before, wanted in itertools.pairwise(compounds):
+        if before.link in ("+", "~"):
+            continue
+        at = at.getparent() if at is not None else None
+        while at is not None and before.link == " " and not _is(at, wanted):
+            at = at.getparent()
+        if at is None or not _is(at, wanted):
+            return False
+    return True
