@@ -1,4 +1,4 @@
-"""Asks the tool search_knowledge once for every question and quotes what it gave."""
+"""Asks the tool search_knowledge for every question, once more in other words if needed, and quotes what it gave."""
 
 import asyncio
 import re
@@ -21,10 +21,11 @@ from backend.llm.chat import (
     output_limit,
 )
 from backend.llm.offline.languages import reply_language
-from backend.llm.offline.questions import read_question
+from backend.llm.offline.parts import parts_of
+from backend.llm.offline.questions import LONGEST_QUESTION, Question, read_question
 from backend.llm.offline.quoting import Passage, quotes_for
 from backend.llm.offline.replies import Documents, compose, search_failed, without_documents, without_question
-from backend.llm.offline.words import language_of
+from backend.llm.offline.words import language_of, paraphrases
 
 SEARCH = "search_knowledge"
 BEFORE_SPACE = re.compile(r"(?<=\S)(?=\s)")
@@ -75,11 +76,39 @@ def reply_to(request: ChatRequest) -> str | ToolCall:
             return without_documents(reply)
         if question.greeting or not question.text:
             return without_question(reply)
-        arguments = msgspec.json.encode({"query": question.query}).decode()
-        return ToolCall(id=f"call_{len(request.messages)}", name=SEARCH, arguments=arguments)
+        return search(request, question.query)
     if failed and not passages:
         return search_failed(reply)
-    return compose(reply, quotes_for(question, passages), documents)
+    parts = questions_in(asked, question)
+    answers = [quotes_for(part, passages) for part in parts]
+    unanswered = [part for part, quotes in zip(parts, answers, strict=True) if not quotes]
+    if len(results) == 1 and any(tool.name == SEARCH for tool in request.tools):
+        others = [word for part in unanswered for word in other_words(part) if part.language == (spoken or reply)]
+        if others:
+            return search(request, " ".join([*(part.query for part in unanswered), *dict.fromkeys(others)]))
+    quotes = list({(quote.passage.n, quote.text): quote for found in answers for quote in found}.values())
+    if not quotes and len(parts) > 1:
+        quotes, unanswered = quotes_for(question, passages), []
+    return compose(reply, quotes, documents, [part.text for part in unanswered])
+
+
+def questions_in(asked: list[str], question: Question) -> list[Question]:
+    """Each part of the last question, read with those before it."""
+    parts = parts_of(asked[-1]) if asked else []
+    if len(parts) < 2:
+        return [question]
+    before = asked[:-1]
+    return [read_question([*before, *parts[: place + 1]], otherwise=question.language) for place in range(len(parts))]
+
+
+def other_words(question: Question) -> list[str]:
+    known = paraphrases(question.language)
+    return [word for term in question.terms if not term.exact for word in known.get(term.stem, ())]
+
+
+def search(request: ChatRequest, query: str) -> ToolCall:
+    arguments = msgspec.json.encode({"query": query[:LONGEST_QUESTION]}).decode()
+    return ToolCall(id=f"call_{len(request.messages)}", name=SEARCH, arguments=arguments)
 
 
 def results_since_question(messages: tuple[Message, ...]) -> list[str]:

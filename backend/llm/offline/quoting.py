@@ -9,11 +9,12 @@ import msgspec
 
 from backend.llm.offline.questions import Question, Term, is_number
 from backend.llm.offline.sentences import Sentence, literally, over_pages, sentences
-from backend.llm.offline.words import GENERIC, Language, alike, is_small, language_of, stem, words
+from backend.llm.offline.words import GENERIC, Language, alike, is_small, language_of, said_otherwise, stem, words
 
 ENOUGH = 0.5  # The share of what was asked for that a quotation and its surroundings must hold.
 COMMON = 0.25  # The share of the sentences above which a word tells little about one of them.
 CLOSE = 0.75  # A second quotation must be nearly as good as the best.
+PARAPHRASED = 0.7  # How well another word for the same meets a term.
 MOST_QUOTES = 3
 LONGEST_PASSAGE = 8000
 MOST_PASSAGES = 20
@@ -168,6 +169,8 @@ def hits_in(question: Question, text: str, *, foreign: bool) -> dict[str, float]
             met = 1.0
         elif not foreign and any(alike(term.stem, other) for other in stems.values()):
             met = 0.9
+        elif not foreign and not term.exact and not said_otherwise(term.stem, language).isdisjoint(stems.values()):
+            met = PARAPHRASED
         elif foreign and not term.exact and any(kin(term.word, other) for other in there):
             met = 0.7
         if met:

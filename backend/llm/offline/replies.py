@@ -1,5 +1,6 @@
 """The few sentences that the offline model says of its own, all in one language."""
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -7,6 +8,8 @@ import msgspec
 from backend.llm.offline.quoting import Quote
 from backend.llm.offline.words import Language
 
+LONGEST_PART = 200  # Characters of a question that are repeated.
+_MARKS = re.compile(r"[\[\]【】`*_<>#|“”]")
 TEXTS: dict[Language, dict[str, str]] = {
     "en": {
         "found": "This is what the documents say:",
@@ -15,6 +18,8 @@ TEXTS: dict[Language, dict[str, str]] = {
         "note": "I am the offline model: I quote the passages that fit best and write nothing of my own.",
         "nothing": "I found nothing in the documents that answers this question.",
         "nothing_yet": "In what has been read so far, I found nothing that answers this question.",
+        "nothing_part": "I found nothing in the documents that answers this part: {part}?",
+        "nothing_part_yet": "In what has been read so far, I found nothing that answers this part: {part}?",
         "hint": "Try other words, or those that the documents use. I am the offline model: I only quote passages.",
         "failed": "The search in the documents did not work, so I cannot answer. Please try again.",
         "no_documents": (
@@ -37,6 +42,8 @@ TEXTS: dict[Language, dict[str, str]] = {
         "note": "Sou o modelo offline: cito os trechos mais adequados e não escrevo nada por conta própria.",
         "nothing": "Não encontrei nos documentos nada que responda a esta pergunta.",
         "nothing_yet": "No que já foi lido, nada responde a esta pergunta.",
+        "nothing_part": "Não encontrei nos documentos nada que responda a esta parte: {part}?",
+        "nothing_part_yet": "No que já foi lido, nada responde a esta parte: {part}?",
         "hint": "Tente outras palavras, ou as que os documentos usam. Sou o modelo offline: apenas cito trechos.",
         "failed": "A busca nos documentos não funcionou, por isso não posso responder. Tente de novo.",
         "no_documents": (
@@ -81,16 +88,28 @@ class Documents(msgspec.Struct, frozen=True):
     names_of_those_that_failed: list[str] = []
 
 
-def compose(language: Language, quotes: Sequence[Quote], documents: Documents | None) -> str:
-    """The quotations, each in quotation marks, with its mark [n], its document and its page; what was not searched."""
+def compose(
+    language: Language, quotes: Sequence[Quote], documents: Documents | None, unanswered: Sequence[str] = ()
+) -> str:
+    """The quotations, each in quotation marks, with its mark [n], its document and its page; what was not searched.
+
+    :param unanswered: the parts of the question, as asked, of which nothing is quoted.
+    """
     say = TEXTS[language]
     missing = what_is_missing(language, documents) if documents else []
     if quotes:
         lines = [cited(quote, say) for quote in quotes]
+        nothing = say["nothing_part_yet" if missing else "nothing_part"]
+        lines += [nothing.format(part=repeated(part)) for part in unanswered]
         return "\n\n".join([say["found"], *lines, *missing, say["note"]])
     if documents and not documents.searched:
         return "\n\n".join(missing) or say["no_documents"]
     return "\n\n".join([say["nothing_yet" if missing else "nothing"], *missing, say["hint"]])
+
+
+def repeated(part: str) -> str:
+    """A part of the question, without what would be a citation or markup in an answer."""
+    return " ".join(_MARKS.sub(" ", part).split())[:LONGEST_PART].strip(" ?.!")
 
 
 def cited(quote: Quote, say: dict[str, str]) -> str:

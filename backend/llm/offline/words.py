@@ -34,8 +34,8 @@ PORTUGUESE = listed(
 )
 # Not what a question is about, in either language, and greetings.
 GENERIC = listed(
-    """tell show explain describe give find say says said know want need please mean means many much kind type thing
-    things document documents file files text passage page pages chapter according answer question information
+    """tell show explain describe give find say says said know want need needed please mean means many much kind type
+    thing things document documents file files text passage page pages chapter according answer question information
     inform summary summarize summarise main hello hi hey thanks thank good morning afternoon evening diga fale
     explique descreva mostre conte quero preciso saber favor significa tipo coisa documento documentos arquivo
     arquivos texto trecho pagina paginas segundo conforme resposta pergunta informacao informacoes informar
@@ -80,6 +80,30 @@ ENDINGS: dict[Language, tuple[str, ...]] = {
     ),
 }
 SHORTEST_STEM = {"en": 3, "pt": 3}
+# Words that say the same in questions and answers. Of a pair, the first are asked for and the second stand there.
+PARAPHRASES: dict[Language, tuple[str | tuple[str, str], ...]] = {
+    "en": (
+        *(
+            ("price cost", "price cost fee charge rate"),
+            ("fee charge rate", "price fee charge rate"),
+            ("pay", "price fee rent rate"),
+        ),
+        *("annual yearly year annum", "daily day", "end terminate expire expiry finish", "begin start commence"),
+        *("cancel terminate", "landlord lessor", "tenant lessee", "holiday vacation", "penalty fine", "salary wage"),
+        *("purchase buy", "phone telephone", "employee worker", "duration term validity"),
+    ),
+    "pt": (
+        *(
+            "preco valor custo custa tarifa taxa cobrado cobranca quantia",
+            ("pago paga pagar", "preco valor custo taxa"),
+        ),
+        *("mensal mensais mensalmente mensalidade mes meses", "anual anuais anualmente anuidade ano anos"),
+        *("diario diaria dia dias", "semanal semana", "termina acaba encerra fim termino vence vencimento"),
+        *("comeca inicia inicio", "rescindir rescisao cancelar cancelamento", "inquilino locatario"),
+        *("dono proprietario locador", "duracao vigencia prazo", "multa penalidade", "caucao deposito"),
+        *("salario remuneracao", "empregado funcionario trabalhador", "telefone fone", "comprar compra aquisicao"),
+    ),
+}
 
 
 def fold(text: str) -> str:
@@ -106,6 +130,24 @@ def stem(word: str, language: Language) -> str:
     if len(word) > 3 and word[-1] == word[-2]:
         word = word[:-1]  # cancelled, cancel
     return word
+
+
+@lru_cache(maxsize=2)
+def paraphrases(language: Language) -> dict[str, tuple[str, ...]]:
+    """For the stem of a word asked for: the words that say the same."""
+    found: dict[str, tuple[str, ...]] = {}
+    for entry in PARAPHRASES[language]:
+        asked, there = entry if isinstance(entry, tuple) else (entry, entry)
+        for one in asked.split():
+            key = stem(one, language)
+            found[key] = tuple(dict.fromkeys((*found.get(key, ()), *there.split())))
+    return found
+
+
+@lru_cache(maxsize=20_000)
+def said_otherwise(word: str, language: Language) -> frozenset[str]:
+    """The stems of the words that say the same as one with this stem."""
+    return frozenset(stem(other, language) for other in paraphrases(language).get(word, ()))
 
 
 def alike(one: str, other: str) -> bool:

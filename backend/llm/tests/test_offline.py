@@ -9,7 +9,9 @@ import pytest
 
 from backend.llm.catalog import catalog
 from backend.llm.chat import ChatRequest, Message, TextDelta, ToolCall, ToolDefinition, chat_model, count_request
+from backend.llm.offline.languages import spoken_in
 from backend.llm.offline.model import Chat, reply_to
+from backend.llm.offline.parts import parts_of
 from backend.llm.offline.replies import TEXTS
 from backend.llm.offline.sentences import sentences
 from backend.llm.offline.words import Language, language_of
@@ -67,15 +69,13 @@ def answer_to(
     for text in before:
         earlier += [Message(role="user", text=text), Message(role="assistant", text="Something.")]
     call = ToolCall(id="call_1", name="search_knowledge", arguments="{}")
-    answer = reply_to(
-        asked(
-            *earlier,
-            question,
-            Message(role="assistant", tool_calls=(call,)),
-            Message(role="tool", text=json.dumps({"passages": passages}), tool_call_id="call_1"),
-            language=reader,
-        )
+    found = (
+        Message(role="assistant", tool_calls=(call,)),
+        Message(role="tool", text=json.dumps({"passages": passages}), tool_call_id="call_1"),
     )
+    answer = reply_to(asked(*earlier, question, *found, language=reader))
+    if isinstance(answer, ToolCall):  # It searches once more, in other words.
+        answer = reply_to(asked(*earlier, question, *found, *found, language=reader))
     assert isinstance(answer, str)
     return answer
 
@@ -230,6 +230,101 @@ def test_a_follow_up_about_something_new_is_about_that(
 @pytest.mark.parametrize("question", ["Posso ter três cachorros?", "Existe cláusula de confidencialidade?"])
 def test_a_figure_or_a_word_that_stands_everywhere_is_no_answer(question: str) -> None:
     assert quoted(answer_to(question, [LEASE])) == []
+
+
+SERVICE = {
+    "n": 4,
+    "document": "service.txt",
+    "page": None,
+    "text": "Either party may end this contract with a notice of ninety days. The deposit is 1,250 euros. The price is "
+    "900 euros per month. The contract ends on 31 March 2031. The parties are Farol Ltda. and Moinho Ltda.",
+}
+SERVICO = {
+    "n": 5,
+    "document": "servico.txt",
+    "page": None,
+    "text": "O preço é de R$ 900,00 por mês. O contrato termina em 31 de março de 2031. A multa por atraso é de 2%. As "
+    "partes são a Farol Ltda. e a Moinho Ltda.",
+}
+
+
+@pytest.mark.parametrize(
+    ("question", "expected", "unanswered"),
+    [
+        ("How many days of notice are needed, and what is the deposit?", ["ninety days", "1,250 euros"], []),
+        ("What is the deposit; when does it end?", ["1,250 euros", "31 March 2031"], []),
+        ("Who are the parties, what is the fee, and when does it end?", ["Farol", "900 euros", "31 March"], []),
+        ("What are the deposit and the price?", ["1,250 euros", "900 euros"], []),
+        ("When does the contract end? Which court decides?", ["31 March"], ["Which court decides"]),
+        ("What is the deposit, and what is the [4] colour?", ["1,250 euros"], ["what is the 4 colour"]),
+        ("Quem são as partes, qual é o valor e quando acaba?", ["Farol", "R$ 900,00", "31 de março"], []),
+        ("Qual a multa por atraso e qual é o foro?", ["2%"], ["qual é o foro"]),
+        ("Qual é o preço e o índice?", ["R$ 900,00"], ["o índice"]),
+        ("Which court decides, and what is the colour?", [], []),  # Nothing at all is said once.
+    ],
+)
+def test_each_part_of_a_question_is_answered_or_said_to_be_unanswered(
+    question: str, expected: list[str], unanswered: list[str]
+) -> None:
+    english = spoken_in(question) == "en"
+    answer = answer_to(question, [SERVICE if english else SERVICO])
+    begins = "answers this part: " if english else "responda a esta parte: "
+
+    texts = " ".join(text for text, _ in quoted(answer))
+    assert all(words in texts for words in expected), answer
+    assert re.findall(begins + r"(.*)\?", answer) == unanswered
+    assert ("I found nothing in the documents that answers this question" in answer) is (not expected)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "When and where does the court sit?",
+        "What is the difference between the owner and the tenant?",
+        "Qual a multa para o locador e o locatário?",
+        "O locatário, que mora aqui, paga multa?",
+        "The tenant, who lives here, pays what?",
+        "Como se faz bolo de cenoura e chocolate?",
+    ],
+)
+def test_what_belongs_together_is_one_question(question: str) -> None:
+    assert parts_of(question) == [question]
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("Qual o valor mensal?", "O preço é de R$ 900,00 por mês."),
+        ("Quanto pago por mês?", "O preço é de R$ 900,00 por mês."),
+        ("Quando vence o contrato?", "O contrato termina em 31 de março de 2031."),
+        ("What is the monthly fee?", "The price is 900 euros per month."),
+        ("How much do I pay each month?", "The price is 900 euros per month."),
+        ("When does the contract expire?", "The contract ends on 31 March 2031."),
+        ("Qual o valor anual?", None),
+        ("What is the yearly fee?", None),
+    ],
+)
+def test_other_words_for_the_same_are_found(question: str, expected: str | None) -> None:
+    passage = SERVICE if spoken_in(question) == "en" else SERVICO
+
+    assert [text for text, _ in quoted(answer_to(question, [passage]))][:1] == ([expected] if expected else [])
+
+
+def test_a_search_that_gave_no_answer_is_repeated_once_in_other_words() -> None:
+    call = ToolCall(id="call_1", name="search_knowledge", arguments="{}")
+    none = (
+        Message(role="assistant", tool_calls=(call,)),
+        Message(role="tool", text='{"passages": []}', tool_call_id="call_1"),
+    )
+
+    again = reply_to(asked("Qual o valor mensal?", *none))
+
+    assert isinstance(again, ToolCall)
+    assert again.id != call.id
+    assert {"valor", "preco", "mensal", "mes"} <= set(json.loads(again.arguments)["query"].lower().split())
+    assert isinstance(reply_to(asked("Qual o valor mensal?", *none, *none)), str)
+    assert isinstance(reply_to(asked("Qual o valor mensal?", *none, tools=())), str)
+    assert isinstance(reply_to(asked("Who is the tallest?", *none)), str)
 
 
 COLUMNS = "City | Hotel limit | Meal limit"
