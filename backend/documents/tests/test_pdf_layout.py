@@ -1,5 +1,6 @@
 """The order, the spacing and the hyphens of print in PDFs: only what stands there, as it stands there."""
 
+from collections.abc import Sequence
 from itertools import chain
 
 import pytest
@@ -96,11 +97,68 @@ TABLES = {
 }  # fmt: skip
 
 
+def right(*cells: Sequence[str], xs: Sequence[float]) -> str:
+    """Rows of cells that end at these places, in a size of 10."""
+    widths = dict.fromkeys("0123456789", 5.56) | {" ": 2.78, ".": 2.78, ",": 2.78}
+    return "".join(
+        at(x - sum(widths.get(letter, 5.5) for letter in text), 700 - 16 * number, text, 10)
+        for number, row in enumerate(cells)
+        for x, text in zip(xs, row, strict=True)
+        if text
+    )
+
+
+for _gap in (5.5, 7, 9):
+    TABLES[f"columns {_gap} points apart"] = (
+        right(("Sales", "12", "345 000"), ("Costs", "7", "100 000"), ("Taxes", "88", "200 500"),
+              xs=(110, 150, 150 + _gap + 36.2)),
+        ["Sales | 12 | 345 000", "Costs | 7 | 100 000", "Taxes | 88 | 200 500"],
+    )  # fmt: skip
+for _gap in (7, 9):
+    TABLES[f"empty cells, columns {_gap} points apart"] = (
+        right(("Name", "2022", "2023"), ("Sales", "1 234", "567 890"), ("Costs", "12 345", "6 000"),
+              ("Tax", "", "789 012"), ("Rent", "450", ""), xs=(110, 110 + _gap + 31, 110 + 2 * _gap + 67)),
+        ["Name | 2022 | 2023", "Sales | 1 234 | 567 890", "Costs | 12 345 | 6 000", "Tax |  | 789 012", "Rent | 450 |"],
+    )  # fmt: skip
+TABLES["one value in each row"] = (
+    right(("North", "South", "East"), ("", "", "9"), ("", "8", ""), ("7", "", ""), xs=(100, 180, 260)),
+    ["North | South | East", "|  | 9", "| 8 |", "7 |  |"],
+)
+TABLES["two figures in one line"] = (at(72, 700, "12", 10) + at(90, 700, "345 000", 10), ["12 | 345 000"])
+TABLES["a figure in groups"] = (at(72, 700, "Sales 12 345 000", 10), ["Sales 12 345 000"])
+TABLES["numbers of rows"] = (
+    "".join(at(60, 700 - 14 * n, str(10 + n), 10) + at(76, 700 - 14 * n, text, 10)
+            for n, text in enumerate(("What did you pay?", "300 euros.", "When was that?"))),
+    ["10 What did you pay? 11 | 300 euros.", "12 When was that?"],
+)  # fmt: skip
+TABLES["quantities that count upwards"] = (
+    lines("1 red apples", "2 pears", "3 ripe plums", x=60, size=10),
+    ["1 red apples 2 pears", "3 ripe plums"],
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_the_cells_of_a_table_stay_in_their_rows(name: str) -> None:
     content, expected = TABLES[name]
 
     assert text_of(build(content)).splitlines() == expected
+
+
+COUNTED = (
+    "The owner shall pay", "300 euros to the", "tenant within", "days of the end and", "200 euros for each", "month."
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("first", [10, 98])
+@pytest.mark.parametrize(("x", "beside"), [(60, 6), (60, 15), (60, 30), (300, 0)])
+@pytest.mark.parametrize("apart", [False, True])
+def test_the_numbers_of_lines_are_no_part_of_the_text(first: int, x: float, beside: float, apart: bool) -> None:
+    first -= 0 if apart else 9
+    numbers = [at(x, 700 - 14 * n, str(first + n), 10) for n in range(len(COUNTED))]
+    texts = [at(x + 17 + beside if beside else 72, 700 - 14 * n, text, 10) for n, text in enumerate(COUNTED)]
+    written = [*numbers, *texts] if apart else list(chain.from_iterable(zip(numbers, texts, strict=True)))
+
+    assert text_of(build("".join(written))).split() == " ".join(COUNTED).split()
 
 
 def test_each_line_has_its_own_span_and_box_also_in_columns_and_tables() -> None:

@@ -81,6 +81,11 @@ def goes_on(text: str, following: str) -> bool:
     return bool(end) and end not in _ENDS and following[:1].islower()
 
 
+def is_unfinished(text: str) -> bool:
+    """Whether a text ends with a comma or a word that another one has to follow."""
+    return text[-1] == "," or text.rsplit(maxsplit=1)[-1].lower() in _UNFINISHED
+
+
 def page_ending(lines: Sequence[Line], following: Sequence[Line]) -> str:
     """What stands between the texts of two pages: an empty line, or less where a sentence goes on."""
     if not lines or not following or lines[-1].row or following[0].row:
@@ -90,8 +95,7 @@ def page_ending(lines: Sequence[Line], following: Sequence[Line]) -> str:
         return joint(last.text.rstrip(HYPHENS), first, words_of("\n".join(line.text for line in lines)))
     if first.startswith(BULLETS) or not any(map(str.isalpha, last.text)):  # Such as a page's number.
         return "\n\n"
-    unfinished = last.text[-1] == "," or last.text.split()[-1].lower() in _UNFINISHED
-    return " " if unfinished or goes_on(last.text, first) else "\n\n"
+    return " " if is_unfinished(last.text) or goes_on(last.text, first) else "\n\n"
 
 
 def _is_dash(text: str) -> bool:

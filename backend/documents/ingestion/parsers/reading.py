@@ -1,7 +1,7 @@
 """A page's lines of print in the order of reading, each with its box."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pypdfium2
@@ -13,6 +13,7 @@ from .fields import attach, make_room
 from .glyphs import HYPHEN, Glyphs, objects_of
 from .layout import Piece, Print, arrange
 from .lines import Line
+from .margin import take_line_numbers
 from .picture import Visibility
 from .spacing import Edits, cuts, join_broken_lines, raised_figures, reads_left_to_right, spaced_words
 from .struck import struck
@@ -48,9 +49,10 @@ def _lines(
     fields, drawn = annotations.pieces_of(document, page)
     if fields:
         make_room(glyphs, fields)
+    numbers = take_line_numbers(glyphs)
     edits = join_broken_lines(glyphs)
     edits |= spaced_words(glyphs) | raised_figures(glyphs)
-    lines = list(_pieces(glyphs, edits))
+    lines = list(_pieces(glyphs, edits, numbers))
     if drawn:
         fields += annotations.drawings_of(document, index)
     if fields:
@@ -59,9 +61,9 @@ def _lines(
         yield Line(printed.text, _box(printed, to_box), printed.hyphenated, printed.row, printed.column)
 
 
-def _pieces(glyphs: Glyphs, edits: Edits) -> Iterator[list[Piece]]:
+def _pieces(glyphs: Glyphs, edits: Edits, apart: Sequence[int]) -> Iterator[list[Piece]]:
     """PDFium's lines, divided at wide gaps and where it has put several lines into one."""
-    gaps = iter([*cuts(glyphs, edits), (len(glyphs.text), 0, False)])
+    gaps = iter([*cuts(glyphs, edits, apart), (len(glyphs.text), 0, False)])
     gap = next(gaps)
     for found in _LINE.finditer(glyphs.text):
         start, end = found.span()

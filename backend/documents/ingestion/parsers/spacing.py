@@ -4,7 +4,7 @@ An edit says what is read instead of a character: nothing for a space within a s
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from itertools import pairwise
 from operator import sub
 from statistics import median
@@ -21,13 +21,79 @@ _BREAK = re.compile(r"(?<=\S) ?\r\n ?(?=\S)")
 _SPACED = re.compile(r"(?<!\S)\S{1,2}(?: +\S{1,2}){3,}(?!\S)")
 _VOWEL = re.compile("[aeiouyáéíóúâêôãõàü]", re.IGNORECASE)
 _FIGURES = re.compile("(?<=[^\\s])( {0,2})([-+\u2212]?[0-9]+)")
+_BESIDE_FIGURES = re.compile(
+    "(?<=[0-9%)])[^\\S\r\n]+(?=[^\\s\ufffe])|(?<=[^\\s\ufffe])[^\\S\r\n]+(?=[-+\u2212($€£]?[0-9])"
+)
+_FIGURE = re.compile(r"[-+\u2212($€£]?[0-9][0-9.,]*(?: [0-9]{3}(?![0-9]))*[)%]?")
+_NARROW, _WIDER = 0.4, 1.4  # Of the height of print, and of a usual space: what is wider divides figures.
+_WIDEST_SPACE = 0.6  # Of the height of print, as typewriters have it.
 _JUMP = 4.0  # Points.
 _RAISED, _LOWERED = 0.12, -0.08  # Of the height of print before it.
 
 
-def cuts(glyphs: Glyphs, edits: Edits) -> list[tuple[int, int, bool]]:
-    """Gaps that divide print: first and last position, and whether what follows is in another line of print."""
-    return sorted([*_wide_gaps(glyphs, edits), *_jumps(glyphs)])
+def cuts(glyphs: Glyphs, edits: Edits, apart: Sequence[int] = ()) -> list[tuple[int, int, bool]]:
+    """Gaps that divide print: first and last position, and whether what follows is in another line of print.
+
+    :param apart: positions after figures that what follows is no part of.
+    """
+    narrow = list(_beside_figures(glyphs, edits, set(apart)))
+    found = {start: (start, after, False) for start, after in narrow if _between_figures(glyphs.text, start, after)}
+    found.update({gap[0]: gap for gap in _wide_gaps(glyphs, edits)})
+    if len(found) > 1:
+        edges = [edge for start, after, below in found.values() if not below for edge in _edges(glyphs, start, after)]
+        for start, after in narrow:
+            if start not in found and any(map(edges.__contains__, _edges(glyphs, start, after))):
+                found[start] = (start, after, False)
+    return sorted([*found.values(), *_jumps(glyphs)])
+
+
+def _between_figures(text: str, start: int, after: int) -> bool:
+    return text[start - 1].isdigit() and text[after].isdigit()
+
+
+def _edges(glyphs: Glyphs, start: int, after: int) -> Iterator[tuple[str, int]]:
+    """Where the cell after a gap begins, and where its figures end, in points: cells of a column have one in common."""
+    yield "left", round(glyphs.left[after])
+    if figures := _FIGURE.match(glyphs.text, after):
+        yield "right", round(glyphs.right[figures.end() - 1])
+
+
+def _beside_figures(glyphs: Glyphs, edits: Edits, apart: Set[int]) -> Iterator[tuple[int, int]]:
+    """Gaps beside figures that are wider than a space: 12 and 345 000 side by side are not 12 345 000.
+
+    Those between figures divide them in any case; those beside a word do where cells of a column begin or end.
+    """
+    for gap in _BESIDE_FIGURES.finditer(glyphs.text):
+        start, after = gap.span()
+        before = start - 1
+        height = glyphs.top[before] - glyphs.bottom[before]
+        width = glyphs.left[after] - glyphs.right[before]
+        if start in apart:
+            yield start, after
+        elif height > 0 and start not in edits and width > _NARROW * height:
+            line = _line_around(glyphs.text, start)
+            if width > _WIDER * _usual_gap(glyphs, line, start):
+                yield start, after
+
+
+def _line_around(text: str, position: int) -> tuple[int, int]:
+    start = text.rfind("\n", 0, position) + 1
+    end = text.find("\r", position)
+    return start, len(text) if end < 0 else end
+
+
+def _usual_gap(glyphs: Glyphs, line: tuple[int, int], start: int) -> float:
+    """How wide a space is here: as its font has it, or as those between words of the line, which may be justified."""
+    height = glyphs.top[start - 1] - glyphs.bottom[start - 1]
+    space = min(glyphs.right[start] - glyphs.left[start], _WIDEST_SPACE * height)
+    widths = []
+    for gap in _GAP.finditer(glyphs.text, *line):
+        before, after = gap.start() - 1, gap.end()
+        if not (glyphs.text[before].isdigit() or glyphs.text[after].isdigit()):
+            width = glyphs.left[after] - glyphs.right[before]
+            if 0 < width < WIDE * height:
+                widths.append(width)
+    return max(space, median(widths) if widths else 0.0)
 
 
 def _wide_gaps(glyphs: Glyphs, edits: Edits) -> Iterator[tuple[int, int, bool]]:
