@@ -194,6 +194,35 @@ def test_a_conversation_that_begins_with_a_question_shows_the_run_that_answers()
     assert errors_of(content["schema"], {**example, "run": {}}) != []
 
 
+def test_what_is_public_says_so_and_the_document_says_where_it_holds() -> None:
+    public = {path for path, _, operation in operations() if operation["security"] == []}
+    assert {"/api/v1/tokens/refresh", "/api/v1/auth/login", "/api/v1/auth/signup"} <= public
+    assert not {"/api/v1/users/me", "/api/v1/documents"} & public
+    assert document()["servers"][0]["url"] == "/"
+
+
+EXPLAINED = ("Box", "CitationBox", "SearchRequest", "SearchResult", "KnowledgeRequest", "Failure", "DocumentError")
+
+
+def test_members_that_do_not_explain_themselves_are_described() -> None:
+    schemas = document()["components"]["schemas"]
+    for name in (*EXPLAINED, "LimitsRequest", "UploadRequest", "Readiness", "RunRequest"):
+        for member, schema in schemas[name]["properties"].items():
+            assert schema.get("description"), (name, member)
+    for name in ("KnowledgeRequest", "SearchRequest"):
+        assert "embedding" in schemas[name]["properties"]["mode"]["description"]
+    output = schemas["RunToolResultEvent"]["properties"]["data"]["properties"]["output"]
+    assert {"passages", "documents_searched", "degraded"} <= output["properties"].keys()
+
+
+def test_an_upload_is_bytes_of_a_format_that_is_named() -> None:
+    content = operation_of("documents_create")["requestBody"]["content"]["multipart/form-data"]
+    assert content["example"]["file"].startswith("%PDF-")
+    assert resolved(content["schema"])["properties"]["file"]["format"] == "binary"
+    refusal = operation_of("documents_create")["responses"]["415"]["content"][PROBLEM]["examples"]["unsupported_file"]
+    assert "DOCX" in resolved(refusal)["value"]["detail"]
+
+
 def parts_of(schema: Any) -> Iterator[dict[str, Any]]:
     if isinstance(schema, dict):
         yield schema

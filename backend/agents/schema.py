@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 
+from backend.agents.members import MEMBERS, OUTPUT
 from backend.http.openapi.examples import SUFFIX
 from backend.http.openapi.operations import id_schema
 from backend.http.openapi.streams import Events
@@ -211,7 +212,6 @@ def _of(name: str) -> Schema:
 TEXT: Schema = {"type": "string"}
 ANY: Schema = {"description": "What the model sent: an object if it kept to the tool's schema."}
 ERROR: Schema = {**TEXT, "description": "Why the tool gave nothing."}
-OUTPUT: Schema = {"type": "object", "additionalProperties": True, "description": "What was found, for people to read."}
 DELTA = _object(
     message=id_schema("msg"),
     part={"type": "integer", "minimum": 0, "description": "The index in `parts`; a new one begins a new part."},
@@ -281,7 +281,7 @@ EVENTS = Events(
 
 def add_agents(result: Schema, **kwargs: Any) -> Schema:
     """A postprocessing hook of drf-spectacular."""
-    describe(result, WORDS, TAGS, EXAMPLES)
+    describe(result, WORDS, TAGS, EXAMPLES, MEMBERS)
     schemas = result["components"]["schemas"]
     if "Message" in schemas:
         schemas["MessageTextPart"], schemas["MessageToolCallPart"] = PART_OF_TEXT, PART_OF_TOOL

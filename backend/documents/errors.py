@@ -20,7 +20,7 @@ class StorageQuotaExceeded(DomainError):
 
 
 class UnsupportedFile(DomainError):
-    """Files of this kind cannot be read."""
+    """Only PDF, DOCX, HTML, Markdown and plain text can be read."""
 
     code = "unsupported_file"
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE

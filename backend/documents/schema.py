@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from backend.documents.members import MEMBERS
 from backend.http.openapi.examples import SUFFIX
 from backend.http.openapi.streams import Events
-from backend.http.openapi.words import Schema, Words, describe
+from backend.http.openapi.words import Schema, Words, describe, operations
 
 TAGS = {
     "documents": "Uploaded files: their processing, text, passages, page images and bytes.",
@@ -18,7 +19,8 @@ WORDS: dict[str, Words] = {
     "documents_create": Words(
         "Upload a document",
         "Takes the file as `multipart/form-data` and returns before it is read; follow its event stream to see when it "
-        "is `ready`. `content_type` is the format that it is read as: CSV and source code are read as `text/plain`. "
+        "is `ready`. `content_type` is the format that it is read as: PDF, DOCX, HTML, Markdown or plain text, "
+        "which CSV and source code are as well; anything else is refused with 415. "
         "Bytes that the workspace has already answer 200 with the existing document.",
         ("file_too_large", "unsupported_file", "storage_quota_exceeded"),
         headers={"200": ("Location",), "201": ("Location",)},
@@ -99,7 +101,8 @@ WORDS: dict[str, Words] = {
     "search": Words(
         "Search documents",
         "The passages that answer the query best, in the given collections and documents, or in the whole workspace. "
-        "`degraded` says that a part of the search did not answer in time.",
+        "The `mode` of the answer says how it was searched: lexically, whatever was asked for, while no embedding "
+        "model is configured. `degraded` says that a part of the search did not answer.",
         ("rate_limited",),
     ),
 }
@@ -108,7 +111,6 @@ NAME = "contract.pdf"
 BOX = {"page": 3, "x0": 0.12, "y0": 0.2, "x1": 0.88, "y1": 0.22, "char_start": 4210, "char_end": 4248}
 PASSAGE: Schema = {"char_start": 4210, "char_end": 4248, "boxes": [BOX]}
 EXAMPLES: dict[str, Schema] = {
-    "UploadRequest": {"name": NAME},
     "PatchedDocumentChangeRequest": {"name": NAME, "metadata": {"tags": ["2026"]}},
     "Document": {
         "name": NAME,
@@ -133,6 +135,8 @@ EXAMPLES: dict[str, Schema] = {
     "Collection": {"name": "Contracts", "language": "en", "document_count": 1},
     "SearchRequest": {"query": "When does the contract end?", "collections": [f"col_{SUFFIX}"], "limit": 5},
 }
+
+UPLOAD: Schema = {"file": "%PDF-1.7 (the bytes of the file)", "name": NAME}  # JSON has no bytes.
 
 SHOWN: Schema = {
     "type": "object",
@@ -159,5 +163,9 @@ EVENTS = Events(
 
 def add_documents(result: Schema, **kwargs: Any) -> Schema:
     """A postprocessing hook of drf-spectacular."""
-    describe(result, WORDS, TAGS, EXAMPLES)
+    describe(result, WORDS, TAGS, EXAMPLES, MEMBERS)
+    for _, _, operation in operations(result):
+        upload = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data")
+        if upload is not None and operation["operationId"] == "documents_create":
+            upload["example"] = UPLOAD
     return result

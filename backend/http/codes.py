@@ -32,7 +32,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "uri_too_long": (_("Address too long"), _("The address is longer than this server takes.")),
     "headers_too_large": (_("Headers too large"), _("The headers are larger than this server takes.")),
     "unsupported_media_type": (_("Unsupported media type"), _("This path does not take that content type.")),
-    "unsupported_file": (_("Unsupported file"), _("Files of this kind cannot be read.")),
+    "unsupported_file": (_("Unsupported file"), _("Only PDF, DOCX, HTML, Markdown and plain text can be read.")),
     "precondition_failed": (_("Precondition failed"), _("This has changed since you read it.")),
     "range_not_satisfiable": (_("Range not satisfiable"), _("The file is shorter than the part that you asked for.")),
     "validation_error": (_("Invalid fields"), _("One or more fields are not valid.")),

@@ -209,7 +209,7 @@ def test_a_format_that_is_not_read_is_refused_as_such(owner: Person, content: by
     response = upload(owner, content, name)
 
     assert response.status_code == 415
-    assert response.json()["detail"] == "Files of this kind cannot be read."
+    assert response.json()["detail"] == "Only PDF, DOCX, HTML, Markdown and plain text can be read."
     assert not Document.objects.exists()
 
 

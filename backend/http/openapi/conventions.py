@@ -20,6 +20,8 @@ def add_conventions(result: Schema, generator: SchemaGenerator, request: HttpReq
     refusals.add_components(components)
     for path, method, operation in operations(result):
         operation.setdefault("parameters", [])
+        if not _secured(operation):
+            operation["security"] = []
         operation["parameters"] += [
             {"$ref": f"#/components/parameters/{name}"} for name in _parameters(operation, secured=_secured(operation))
         ]

@@ -37,11 +37,17 @@ def operations(document: Schema) -> Iterator[tuple[str, str, Schema]]:
 
 
 def describe(
-    document: Schema, words: Mapping[str, Words], tags: Mapping[str, str], examples: Mapping[str, Schema]
+    document: Schema,
+    words: Mapping[str, Words],
+    tags: Mapping[str, str],
+    examples: Mapping[str, Schema],
+    members: Mapping[str, str] | None = None,
 ) -> None:
     """Put an app's words into the document, and leave its codes and examples for ``add_conventions``.
 
     :param examples: parts of objects by the name of their component.
+    :param members: what members of objects mean, as ``Component.member`` (what is sent and what is answered alike),
+        where the serializer does not say it.
     """
     for _, _, operation in operations(document):
         if (found := words.get(operation["operationId"])) is not None:
@@ -55,3 +61,14 @@ def describe(
     for name, example in examples.items():
         if name in schemas:
             schemas[name]["x-example"] = example
+    _explain(schemas, members or {})
+
+
+def _explain(schemas: Schema, members: Mapping[str, str]) -> None:
+    for name, schema in schemas.items():
+        subject = name.removeprefix("Patched").removesuffix("Request")
+        for member, inner in list(schema.get("properties", {}).items()):
+            for known in (f"{name}.{member}", f"{subject}.{member}"):
+                if known in members and "description" not in schema["properties"][member]:
+                    # A copy: fields may share what describes them.
+                    schema["properties"][member] = {**inner, "description": members[known]}

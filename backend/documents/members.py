@@ -1,0 +1,71 @@
+"""What members of documents, collections and passages mean, for the OpenAPI document; others explain themselves."""
+
+START, END = "Where it begins in the document's text, in characters.", "Where it ends, exclusive."
+MODE = (
+    "How to search. Both modes are accepted; while no embedding model is configured, both search lexically, by words, "
+    "and the answer says `lexical`."
+)
+BOX = {
+    "page": "Counted from 1.",
+    "x0": "The left edge of the whole line, as a fraction of the page's width.",
+    "y0": "The upper edge, as a fraction of the page's height.",
+    "x1": "The right edge of the whole line.",
+    "y1": "The lower edge.",
+    "char_start": "Where the line begins in the document's text, in characters.",
+    "char_end": "Where the line ends, exclusive.",
+}
+MEMBERS = {
+    **{f"Box.{name}": meaning for name, meaning in BOX.items()},
+    **{f"{name}.char_start": START for name in ("Chunk", "Passage", "TextPage")},
+    **{f"{name}.char_end": END for name in ("Chunk", "Passage", "TextPage")},
+    **{f"{name}.page_from": "The first page; null for formats without pages." for name in ("Chunk", "Passage")},
+    **{f"{name}.page_to": "The last page; null for formats without pages." for name in ("Chunk", "Passage")},
+    **{f"{name}.boxes": "One for each line of print; none for formats without pages." for name in ("Chunk", "Passage")},
+    "Chunk.index": "Counted from 0, in reading order.",
+    "Document.content_type": "The format that it was read as.",
+    "Document.sha256": "Of its bytes, in hexadecimal figures.",
+    "Document.status": "Search finds it once it is `ready`.",
+    "Document.progress": "Of the reading that is under way, or was the last.",
+    "Document.error": "Of a document that failed; else null.",
+    "Document.warnings": "What may be wrong with the text that was read.",
+    "Document.language": "As it was given, else as it was detected; null if it was not.",
+    "Document.page_count": "Null for formats without pages.",
+    "Document.chunk_count": "How many passages it has.",
+    "Document.collections": "Ids of those that it is in.",
+    "Document.metadata": "The client's own, at most 16 KiB.",
+    "Document.cost": "What reading it cost.",
+    "DocumentError.code": "Decide by this one.",
+    "DocumentError.detail": "For people, in the language of the request.",
+    "DocumentError.retryable": "Whether processing it again may help.",
+    "Warning.code": "Decide by this one.",
+    "Warning.detail": "For people, in the language of the request.",
+    "Progress.pages_total": "Null until it is known.",
+    "Progress.percent": "From 0 to 100.",
+    "Passage.chunk": "The passage's id.",
+    "Passage.score": "How well it answers the query, compared with the other results of this search only.",
+    "StorageUsage.bytes": "Of all files together.",
+    "StorageUsage.bytes_limit": "How many there may be.",
+    "StorageUsage.documents_limit": "How many there may be.",
+    "Collection.language": "Of documents that are uploaded into it without one.",
+    "CollectionChange.language": "Of documents that are uploaded into it without one.",
+    "Upload.file": "The bytes. PDF, DOCX, HTML, Markdown and plain text are read; CSV, JSON and source code as plain "
+    "text.",
+    "Upload.name": "Without it, the name of the file.",
+    "Upload.collection": "The id of a collection to put it into.",
+    "Upload.metadata": "A JSON object of the client's own, at most 16 KiB.",
+    "Upload.language": "`pt` or `en`; without it, it is detected.",
+    "DocumentChange.metadata": "Replaces what was there as a whole; at most 16 KiB.",
+    "Search.query": "In the words of a question.",
+    "Search.collections": "Ids; with neither these nor `documents`, the whole workspace is searched.",
+    "Search.documents": "Ids; documents of either list are searched.",
+    "Search.filter": "Searches only documents that are like this.",
+    "Search.limit": "The most passages.",
+    "Search.mode": MODE,
+    "SearchResult.results": "The best first.",
+    "SearchResult.mode": "How it was searched, which may not be what was asked for.",
+    "SearchResult.degraded": "Whether a part of the search did not answer: there may be better passages. Always false "
+    "while the search is lexical.",
+    "SearchFilter.content_type": "Any of these.",
+    "SearchFilter.language": "Any of these.",
+    "SearchFilter.metadata": "Documents whose metadata has each of these members with this value.",
+}
