@@ -7,8 +7,11 @@ from backend.documents.tests.wordml import (
     CLAUSES,
     NAMES,
     Part,
+    cell,
     docx,
     item,
+    level,
+    numbering,
     p,
     read,
     root,
@@ -19,6 +22,7 @@ from backend.documents.tests.wordml import (
     table,
 )
 
+HIGH = ("upperRoman", "lowerLetter", "decimal", "decimalZero")
 UP, STRUCK, HIDDEN = '<w:vertAlign w:val="superscript"/>', "<w:strike/>", "<w:vanish/>"
 
 
@@ -268,6 +272,41 @@ def test_styles_hide_strike_and_raise() -> None:
     assert read(docx(body, sheet))[0] == ["10^2", "yes"]
 
 
+WHITE = '<w:color w:val="FFFFFF"/>'
+NAVY = '<w:shd w:val="clear" w:color="auto" w:fill="000080"/>'
+UNSEEN = [
+    (p("a", run("no", WHITE)), "a"),
+    (p("a", run("no", WHITE + '<w:shd w:val="clear" w:fill="FFFFFF"/>')), "a"),
+    (p("a", run("no", '<w:sz w:val="2"/>'), run("no", '<w:sz w:val="1"/>'), run("b", '<w:sz w:val="10"/>')), "ab"),
+    (p("a", run("no", '<w:rStyle w:val="White"/>')) + p("no", properties='<w:pStyle w:val="Pale"/>'), "a"),
+    (p("a", run("b", WHITE + NAVY), run("c", WHITE + '<w:highlight w:val="black"/>')), "abc"),
+    (p(run("a", WHITE), properties=NAVY), "a"),
+    (p(run("a", WHITE), properties='<w:pStyle w:val="Dark"/>'), "a"),
+    (table(row(cell(p(run("a", WHITE)), properties=NAVY), cell(p(run("no", WHITE))))), "a |"),
+    (f'<w:tbl><w:tblPr><w:tblStyle w:val="Grid"/></w:tblPr>{row(cell(p(run("a", WHITE))))}</w:tbl>', "a"),
+    (p(run("a", '<w:color w:val="FFFFFF" w:themeColor="background1"/>'), properties=NAVY), "a"),
+]
+
+
+@pytest.mark.parametrize(("body", "expected"), UNSEEN, ids=range(len(UNSEEN)))
+def test_print_that_no_page_shows_is_not_read(body: str, expected: str) -> None:
+    sheet = styles(
+        style("White", f"<w:rPr>{WHITE}</w:rPr>", "character")
+        + style("Pale", f"<w:rPr>{WHITE}</w:rPr>")
+        + style("Dark", f"<w:pPr>{NAVY}</w:pPr>")
+        + style("Grid", f'<w:tblStylePr w:type="firstRow"><w:tcPr>{NAVY}</w:tcPr></w:tblStylePr>', "table")
+    )
+
+    assert read(docx(body, sheet))[0] == [expected]
+
+
+def test_lists_that_start_high_count_on_in_digits() -> None:
+    starts = numbering(*(level(n, f"%{n + 1}.", kind, start=1_999_999_999) for n, kind in enumerate(HIGH)))
+    expected = ["1999999999. a"] * len(HIGH)
+
+    assert read(docx("".join(item("a", n) for n in range(len(HIGH))), starts))[0] == expected
+
+
 def test_notes_and_comments_are_read_and_their_marks_stay_apart_from_numbers() -> None:
     reference = f"<w:r><w:rPr>{UP}</w:rPr><w:{{}}Reference w:id='{{}}'/></w:r>"
     body = p(
@@ -406,3 +445,10 @@ def test_elements_may_nest_deeply(tags: str) -> None:
     body = "".join(f"<{name}>" for name in names) + "".join(f"</{name}>" for name in reversed(names))
 
     assert read(docx(p(body) + p("end")))[0] == ["end"]
+
+
+def test_elements_that_nest_too_deeply_are_no_damage() -> None:
+    with pytest.raises(ParseError) as refused:
+        read(docx("<w:tbl><w:tr><w:tc>" * 300 + p("deep") + "</w:tc></w:tr></w:tbl>" * 300))
+
+    assert refused.value.code == "too_complex"

@@ -15,12 +15,26 @@ POLISH = "Umowa dostawy numer pięć. Cena wynosi sto złotych i nie ulega zmian
 JAPANESE = "契約の価格は百ユーロです。支払いは五月に行われます。"
 CHINESE = "合同的价格是一百欧元，付款应在五月进行。买方应当检查货物。"
 
+DOS = [
+    "Preço é ação não coração",
+    "A única alteração é a rescisão após o mês; não há previsão.",
+    "INDENIZAÇÃO NÃO É DEVIDA",
+    "Fee é 5",
+    "10º andar, 5ª seção",
+    "L'été à la façade coûte 500 francs.",
+    "El año señor corazón español, única cláusula",
+    "Città perché è più",
+]
+
 STATED = [  # Known for certain: no warning.
     ("rescisão é de trinta dias", "utf-8"),
     ("rescisão € 500 – 5º “sim”", "cp1252"),
     ("können\n\näöüß", "cp1252"),
     ("ÇÃO NÃO: INDENIZAÇÃO", "cp1252"),
     ("L'été coûte 500 €.", "iso8859_15"),
+    ("Città perché è più", "cp1252"),
+    ("word—word, 1990–1995… ‘a’", "cp1252"),
+    ("§ 5º, art. 5º: £5 é ½, «sim» © 2020 É", "cp1252"),
     (RUSSIAN, "utf-16"),
     ("a text of ASCII", "utf-16-le"),
     ("a text of ASCII", "utf-16-be"),
@@ -33,6 +47,9 @@ GUESSED = [
     ("ДОГОВОР ПОСТАВКИ НОМЕР ПЯТЬ", "koi8_r"),
     ("Цена сто рублей", "cp1251"),
     (POLISH, "cp1250"),
+    *((text, encoding) for text in DOS for encoding in ("cp850", "mac_roman")),
+    ("können für Straße Größe Äpfel über", "cp437"),
+    ("┌────┐\nLe coût de l'été est à payer\n└────┘", "cp437"),
     ("Sözleşmenin fiyatı yüz avrodur ve değişmez. Ödeme mayıs ayında yapılır.", "cp1254"),
     ("Η σύμβαση προμήθειας αριθμός πέντε. Η τιμή είναι εκατό ευρώ και δεν αλλάζει.", "cp1253"),
     ("סכום החוזה הוא מאה יורו ואינו משתנה. התשלום במאי.", "cp1255"),

@@ -152,6 +152,8 @@ NOTES = [
     ("[Deadline]: 31-May\n\nBefore the [Deadline].", "[Deadline]: 31-May", "Before the Deadline."),
     ("See [a][1].\n\n[1]: https://x.example 'T'\n[2]: https://y.example", "See a.", "[2]: https://y.example"),
     ("[a]: x.md\n[a]: 30-June\n\n[a]", "[a]: 30-June", "a"),
+    ("a\n\n[//]: # (fee 778)\n\n[//]: # 'no'\n\n[comment]: <> (no)\n\n[x]: # \"no\"\n\nb", "a", "b"),
+    ("a\n\n[//]: #\n[Deadline]: #5\n\nb", "a", "[Deadline]: #5", "b"),
     ("The rent is 900[^1] euros.\n\n[^1]: Net", "The rent is 900^1 euros.", "^1: Net"),
     ("900[^a] of[^2] 5\n\n---", "900^a of^2 5"),
     ("900[^n]\n\n[^n]: Net of tax", "900^n", "^n: Net of tax"),

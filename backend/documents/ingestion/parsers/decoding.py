@@ -11,6 +11,8 @@ import unicodedata
 
 import charset_normalizer
 
+from . import western
+
 Warnings = list[tuple[str, str]]
 
 _BOMS = [
@@ -82,7 +84,7 @@ _NO_1252 = b"\x81\x8d\x8f\x90\x9d"
 _NOISE = b"\xff\xfe" + _NO_1252  # In a text of Windows-1252 hardly ever, in a damaged one often.
 _SYMBOL_IN_WORD = re.compile(rb"[A-Za-z\xc0-\xff][\xa1-\xa9\xab\xac\xae-\xb1\xb3-\xb6\xb8\xb9\xbb-\xbf][a-z\xdf-\xff]")
 _HIGH_WORD = re.compile(rb"[\x80-\xff]+")
-_USUAL = "äöüßÄÖÜàáâãåæçèéêíñóôõúÀÁÂÃÇÉÊÍÑÓÔÕÚÅÆØøû".encode("cp1252")
+_USUAL = "äöüßÄÖÜàáâãåæçèéêíñóôõúÀÁÂÃÇÉÊÍÑÓÔÕÚÅÆØøûìòù".encode("cp1252")
 _TURKISH = b"\xf0\xfd\xfe\xd0\xdd\xde"
 _HEBREW = bytes(range(0xE0, 0xFB))  # In Windows-1251 these are а to ъ and no capital.
 _EURO_OF_LATIN_9 = b"\xa4"  # In Windows-1252 a sign of currencies that no keyboard has.
@@ -95,6 +97,7 @@ _OTHERS = [
     *("cp1257", "iso8859_7", "mac_roman"),
 ]
 _NAMES = {"gb18030": "GB 18030", "cp932": "Shift_JIS", "cp949": "EUC-KR", "koi8_r": "KOI8-R", "mac_roman": "MacRoman"}
+_NAMES |= {"cp850": "IBM850", "cp437": "IBM437"}
 
 
 def decode(data: bytes, *, label: str = "") -> tuple[str, Warnings]:  # noqa: PLR0911  # One case per way to know it.
@@ -173,18 +176,25 @@ def _is_nearly_utf8(data: bytes, text: str) -> bool:
 
 
 def _guessed(data: bytes) -> tuple[str, Warnings]:
-    if _is_western(data):
-        return _decoded(data, "iso8859_15" if _EURO_OF_LATIN_9 in data and not _count(data, _C1) else "cp1252")
     sample = data[:_SAMPLE]
-    codec = "cp1254" if _is_turkish(data) else _cyrillic(sample) or _codec_of(sample)
+    codec = western.other_encoding(sample)
+    if not codec and _is_western(data):
+        if western.is_odd(sample):
+            return _unknown(data)
+        return _decoded(data, "iso8859_15" if _EURO_OF_LATIN_9 in data and not _count(data, _C1) else "cp1252")
+    codec = codec or ("cp1254" if _is_turkish(data) else _cyrillic(sample) or _codec_of(sample))
     if not codec:
-        text, warnings = _decoded(data, "cp1252")
-        detail = "The file does not state its encoding, and it is in none that could be recognized."
-        return text, warnings or [("text_undecodable", detail)]
+        return _unknown(data)
     text, warnings = _decoded(data, codec)
     name = _NAMES.get(codec) or codec.replace("cp", "windows-").replace("iso8859_", "ISO-8859-").replace("_", "-")
     detail = f"The file does not state its encoding; it was read as {name}."
     return text, [*warnings, ("encoding_guessed", detail)]
+
+
+def _unknown(data: bytes) -> tuple[str, Warnings]:
+    text, warnings = _decoded(data, "cp1252")
+    detail = "The file does not state its encoding, and it is in none that could be recognized."
+    return text, warnings or [("text_undecodable", detail)]
 
 
 def _is_western(data: bytes) -> bool:

@@ -20,6 +20,9 @@ from .plain import join
 _READ = {"br", "sup", "sub", "del", "s", "strike", "ins", "img", "input", "ruby", "rt", "rp", "q", "wbr", "span"}
 _TAG = re.compile(r"</?([a-zA-Z][a-zA-Z0-9-]{0,20})")
 _ADDRESS = re.compile(r"[/#@?]|\.\w|^[a-z][a-z0-9+.-]{1,15}:|^$", re.IGNORECASE)
+_COMMENT = re.compile(
+    r"\[(?://|comment|_metadata_:[^\]]{0,40}|#)\]:|\[[^\]]{1,100}\]:[ \n]*(?:#|<>)[ \n]*[(\"']", re.IGNORECASE
+)
 _LONGEST_LABEL = 100
 _MOST_FRONT = 100  # Lines.
 
@@ -54,7 +57,12 @@ class _References(dict[str, Any]):
         return super().get(label, default)
 
     def is_address(self, definition: Token) -> bool:
-        """Whether a definition is what a link of the text leads to; else it may be a line with brackets in it."""
+        """Whether a definition is what a link of the text leads to, or a comment: ``[//]: # (…)``.
+
+        Else it may be a line with brackets in it.
+        """
+        if definition.meta["href"] in ("#", "<>", "") and definition.meta["label"] not in self.used:
+            return _COMMENT.match(definition.content) is not None
         return definition.meta["label"] in self.used and _ADDRESS.search(definition.meta["href"]) is not None
 
 

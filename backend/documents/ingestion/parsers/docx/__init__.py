@@ -13,7 +13,7 @@ from .chunks import of_part
 from .package import Package
 from .sections import footers, headers
 from .story import Story
-from .xml import W, children, value
+from .xml import W, children, find, value
 
 _COMMENT = "Comment"
 
@@ -25,12 +25,15 @@ def read(source: IO[bytes], job: Job) -> tuple[str, Warnings]:
             cpu.limit_for(job, package.size_of_text())
             return join(_blocks(package), job.max_characters), package.warnings
     except etree.XMLSyntaxError as error:
+        if "depth" in str(error).lower():
+            raise ParseError("too_complex", "The file nests its elements too deeply to be read whole.") from error
         raise ParseError("corrupt", "The file is damaged: its parts cannot be unpacked.") from error
 
 
 def _blocks(package: Package) -> Iterator[str]:
     """Headers, the text, footers, notes, comments: each once."""
     main = package.root(package.main)
+    package.is_coloured = value(find(main, "background"), "color").lower() not in ("", "auto", "ffffff")
     seen: set[str] = set()
     for part in headers(package, main):
         yield from _once(_story_of(package, part), seen)

@@ -83,7 +83,7 @@ class Numbering:
             if (own := find(override, "lvl")) is not None:
                 levels[level] = _level(own)
             if (start := find(override, "startOverride")) is not None:
-                starts[level] = number(start, 1)
+                starts[level] = number(start, 1, longest=10)
         return _List(abstract, levels, starts)
 
     def place(self, properties: Element | None, style: str) -> tuple[str, int]:
@@ -206,7 +206,7 @@ def _level(level: Element) -> Level:
         written = next((found for found in level.iterfind(f"{MC}AlternateContent/{MC}Choice/{W}numFmt")), None)
     restart = find(level, "lvlRestart")
     return Level(
-        start=number(find(level, "start"), 0),
+        start=number(find(level, "start"), 0, longest=10),
         written=value(written) or "decimal",
         pattern=value(written, "format").partition(",")[0].strip(),
         text=value(find(level, "lvlText")),

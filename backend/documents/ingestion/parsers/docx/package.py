@@ -42,6 +42,7 @@ class Package:
         settings = self.first(self.main, "settings")
         self.styles = Styles(self.first(self.main, "styles"))
         self.numbering = Numbering(self.first(self.main, "numbering"), self.styles)
+        self.is_coloured = False  # The ground of all pages.
         self.has_even_pages = bool(is_on(find(settings, "evenAndOddHeaders")))
         self._note_formats = {
             "footnote": value(find(settings, "footnotePr", "numFmt")) or "decimal",

@@ -9,6 +9,7 @@ from .fields import Fields
 from .numbering import Counter
 from .omml import formula
 from .package import Package
+from .styles import is_coloured
 from .symbols import character, readable
 from .xml import MC, VML, A, Element, M, R, W, children, find, is_on, number, value
 
@@ -16,6 +17,8 @@ PartReader = Callable[[Package, str], Iterator[str]]
 _LEFT_OUT = {W + name for name in ("del", "moveFrom", "sectPr", "tblGrid", "sdtEndPr", "delText", "instrText")}
 _LEVELS = {"superscript": UP, "subscript": DOWN}
 _RAISED = 4  # Half-points above or below the line: less is a correction of a typeface.
+_SMALLEST = 2  # Half-points.
+_WHITE = {"ffffff", "fffffe", "fefefe"}
 _CHARACTERS = {W + "tab": " ", W + "ptab": " ", W + "br": "\n", W + "cr": "\n", W + "noBreakHyphen": "-"}
 
 
@@ -41,6 +44,7 @@ class Story:
         self.level = ""  # Raised, lowered or neither: of what was added last.
         self.boxes: list[str] = []  # Text boxes that stand at the paragraph.
         self.style = ""
+        self.grounds = 0  # What is open of shaded cells, paragraphs and text boxes: white print is seen there.
 
     def blocks(self, root: Element) -> Iterator[str]:
         body = find(root, "body")
@@ -78,8 +82,11 @@ class Story:
         properties = find(element, "pPr")
         outer, self.style = self.style, value(find(properties, "pStyle")) or self.package.styles.default_paragraph
         style = self.style
+        coloured = is_coloured(self.package.styles.shading(properties, style))
+        self.grounds += coloured
         for child in element:
             self._inline(child)
+        self.grounds -= coloured
         self.style = outer
         self.fields.end_paragraph()
         mark = find(properties, "rPr")
@@ -143,8 +150,10 @@ class Story:
         outer = self.parts, self.level, self.boxes, self.style
         self.parts, self.level, self.boxes = [], "", []
         out: list[str] = []
+        self.grounds += 1  # A shape may be filled.
         self._blocks_in(element, out)
         self._end_paragraph("", out)
+        self.grounds -= 1
         self.parts, self.level, self.boxes, self.style = outer
         self.boxes.extend(out)
 
@@ -152,6 +161,7 @@ class Story:
         properties = find(run, "rPr")
         styled = self.package.styles.of_run
         shown = not any(styled(properties, self.style, name) == "on" for name in ("vanish", "strike", "dstrike"))
+        shown = shown and not self._is_unseen(properties)
         level = _LEVELS.get(styled(properties, self.style, "vertAlign"), "")
         if not level and abs(raised := number(find(properties, "position"), 0)) >= _RAISED:
             level = UP if raised > 0 else DOWN
@@ -164,6 +174,19 @@ class Story:
                 self.fields.instruct(child.text or "")
             elif shown and self.fields.reading:
                 self._content(child, level, properties)
+
+    def _is_unseen(self, properties: Element | None) -> bool:
+        """Whether the text of a run is white on white, or too small to be seen."""
+        styled = self.package.styles.of_run
+        size = styled(properties, self.style, "sz")
+        if size.isascii() and size.isdigit() and len(size) < 6 and int(size) <= _SMALLEST:
+            return True
+        colour = styled(properties, self.style, "color").lower()
+        if colour not in _WHITE or self.grounds or self.package.is_coloured:
+            return False
+        return styled(properties, self.style, "highlight").lower() in ("", "none", "white") and not is_coloured(
+            self.package.styles.element_of_run(properties, self.style, "shd")
+        )
 
     def _content(self, child: Element, level: str, properties: Element | None) -> None:
         tag = child.tag
@@ -210,10 +233,14 @@ class Story:
 
     def _table(self, table: Element, out: list[str]) -> None:
         rows = []
+        style = value(find(table, "tblPr", "tblStyle"))
+        shaded = is_coloured(find(table, "tblPr", "shd")) or self.package.styles.shades(style)
+        self.grounds += shaded
         for row in _of_kind(table, W + "tr"):
             properties = find(row, "trPr")
             if find(properties, "del") is None and not is_on(find(properties, "hidden")):
                 rows.append(self._row(row, properties))
+        self.grounds -= shaded
         out.extend(tables.blocks(rows))
 
     def _row(self, row: Element, properties: Element | None) -> list[tables.Cell]:
@@ -223,9 +250,12 @@ class Story:
             if find(own, "cellDel") is not None:
                 continue
             found: list[str] = []
+            shaded = is_coloured(find(own, "shd"))
+            self.grounds += shaded
             if not _goes_on(find(own, "vMerge")) and not _goes_on(find(own, "hMerge")):
                 self._blocks_in(cell, found)
                 self._end_paragraph("", found)
+            self.grounds -= shaded
             cells.append(tables.Cell(found, number(find(own, "gridSpan"), 1)))
         return cells + _skipped(properties, "gridAfter")
 

@@ -46,6 +46,27 @@ class Styles:
             return "on" if (of_character == "on") != (of_paragraph == "on") else "off"
         return of_character or of_paragraph
 
+    def element_of_run(self, properties: Element | None, paragraph_style: str, name: str) -> Element | None:
+        """A property of a run as it is stated, by itself or by its styles."""
+        if (own := find(properties, name)) is not None:
+            return own
+        for style in (value(find(properties, "rStyle")), paragraph_style):
+            for one in self.line(style):
+                if (stated := find(one, "rPr", name)) is not None:
+                    return stated
+        return None
+
+    def shading(self, properties: Element | None, style: str) -> Element | None:
+        """The ground of a paragraph."""
+        if (own := find(properties, "shd")) is not None:
+            return own
+        stated = (find(one, "pPr", "shd") for one in self.line(style))
+        return next((one for one in stated if one is not None), None)
+
+    def shades(self, style: str) -> bool:
+        """Whether a style of tables colours any of their cells."""
+        return any(is_coloured(shading) for one in self.line(style) for shading in one.iter(W + "shd"))
+
     def numbering(self, style: str) -> tuple[str, str, Element | None]:
         """The list of a style: the style of its line that states it, and what it states."""
         for one in self.line(style):
@@ -53,6 +74,14 @@ class Styles:
             if stated is not None and find(stated, "numId") is not None:
                 return value(one, "styleId"), value(find(stated, "numId")), find(stated, "ilvl")
         return "", "", None
+
+
+def is_coloured(shading: Element | None) -> bool:
+    """Whether a ground is another than white."""
+    if shading is None:
+        return False
+    plain = value(shading) in ("", "nil", "clear") and not shading.get(W + "themeFill")
+    return not plain or value(shading, "fill").lower() not in ("", "auto", "ffffff", "white")
 
 
 def _written(element: Element | None, name: str) -> str:

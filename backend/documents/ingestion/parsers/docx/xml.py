@@ -34,10 +34,10 @@ def value(element: Element | None, name: str = "val") -> str:
     return "" if element is None else element.get(W + name, "")
 
 
-def number(element: Element | None, otherwise: int, name: str = "val") -> int:
+def number(element: Element | None, otherwise: int, name: str = "val", *, longest: int = 6) -> int:
     written = value(element, name).strip()
     digits = written.removeprefix("-")
-    return int(written) if digits.isascii() and digits.isdigit() and len(digits) < 7 else otherwise
+    return int(written) if digits.isascii() and digits.isdigit() and len(digits) <= longest else otherwise
 
 
 def is_on(element: Element | None) -> bool | None:
