@@ -17,7 +17,7 @@ from backend.agents.models import Agent, Conversation, Message, Run, Step
 from backend.billing import operations as billing
 from backend.billing.models import Transfer, Wallet
 from backend.billing.tests.conftest import hold, use
-from backend.documents.models import Document, Ingestion
+from backend.documents.models import Document, Ingestion, Usage
 from backend.documents.tests.cast import read, upload
 from backend.http import presence
 from backend.http.ids import encode
@@ -133,12 +133,81 @@ def test_no_column_of_micro_units_is_shown_raw() -> None:
 def test_a_runs_page_tells_what_happened(operator: Client, run: Run) -> None:
     text = words(operator.get(change(run)).content.decode())
 
-    for said in ("zebra-query", "1 passages of 3 documents", "fees.txt", "page 7", "1234 in (200 cached), 56 out"):
+    for said in (
+        "zebra-query",
+        "1 passage, 3 documents searched",
+        "fees.txt",
+        "page 7",
+        "1234 in (200 cached), 56 out",
+    ):
         assert said in text, said
-    assert "Provider unavailable: The provider is down. provider_unavailable Provider: openai." in text
+    assert "Provider unavailable: The provider is down. Provider: openai." in text
     assert "Another attempt may succeed." in text
     assert text.index("0.041346") < text.index("zebra-query")
     assert "What is the zebra-fee?" in text
+
+
+def test_a_runs_costs_add_up_to_what_was_charged(operator: Client, run: Run) -> None:
+    def page() -> str:
+        return words(operator.get(change(run)).content.decode())
+
+    assert "Total 0.041346 USD charged. 0.041346 USD" in page()
+    assert "10.50 USD (limit of the request)" in page()
+    assert "Reserved released" in page()
+    Step.objects.filter(index=1).update(cost="0.0413452")
+    assert "0.041346 USD charged: the sum is rounded up once, to a millionth. 0.0413452 USD" in page()
+    Step.objects.filter(index=1).update(cost="1")
+    assert "the limit of the run or the balance did not cover the rest" in page()
+    Run.objects.update(max_cost=None)
+    assert "10.50 USD (limit of the agent)" in page()
+
+
+REASONS = {
+    "What was set aside for this answer does not cover its next step.": "O que foi reservado",
+    "OPENAI_API_KEY is not set.": "OPENAI_API_KEY não está definida.",
+    "openai failed (status 503): Overloaded.": "openai falhou (status 503): Overloaded.",
+    "openai cannot be reached.": "openai não pode ser alcançado.",
+    "openai broke off: Too much.": "openai interrompeu a resposta: Too much.",
+}
+
+
+@pytest.mark.parametrize("detail", REASONS)
+def test_why_a_run_failed_is_said_in_portuguese_and_once(operator: Client, run: Run, detail: str) -> None:
+    error = {"code": "provider_auth", "detail": detail, "provider": "openai", "retryable": False}
+    Run.objects.update(error=error)
+    Step.objects.filter(kind="model", index=1).update(reply={"finish_reason": "tool_calls", "tool_calls": ["x"]})
+    headers = {"Accept-Language": "pt-BR"}
+    html = operator.get(change(run), headers=headers).content.decode()
+    text = words(html)
+    assert REASONS[detail] in text
+    assert REASONS[detail] in words(operator.get("/admin/", headers=headers).content.decode())
+    assert 'title="provider_auth"' in html
+    for raw in ("provider_auth", "tool_calls", "offline (offline)"):
+        assert raw not in text, raw
+
+
+def test_a_hold_that_charged_nothing_was_released(operator: Client, ledger: Wallet) -> None:
+    hold(ledger.workspace_id, 1000, "run_idle")
+    billing.settle(reference="run_idle", description="A run")
+    idle, spent = (ledger.holds.get(reference=name) for name in ("run_idle", "run_spent"))
+    shown = [words(operator.get(change(row)).content.decode()) for row in (idle, spent)]
+    assert ["Released" in text for text in shown] == [True, False]
+    assert ["Captured" in text for text in shown] == [False, True]
+
+
+def test_a_page_links_only_to_lists_that_open(owner: Person, ledger: Wallet, run: Run) -> None:
+    rights = ("accounts.view_user", "agents.view_run", "documents.view_document", "billing.view_wallet")
+    browser = admin_browser(clerk(*rights, "documents.view_usage"))
+    for row in (ledger, owner.user, run, Document.objects.get(name="fees.txt")):
+        for href in re.findall(r'href="(/admin/[^"]*[?]of=[^"]*)"', browser.get(change(row)).content.decode()):
+            assert browser.get(href).status_code == 200, href
+
+
+def test_headings_are_in_the_language_of_the_page(operator: Client, owner: Person, run: Run) -> None:
+    membership, usage = owner.user.memberships.get(), Usage.objects.get(workspace=owner.workspace)
+    for row in (membership, usage):
+        html = operator.get(change(row), headers={"Accept-Language": "pt-BR"}).content.decode()
+        assert not re.search(r"[0-9] (bytes|documents)| in ", html[html.index("<body") : html.index('id="content"')])
 
 
 def test_what_people_wrote_is_for_superusers(run: Run) -> None:
@@ -183,11 +252,11 @@ def test_a_documents_page_says_why_it_failed_and_what_was_warned_of(operator: Cl
 
     assert "Failed" in text
     assert "The file is damaged" in text
-    assert "corrupt" in text
+    assert text.count("The file is damaged") == 2  # At the top and in the list of readings, once each.
     assert "Reading it again will fail as well." in text
-    assert "Text unreadable Mostly no words &lt;i&gt;." in text
+    assert "The text is hardly words Mostly no words &lt;i&gt;." in text
     assert "1 warning" in listing
-    assert "Corrupt" in listing
+    assert "The file is damaged" in listing
 
 
 def test_pages_lead_to_one_another_both_ways(operator: Client, owner: Person, run: Run, ledger: Wallet) -> None:

@@ -9,12 +9,15 @@ from typing import Any, get_args
 import pytest
 import unfold
 from django.contrib import admin
+from django.contrib.auth.models import Permission
 from django.core.management import call_command
 from django.test import Client
 from django.utils import translation
 from django.utils.translation import trans_real
 
+from backend.accounts.admin import right_in_words
 from backend.accounts.operators.labels import code_label
+from backend.agents import reasons
 from backend.agents.models import AgentVersion, Knowledge, Message, Step
 from backend.llm.errors import FailureCode
 from tests.actors import Person
@@ -103,8 +106,27 @@ def test_each_reason_of_failure_has_portuguese_words(context: str) -> None:
     }
     codes |= set(get_args(FailureCode)) if context == "run.error" else {"text_undecodable", "text_unreadable"}
     assert len(codes) > 6
+    with translation.override("en"):
+        english = {code: str(code_label(context, code)) for code in codes}
     with translation.override("pt-br"):
-        assert [code for code in codes if str(code_label(context, code)) == code.replace("_", " ").capitalize()] == []
+        assert [code for code in codes if str(code_label(context, code)) == english[code]] == []
+
+
+def test_each_right_is_named_in_portuguese(db: None) -> None:
+    """Those of models without a page too, and of libraries."""
+    rights = list(Permission.objects.select_related("content_type").filter(codename__startswith="view_"))
+    names = []
+    for language in ("en", "pt-br"):
+        with translation.override(language):
+            names.append({right_in_words(right).split(" | ")[1] for right in rights})
+    assert len(rights) > 20
+    assert names[0] & names[1] <= ALIKE | {"token"}
+
+
+def test_every_reason_of_a_runs_failure_is_known_in_portuguese() -> None:
+    for reason in reasons.REASONS | reasons.OF_PROVIDER:
+        with translation.override("pt-br"):
+            assert translation.gettext(reason) != reason
 
 
 def test_no_name_asks_for_a_migration(db: None) -> None:

@@ -25,7 +25,7 @@ from backend.accounts.models import Membership, Session, User, Workspace
 from backend.accounts.operators import cells
 from backend.accounts.operators.access import LocksOut
 from backend.accounts.operators.filters import WordedFilter
-from backend.accounts.operators.labels import code_label, field_label
+from backend.accounts.operators.labels import code_label, field_label, translate
 from backend.accounts.operators.model_admin import OperatorModelAdmin, WindowAdmin
 from backend.http.mailboxes import InvalidEmail, canonical
 
@@ -68,14 +68,16 @@ class RightsInWords(OperatorModelAdmin):
         field: Any = super().formfield_for_manytomany(db_field, request, **kwargs)
         if db_field.remote_field.model is Permission:
             field.queryset = field.queryset.select_related("content_type")
-            field.label_from_instance = _right
+            field.label_from_instance = right_in_words
         return field
 
 
-def _right(permission: Permission) -> str:
+def right_in_words(permission: Permission) -> str:
     """``content_type`` is loaded with it."""
     kind = permission.content_type
     model: Any = kind.model_class()
+    if model is not None:
+        translate(model)  # Those without a page too.
     action = permission.codename.partition("_")[0]
     words = {"add": gettext("Add"), "change": gettext("Change"), "delete": gettext("Delete"), "view": gettext("View")}
     named = permission.codename == f"{action}_{kind.model}" and action in words

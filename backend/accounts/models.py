@@ -106,7 +106,7 @@ class Membership(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user} in {self.workspace}"
+        return f"{self.user} · {self.workspace}"
 
 
 class SessionQuerySet(models.QuerySet["Session"]):

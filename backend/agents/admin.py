@@ -5,8 +5,8 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from backend.accounts.operators import cells
 from backend.accounts.operators.labels import code_label, field_label
@@ -118,12 +118,7 @@ class RunAdmin(WindowAdmin):
     workspace_link, creator = cells.linked("workspace"), cells.linked("created_by")
     agent_link = cells.linked("agent_version.agent")
     conversation_link, retried = cells.linked("conversation"), cells.linked("retry_of")
-    money, cost_paid, reserved_money, most = (
-        cells.money("cost"),
-        cells.money("cost"),
-        cells.money("reserved"),
-        cells.money("max_cost"),
-    )
+    money, cost_paid = cells.money("cost"), cells.money("cost")
     made, started, ended = cells.when("created_at"), cells.when("started_at"), cells.when("finished_at")
     leased, cancelled = cells.when("lease_until"), cells.when("cancel_requested_at")
 
@@ -141,6 +136,15 @@ class RunAdmin(WindowAdmin):
     @admin.display(description=field_label("error"))
     def failure_in_words(self, run: Run) -> Any:
         return told.failure(run.error)
+
+    @admin.display(description=field_label("reserved"))
+    def reserved_money(self, run: Run) -> Any:
+        """Only while it is held."""
+        return gettext("released") if run.is_terminal else cells.amount(run.reserved, run.currency)
+
+    @admin.display(description=field_label("max_cost"))
+    def most(self, run: Run) -> Any:
+        return told.limit(run)
 
     @admin.display(description=field_label("usage"))
     def tokens(self, run: Run) -> Any:
@@ -167,4 +171,7 @@ class RunAdmin(WindowAdmin):
                 continue
             stopped += 1
         text = ngettext("%(count)d run is being cancelled.", "%(count)d runs are being cancelled.", stopped)
-        self.message_user(request, text % {"count": stopped}, messages.SUCCESS)
+        if stopped:
+            self.message_user(request, text % {"count": stopped}, messages.SUCCESS)
+        else:
+            self.message_user(request, gettext("Nothing was cancelled: these runs have ended."), messages.WARNING)

@@ -5,23 +5,34 @@ What people wrote (instructions, questions, answers, queries, what was found) is
 
 import json
 from collections.abc import Iterable
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Sum
 from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
+from django.utils.translation import ngettext, pgettext, pgettext_lazy
 
 from backend.accounts.operators import cells
 from backend.accounts.operators.current import may_read_texts
 from backend.accounts.operators.labels import code_label, field_label, translate
 from backend.accounts.operators.model_admin import Section
+from backend.agents import budget
 from backend.agents.models import Agent, AgentVersion, Conversation, Knowledge, Message, Run, Step
+from backend.agents.reasons import in_words
+from backend.http.money import MICRO
 
 VERSIONS, KNOWN, STEPS, SOURCES = 20, 100, 100, 50  # Rows that a page shows at most.
 MESSAGES = 30  # Of one page of a conversation.
 LONGEST_TEXT = 20_000  # Characters of instructions or of one message.
+ENDS = {
+    "stop": pgettext_lazy("step", "the answer ended by itself"),
+    "length": pgettext_lazy("step", "the answer reached its longest length"),
+    "tool_calls": pgettext_lazy("step", "the model asked for tools"),
+}
+TOOLS = {"search_knowledge": pgettext_lazy("tool", "search of the knowledge")}
 LONGEST_RESULT = 1_500  # Characters of a tool's arguments or of its result.
 
 for model in (AgentVersion, Knowledge, Message, Step):  # They have no page of their own, which would do so.
@@ -34,14 +45,15 @@ def currency() -> str:
 
 
 def failure(error: dict[str, Any] | None) -> Any:
-    """Why a run or a step failed: in words, with its code, and whether another attempt may succeed."""
+    """Why a run or a step failed: in words, with its code in the title, and whether another attempt may succeed."""
     if not error:
         return "-"
     again = _("Another attempt may succeed.") if error.get("retryable") else _("Another attempt will fail as well.")
-    provider = _("Provider: %(name)s.") % {"name": error["provider"]} if error.get("provider") else ""
-    code = str(error.get("code", ""))
-    detail = cells.said(error.get("detail"), 1_000)
-    return format_html("{}: {} <code>{}</code> {} {}", code_label("run.error", code), detail, code, provider, again)
+    code, name = str(error.get("code", "")), error.get("provider")
+    detail = in_words(error.get("detail"), provider=name)
+    provider = _("Provider: %(name)s.") % {"name": name} if name and name not in detail else ""
+    shown = cells.reason(code_label("run.error", code), detail, code=code)
+    return format_html("{} {} {}", shown, provider, again)
 
 
 def agent_sections(agent: Agent) -> list[Section]:
@@ -136,7 +148,7 @@ def run_sections(run: Run) -> list[Section]:
             field_label("cost"),
             _("Time"),
         ],
-        rows=[_step(step, run) for step in steps[:STEPS]],
+        rows=[*(_step(step, run) for step in steps[:STEPS]), *([_total(run)] if steps else [])],
         note=_("The first %(count)d.") % {"count": STEPS} if len(steps) > STEPS else "",
     )
     if not may_read_texts():
@@ -176,8 +188,38 @@ def _step(step: Step, run: Run) -> list[Any]:
         what = format_html("{}<br>{}", what, failure(step.error))
     number = f"{step.attempt}.{step.index}" if run.attempt > 1 else step.index
     tokens = _tokens(step.usage)
-    cost = cells.exact(step.cost, run.currency) if step.kind == Step.Kind.MODEL else "-"
+    cost = _money(cells.exact(step.cost, run.currency)) if step.kind == Step.Kind.MODEL else "-"
     return [number, step.get_kind_display(), what, tokens, cost, _lasted(step)]
+
+
+def _money(text: str) -> Any:
+    return format_html('<span class="whitespace-nowrap">{}</span>', text)
+
+
+def _total(run: Run) -> list[Any]:
+    """What all steps cost, and how what was charged follows from it."""
+    cost = run.steps.aggregate(total=Sum("cost"))["total"] or Decimal(0)
+    rounded = int((cost * MICRO).to_integral_value(ROUND_CEILING))
+    charged = cells.amount(run.cost, run.currency)
+    if not run.is_terminal:
+        text = _("Charged when the run ends.")
+    elif rounded > run.cost:
+        text = _("%(charged)s charged: the limit of the run or the balance did not cover the rest.")
+    elif rounded == run.cost and rounded != cost * MICRO:
+        text = _("%(charged)s charged: the sum is rounded up once, to a millionth.")
+    else:
+        text = _("%(charged)s charged.")
+    said = text % {"charged": charged} if run.is_terminal else text
+    return [format_html("<strong>{}</strong>", _("Total")), "", said, "", _money(cells.exact(cost, run.currency)), ""]
+
+
+def limit(run: Run) -> Any:
+    """On the cost of a run, and whose it is."""
+    own, found = run.max_cost, budget.limit_on_cost(run.agent_version, run.max_cost)
+    if found is None:
+        return _("none")
+    whose = _("limit of the request") if own is not None and own == found else _("limit of the agent")
+    return format_html("{} ({})", _money(cells.amount(found, run.currency)), whose)
 
 
 def _tokens(usage: dict[str, Any]) -> Any:
@@ -204,36 +246,44 @@ def _model_step(step: Step) -> Any:
     """Which model was asked, how its answer ended, and what it asked for."""
     calls = step.reply.get("tool_calls") or []
     names = [str(call.get("name", "?"))[:200] if isinstance(call, dict) else str(call)[:200] for call in calls[:20]]
-    reason = step.reply.get("finish_reason")
+    reason, sent = str(step.reply.get("finish_reason") or ""), int(step.request.get("messages", 0))
+    tools = format_html_join(", ", "{}", ((_tool(name),) for name in names))
     parts = [
-        f"{step.model} ({step.provider})",
-        _("%(count)d messages sent") % {"count": step.request.get("messages", 0)},
-        pgettext("step", "ended: %(reason)s") % {"reason": reason} if reason else "",
-        pgettext("step", "asked for: %(names)s") % {"names": ", ".join(names)} if names else "",
+        step.model if step.model == step.provider else f"{step.model} ({step.provider})",
+        ngettext("%(count)d message sent", "%(count)d messages sent", sent) % {"count": sent},
+        format_html('<span title="{}">{}</span>', reason, ENDS.get(reason, reason)) if reason else "",
+        format_html(pgettext("step", "asked for: {names}"), names=tools) if names else "",
     ]
     return format_html_join("", "{}<br>", ((part,) for part in parts if part))
+
+
+def _tool(name: str) -> Any:
+    """What a tool does, in words; its name is in the title."""
+    return format_html('<span title="{}">{}</span>', name, TOOLS.get(name, name))
 
 
 def _tool_step(step: Step) -> Any:
     """The tool, and for superusers what it was asked and what it found."""
     name = str(step.request.get("name", "?"))
     if not may_read_texts():
-        return name
+        return _tool(name)
     arguments, reply = step.request.get("arguments"), step.reply
     query = arguments.get("query") if isinstance(arguments, dict) and set(arguments) == {"query"} else None
     asked = format_html("<q>{}</q>", _bounded(query, LONGEST_RESULT)) if query is not None else _json(arguments)
     output = reply.get("output", reply)
-    return format_html("{}: {}<br>{}", name, asked, _found(output) if isinstance(output, dict) else _json(output))
+    return format_html(
+        "{}: {}<br>{}", _tool(name), asked, _found(output) if isinstance(output, dict) else _json(output)
+    )
 
 
 def _found(output: dict[str, Any]) -> Any:
     passages = output.get("passages")
     if not isinstance(passages, list):
         return _json(output)
-    searched = _("%(passages)d passages of %(documents)d documents") % {
-        "passages": len(passages),
-        "documents": output.get("documents_searched") or 0,
-    }
+    count, documents = len(passages), int(output.get("documents_searched") or 0)
+    found = ngettext("%(count)d passage", "%(count)d passages", count) % {"count": count}
+    of = ngettext("%(count)d document searched", "%(count)d documents searched", documents) % {"count": documents}
+    searched = f"{found}, {of}"
     return format_html("{}<ul>{}</ul>", searched, format_html_join("", "<li>{}</li>", _passages(passages)))
 
 
@@ -246,8 +296,11 @@ def _passages(passages: list[Any]) -> Iterable[tuple[Any]]:
         yield (format_html("[{}] {} {}", passage.get("n"), cells.clipped(passage.get("document") or "-"), where),)
 
 
-def _json(value: Any) -> str:
-    return _bounded(json.dumps(value, ensure_ascii=False, default=str), LONGEST_RESULT) if value else "-"
+def _json(value: Any) -> Any:
+    if not value:
+        return "-"
+    text = _bounded(json.dumps(value, ensure_ascii=False, default=str), LONGEST_RESULT)
+    return format_html('<span class="wide">{}</span>', text)
 
 
 def _bounded(text: Any, longest: int) -> str:

@@ -171,11 +171,18 @@ class HoldAdmin(OfWalletAdmin):
         *("whole_id", "for_what_whole", "status", "money", "charged_money", "missing", "workspace_link"),
         *("balance_of_wallet", "made", "expires", "ended"),
     ]
-    status = cells.state("state")
     money, charged_money, missing = (
         cells.money(name, currency="wallet.currency") for name in ("amount", "charged", "shortfall")
     )
     expires, ended = cells.when("expires_at"), cells.when("ended_at")
+
+    @admin.display(description=field_label("state"), ordering="state")
+    def status(self, hold: Hold) -> Any:
+        """One that was settled without any charge was given back whole."""
+        state: str = hold.state
+        if state == Hold.State.CAPTURED and hold.charged == 0:
+            state = Hold.State.RELEASED
+        return cells.badge(state, cells.words_of("billing.Hold", "state")[state])
 
 
 @admin.register(CreditGrant)

@@ -18,6 +18,7 @@ from backend.accounts.operators.cells import listed_by_name as listed
 from backend.accounts.operators.cells import words_of
 from backend.accounts.operators.labels import code_label
 from backend.agents import overview as agents
+from backend.agents.reasons import in_words as agents_in_words
 from backend.billing import overview as billing
 from backend.console import state
 from backend.console.charts import Chart, chart, last_days
@@ -222,6 +223,6 @@ def _failure(run: agents.FailedRun) -> list[Any]:
         cells.clipped(run.agent, 40),
         cells.clipped(run.model, 40),
         code_label("run.error", run.code),
-        cells.clipped(cells.said(run.detail), 160),
+        cells.clipped(agents_in_words(run.detail, provider=run.provider), 160),
         state.ago(run.finished_at),
     ]

@@ -49,14 +49,9 @@ class DocumentAdmin(WindowAdmin):
     def state(self, document: Document) -> Any:
         """With a mark where the reading ended with warnings."""
         reading = document.latest_ingestion
-        shown = cells.badge(
-            document.status, reading.get_status_display() if reading else pgettext("ingestion.status", "Queued")
-        )
-        if reading is None or not reading.warnings:
-            return shown
-        count = len(reading.warnings)
-        text = ngettext("%(count)d warning", "%(count)d warnings", count) % {"count": count}
-        return format_html("{} {}", shown, cells.badge("warning", text))
+        if reading is None:
+            return cells.badge(document.status, pgettext("ingestion.status", "Queued"))
+        return _state(reading)
 
     @admin.display(description=gettext_lazy("problem"))
     def troubles(self, document: Document) -> Any:
@@ -123,7 +118,7 @@ class DocumentAdmin(WindowAdmin):
                         cells.link(item, cells.moment(item.created_at)),
                         cells.badge(item.status, item.get_status_display()),
                         _failure(item),
-                        len(item.warnings) or "-",
+                        cells.badge("warning", len(item.warnings)) if item.warnings else "-",
                         _pages(item),
                         item.attempts,
                         cells.decimal(item.seconds),
@@ -184,7 +179,7 @@ class DocumentAdmin(WindowAdmin):
 
 @admin.register(Ingestion)
 class IngestionAdmin(WindowAdmin):
-    list_display = ["made", "document_link", "state", "pages", "attempts", "problem", "ended"]
+    list_display = ["made", "document_link", "shown_state", "pages", "attempts", "problem", "ended"]
     list_filter = ["status", ("error_code", WordedFilter)]
     list_select_related = ["document"]
     search_fields = ["=id", "document__name"]
@@ -197,6 +192,10 @@ class IngestionAdmin(WindowAdmin):
     whole_id, document_link, state = cells.typed_id(whole=True), cells.linked("document"), cells.state()
     made, started, ended = cells.when("created_at"), cells.when("started_at"), cells.when("finished_at")
     leased, purged = cells.when("lease_until"), cells.when("purged_at")
+
+    @admin.display(description=field_label("status"), ordering="status")
+    def shown_state(self, reading: Ingestion) -> Any:
+        return _state(reading)
 
     @admin.display(description=field_label("error"), ordering="error_code")
     def problem(self, reading: Ingestion) -> Any:
@@ -258,23 +257,32 @@ def warning_of(item: Any) -> tuple[str, str]:
     return (str(item.get("code", "")), str(item.get("detail", ""))) if isinstance(item, dict) else ("", str(item))
 
 
+def _state(reading: Ingestion) -> Any:
+    """With a mark where it ended with warnings."""
+    shown = cells.badge(reading.status, reading.get_status_display())
+    count = len(reading.warnings)
+    if not count:
+        return shown
+    text = ngettext("%(count)d warning", "%(count)d warnings", count) % {"count": count}
+    return format_html("{} {}", shown, cells.badge("warning", text))
+
+
 def _warnings(items: list[Any]) -> Section:
     rows = [
-        [code_label("ingestion.error_code", code) if code else "-", cells.said(in_words(detail), 1_000)]
+        [code_label("ingestion.error_code", code) if code else "-", in_words(detail)]
         for code, detail in map(warning_of, items)
     ]
     return Section(title=_("Warnings"), headers=[_("What"), _("What happened")], rows=rows)
 
 
 def _failure(reading: Ingestion | None) -> Any:
-    """Why it could not be read: in words, with the code that clients see."""
+    """Why it could not be read: in words, with the code that clients see in the title."""
     if reading is None or not reading.error_code:
         return "-"
     again = _("Reading it again may succeed.") if reading.error_retryable else _("Reading it again will fail as well.")
     words = code_label("ingestion.error_code", reading.error_code)
-    return format_html(
-        "{}: {} <code>{}</code> {}", words, cells.said(in_words(reading.error_detail), 1_000), reading.error_code, again
-    )
+    shown = cells.reason(words, in_words(reading.error_detail), code=reading.error_code)
+    return format_html("{} {}", shown, again)
 
 
 def _pages(reading: Ingestion | None) -> str:

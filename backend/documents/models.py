@@ -313,7 +313,7 @@ class Usage(models.Model):
         verbose_name_plural = "usage"
 
     def __str__(self) -> str:
-        return f"{self.documents} documents, {self.bytes} bytes"
+        return str(self.workspace)
 
 
 class Corpus(models.Model):

@@ -84,6 +84,13 @@ def said(text: object, longest: int = LONGEST_VALUE) -> str:
     return _(text) if text else ""
 
 
+def reason(words: object, detail: str, *, code: str) -> SafeString:
+    """Why something failed, in words once: a detail often begins with them. The code is in the title."""
+    words = str(words)
+    text = detail if detail.casefold().startswith(words.casefold()) else f"{words}: {detail}" if detail else words
+    return format_html('<span title="{}">{}</span>', code, text)
+
+
 def ident(public_id: str, *, whole: bool = False) -> SafeString:
     """A typed id: whole where there is room, else its prefix and its end, which is where ids differ."""
     prefix, underscore, suffix = public_id.rpartition("_")

@@ -13,7 +13,34 @@ from django.db.models import Field, Model
 from django.utils.functional import Promise
 from django.utils.translation import override, pgettext_lazy
 
-SPELLED = {"ip address": "IP address", "cpu seconds": "CPU seconds", "sha256": "SHA-256", "amr": "proofs"}
+SPELLED = {
+    "is staff": "operator",
+    "is active": "may log in",
+    "lease until": "leased until",
+    "lease owner": "leased by",
+    "ip address": "IP address",
+    "cpu seconds": "CPU seconds",
+    "sha256": "SHA-256",
+    "amr": "proofs",
+}
+# Codes that say too little when they are merely spelled as words.
+CODES = {
+    "provider_auth": "Provider key missing or refused",
+    "provider_rejected": "Refused by the provider",
+    "provider_rate_limited": "Limit of the provider reached",
+    "provider_bad_response": "Invalid answer of the provider",
+    "budget_exhausted": "Limit of the agent reached",
+    "content_filtered": "Withheld by the content filter",
+    "corrupt": "The file is damaged",
+    "encrypted": "The file is protected by a password",
+    "empty": "The file is empty",
+    "no_text": "No text was found",
+    "file_missing": "The file is not in storage any more",
+    "too_complex": "The file is too complex",
+    "too_large": "The file is too large",
+    "text_unreadable": "The text is hardly words",
+    "text_undecodable": "Bytes that are no text were replaced",
+}
 
 
 def field_label(name: str) -> Any:
@@ -29,7 +56,7 @@ def choice_label(field: "Field[Any, Any]", label: str) -> Any:
 
 def code_label(context: str, code: str) -> Any:
     """The words for a stored code that is no choice of its field, such as why a log-in ended."""
-    return pgettext_lazy(context, code.replace("_", " ").capitalize())
+    return pgettext_lazy(context, CODES.get(code, code.replace("_", " ").capitalize()))
 
 
 def translate(model: type[Model]) -> None:

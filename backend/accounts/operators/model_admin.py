@@ -77,6 +77,9 @@ class OperatorModelAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no t
         if public_id is None:
             return []
         prefix = public_id.partition("_")[0]
+        found = cells.named_by(public_id)
+        if found is None or not may_view(found[0], asking=request):
+            return []  # As the lists would: a wallet's are asked for by its workspace.
         lists = [(model, page) for model, page in admin.site._registry.items() if prefix in getattr(page, "of", {})]
         addresses = [
             (model._meta.verbose_name_plural, cells.listed(model, of=public_id))

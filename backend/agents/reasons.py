@@ -1,0 +1,65 @@
+"""Why a run failed, in the language of the reader. Reasons are stored in English, by workers, which know no reader.
+
+A reason begins with the name of the provider where one is to blame, may say its status, and may end in its own words,
+which stay as they are.
+"""
+
+import re
+
+from django.utils.translation import gettext, gettext_noop
+
+_LONGEST = 1_000  # Characters of a reason.
+_STATUS = re.compile(r"(failed|refused the request|asks to slow down|has no such model or route) \(status (\d{3})\)")
+_KEY = " is not set."
+
+REASONS = frozenset(
+    {
+        gettext_noop("What was set aside for this answer does not cover its next step."),
+        gettext_noop("The agent used all its steps without coming to an answer."),
+        gettext_noop("A tool that the agent needs failed again and again."),
+        gettext_noop("The question and what was found for it are more than the model can read at once."),
+        gettext_noop("The documents were still being read when the time that this agent may take was over."),
+        gettext_noop("This provider is not available."),
+    }
+)
+OF_PROVIDER = frozenset(
+    {
+        gettext_noop("failed"),
+        gettext_noop("refused the request"),
+        gettext_noop("asks to slow down"),
+        gettext_noop("has no such model or route"),
+        gettext_noop("broke off"),
+        gettext_noop("did not accept the connection in time"),
+        gettext_noop("stopped sending in the middle of the answer"),
+        gettext_noop("did not answer in time"),
+        gettext_noop("cannot be reached"),
+        gettext_noop("broke the connection in the middle of the answer"),
+        gettext_noop("broke the connection"),
+        gettext_noop("sent an event that is not valid"),
+        gettext_noop("sent a line without an end"),
+        gettext_noop("took too long over the answer"),
+        gettext_noop("ended the answer in the middle"),
+        gettext_noop("withheld the answer because of its content rules"),
+    }
+)
+
+
+def in_words(detail: object, *, provider: str | None = None) -> str:
+    """A stored reason in the language that is active; as it is stored where that is not known."""
+    text = str(detail or "")[:_LONGEST]
+    if text in REASONS:
+        return gettext(text)
+    if text.endswith(_KEY) and " " not in text[: -len(_KEY)]:
+        return gettext("%(name)s is not set.") % {"name": text[: -len(_KEY)]}
+    if not provider or not text.startswith(f"{provider} "):
+        return text
+    rest = text[len(provider) + 1 :]
+    status = _STATUS.match(rest)
+    if status is not None:
+        said = gettext("%(what)s (status %(status)s)") % {"what": gettext(status[1]), "status": status[2]}
+        return f"{provider} {said}{rest[status.end() :]}"
+    what, colon, own = rest.partition(": ")
+    what = what.removesuffix(".")
+    if what not in OF_PROVIDER:
+        return text
+    return f"{provider} {gettext(what)}{colon}{own}" if colon else f"{provider} {gettext(what)}."
