@@ -1,6 +1,7 @@
 """The operators' view of money: windows on the ledger, and one form that moves money through its operations."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin, messages
@@ -9,11 +10,14 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 
 from backend.accounts.operators import cells
+from backend.accounts.operators.current import may_view
 from backend.accounts.operators.labels import field_label
 from backend.accounts.operators.model_admin import WindowAdmin
 from backend.billing import operations
@@ -67,7 +71,7 @@ class WalletAdmin(WindowAdmin):
         wallet = self.get_object(request, object_id)
         if wallet is None:
             raise Http404
-        form = MoveMoneyForm(request.POST or None)
+        form = MoveMoneyForm(request.POST or None, wallet=wallet)
         valid = request.method == "POST" and form.is_valid()
         if valid and "confirmed" in request.POST and self._move(request, wallet, form):
             return HttpResponseRedirect(reverse("admin:billing_wallet_change", args=[wallet.pk]))
@@ -77,11 +81,22 @@ class WalletAdmin(WindowAdmin):
             "subtitle": str(wallet.workspace),
             "opts": self.opts,
             "original": wallet,
+            "client": wallet.workspace.personal_owner or "",
             "available": cells.amount(wallet.available, wallet.currency),
             "form": form,
             "summary": self._summary(wallet, form) if form.is_valid() else None,
+            **(self._outcome(wallet, form) if form.is_valid() else {}),
         }
         return TemplateResponse(request, "billing/admin/move_money.html", context)
+
+    def _outcome(self, wallet: Wallet, form: MoveMoneyForm) -> dict[str, Any]:
+        """What the second step shows of what will be: the balance after it, and until when a grant can be spent."""
+        after, last = wallet.available + form.cleaned_data["amount"], form.cleaned_data["expires_on"]
+        never = gettext("never") if form.cleaned_data["kind"] == MoveMoneyForm.GRANT else None
+        return {
+            "after": cells.amount(after, wallet.currency),
+            "expiry": date_format((last - timedelta(days=1)).date(), "SHORT_DATE_FORMAT") if last else never,
+        }
 
     def _move(self, request: HttpRequest, wallet: Wallet, form: MoveMoneyForm) -> bool:
         """Whether it was moved; if not, the form says why."""
@@ -100,9 +115,11 @@ class WalletAdmin(WindowAdmin):
                     operations.adjust(**order)
                 self.log_change(request, wallet, self._summary(wallet, form))
         except (InsufficientBalance, KeyReused) as refusal:
-            form.add_error(None, refusal.detail)
+            form.add_error(None, cells.said(refusal.detail))
             return False
-        messages.success(request, self._summary(wallet, form))
+        moved = Transfer.objects.filter(wallet=wallet, key=order["key"]).first()
+        link = cells.link(moved, gettext("Show the transaction")) if moved and may_view(Transfer) else ""
+        messages.success(request, format_html("{} {} {}", gettext("Done."), self._summary(wallet, form), link))
         return True
 
     def _summary(self, wallet: Wallet, form: MoveMoneyForm) -> str:

@@ -7,13 +7,19 @@ from uuid import uuid4
 
 from django import forms
 from django.utils import timezone
-from django.utils.formats import get_format
+from django.utils.formats import get_format, number_format
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from backend.billing.models import Transfer, Wallet
 from backend.http.money import LARGEST, parse_money
 
 THOUSANDS = re.compile(r"-?[0-9]{1,3}(\.[0-9]{3})+", re.ASCII)
+
+
+def example() -> str:
+    """An amount with the reader's decimal sign."""
+    return str(number_format("5.00", 2, use_l10n=True))
 
 
 class MoveMoneyForm(forms.Form):
@@ -31,7 +37,6 @@ class MoveMoneyForm(forms.Form):
         label=_("Amount"),
         max_length=20,
         widget=UnfoldAdminTextInputWidget,
-        help_text=_("In the wallet's currency, such as 5.00. An adjustment may be negative."),
     )
     expires_on = forms.DateField(
         label=_("Expires on"),
@@ -47,6 +52,12 @@ class MoveMoneyForm(forms.Form):
     )
     key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
 
+    def __init__(self, *args: Any, wallet: Wallet, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.wallet = wallet
+        hint = _("In %(currency)s, such as %(example)s. An adjustment may be negative.")
+        self.fields["amount"].help_text = hint % {"currency": wallet.currency, "example": example()}
+
     def clean_amount(self) -> int:
         text = self.cleaned_data["amount"].strip()
         if get_format("DECIMAL_SEPARATOR") == ",":  # There "1.000" is a thousand to some and one to others.
@@ -56,7 +67,8 @@ class MoveMoneyForm(forms.Form):
         try:
             micro = parse_money(text)
         except ValueError as error:
-            raise forms.ValidationError(_("This is not an amount such as 5.00.")) from error
+            text = _("This is not an amount such as %(example)s.") % {"example": example()}
+            raise forms.ValidationError(text) from error
         if micro == 0 or abs(micro) > LARGEST:
             raise forms.ValidationError(_("This amount cannot be moved."))
         return micro
@@ -76,4 +88,7 @@ class MoveMoneyForm(forms.Form):
             self.add_error("amount", _("A grant is positive."))
         if cleaned.get("kind") == self.ADJUSTMENT and cleaned.get("expires_on"):
             self.add_error("expires_on", _("Only a grant expires."))
+        moved = Transfer.objects.filter(wallet=self.wallet, key=f"operator:{cleaned.get('key')}").exists()
+        if self.wallet.available + cleaned.get("amount", 0) < min(self.wallet.available, 0) and not moved:
+            self.add_error("amount", _("The balance does not cover this: it would take more than is available."))
         return cleaned

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 from django.apps import apps
 from django.contrib.admin.models import LogEntry
+from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -90,7 +91,10 @@ def test_an_operator_grants_credit_after_confirming_and_sending_twice_gives_once
 
     shown = operator.post(path, asked)
     assert shown.status_code == 200
-    assert "Grant credit: 2.50 USD. Sorry for the outage" in shown.content.decode()
+    html = shown.content.decode()
+    assert "Grant credit: 2.50 USD. Sorry for the outage" in html
+    for said in (wallet.workspace.personal_owner.email, str(wallet.workspace), "7.499 USD", "Expires on"):
+        assert said in html, said
     assert f'href="{path}"' in shown.content.decode()  # To start again.
     wallet.refresh_from_db()
     assert wallet.posted == before
@@ -100,6 +104,10 @@ def test_an_operator_grants_credit_after_confirming_and_sending_twice_gives_once
         assert done.status_code == 302
 
     wallet.refresh_from_db()
+    told = "".join(str(message) for message in get_messages(done.wsgi_request))
+    moved = Transfer.objects.get(key=f"operator:{asked['key']}")
+    assert told.startswith("Done.")
+    assert reverse("admin:billing_transfer_change", args=[moved.pk]) in told
     assert wallet.posted == before + 2_500_000
     given = CreditGrant.objects.get(transfer__key=f"operator:{asked['key']}")
     assert given.transfer.description == "Sorry for the outage"
@@ -114,10 +122,16 @@ def test_an_operator_grants_credit_after_confirming_and_sending_twice_gives_once
 def test_an_operator_takes_money_but_not_what_is_held(operator: Client, wallet: Wallet, path: str) -> None:
     assert operator.post(path, form(kind="adjustment", amount="-1.00", confirmed="1")).status_code == 302
 
-    refused = operator.post(path, form(kind="adjustment", amount="-4.00", confirmed="1"))
-
-    assert refused.status_code == 200
-    assert "does not cover" in refused.content.decode()
+    for confirmed in ({}, {"confirmed": "1"}):  # Before it asks for a confirmation, too.
+        refused = operator.post(path, form(kind="adjustment", amount="-4.00", **confirmed))
+        assert refused.status_code == 200
+        assert "does not cover" in refused.content.decode()
+        assert 'name="confirmed"' not in refused.content.decode()
+    portuguese = operator.post(
+        path, form(kind="adjustment", amount="-4,00"), headers={"Accept-Language": "pt-BR"}
+    ).content.decode()
+    assert "O saldo não cobre" in portuguese
+    assert "como 5,00" in portuguese
     wallet.refresh_from_db()
     assert wallet.posted == 5_000_000 - 100 - 1_000_000
     assert LogEntry.objects.filter(object_id=str(wallet.pk)).count() == 1
