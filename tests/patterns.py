@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
-from re import _constants as codes  # type: ignore[attr-defined]  # The parser of `re`, not in its stubs.
-from re import _parser as parser  # type: ignore[attr-defined]
+from re import _constants as codes  # type: ignore[attr-defined, unused-ignore]  # The parser of `re`, not in its stubs.
+from re import _parser as parser  # type: ignore[attr-defined, unused-ignore]
 from typing import Any
 
 from django.conf import settings

@@ -93,7 +93,7 @@ def test_an_operator_grants_credit_after_confirming_and_sending_twice_gives_once
     assert shown.status_code == 200
     html = shown.content.decode()
     assert "Grant credit: 2.50 USD. Sorry for the outage" in html
-    for said in (wallet.workspace.personal_owner.email, str(wallet.workspace), "7.499 USD", "Expires on"):
+    for said in (str(wallet.workspace.personal_owner), str(wallet.workspace), "7.499 USD", "Expires on"):
         assert said in html, said
     assert f'href="{path}"' in shown.content.decode()  # To start again.
     wallet.refresh_from_db()
