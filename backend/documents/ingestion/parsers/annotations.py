@@ -11,6 +11,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from .cleaning import clean_lines
+from .covered import MAX_ANNOTATIONS
 from .glyphs import Glyphs
 from .layout import Area, Piece
 
@@ -26,7 +27,7 @@ def pieces_of(document: "pypdfium2.PdfDocument", page: Any) -> tuple[list[Piece]
     pieces: list[Piece] = []
     drawn = False
     form = document.formenv.raw if document.formenv else None
-    for number in range(pdfium.FPDFPage_GetAnnotCount(page.raw)):
+    for number in range(min(pdfium.FPDFPage_GetAnnotCount(page.raw), MAX_ANNOTATIONS)):
         annotation = pdfium.FPDFPage_GetAnnot(page.raw, number)
         try:
             subtype = pdfium.FPDFAnnot_GetSubtype(annotation)

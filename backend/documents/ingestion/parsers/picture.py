@@ -14,12 +14,15 @@ from typing import Any
 import pypdfium2.raw as pdfium
 from PIL import Image, ImageChops
 
+from . import covered
 from .glyphs import Glyphs
 
 MAX_LAYERS = 32  # On a page; further ones are looked at together.
 _MAX_MARKS = 16  # Of an object.
 _WORD = re.compile(r"\S+")
 _PALE = 245  # Of 255, in each colour.
+_FAINT = 26  # Of 255: the opacity.
+_TINY = 0.8  # Points: print that is lower is no print.
 _CHANGE, _CONTRAST = 6, 24  # Of 255 levels of grey.
 _MAX_PIXELS = 4_000_000
 _NO_INK = "no ink"
@@ -69,6 +72,12 @@ class Visibility:
         inkless = groups.pop(_NO_INK, ([], []))[1]
         doubtful = _at_most(list(groups.values()), MAX_LAYERS)
         doubtful += _in_forms(page_objects, objects, words, all_forms=self.layered_forms)
+        invisible = set(inkless)
+        inked = [None if word in invisible else each for each, word in zip(objects, words, strict=True)]
+        may_be_covered, scanned = covered.doubtful(page, page_objects, glyphs, covered.Words(words, inked))
+        doubtful += may_be_covered
+        inkless += scanned
+        outside += _tiny(glyphs)
         if not doubtful and not inkless:
             return outside
         picture = _Picture(page)
@@ -100,7 +109,7 @@ def _groups(objects: Sequence[int | None], words: Sequence[Span]) -> dict[str, G
             kinds[each] = _NO_INK
         elif modes[number] in _FILLED and filled[number]:
             pale = red[number] >= _PALE and green[number] >= _PALE and blue[number] >= _PALE
-            if pale or not opacity[number]:
+            if pale or opacity[number] < _FAINT:
                 kinds[each] = "pale"
     groups: dict[str, Group] = {}
     if kinds:
@@ -187,17 +196,25 @@ def _outside(page: Any, glyphs: Glyphs) -> Iterator[int]:
             yield position
 
 
+def _tiny(glyphs: Glyphs) -> list[int]:
+    """Print that is too small to be seen. Turned print has no height."""
+    return [position for position, height in enumerate(glyphs.heights()) if 0 < height < _TINY]
+
+
 class _Picture:
     """The page as it is drawn, in levels of grey."""
 
     def __init__(self, page: Any) -> None:
         self.page = page
+        self.annotated = pdfium.FPDFPage_GetAnnotCount(page.raw) <= covered.MAX_ANNOTATIONS
         width, height = page.get_size()
         self.scale = min(1.5, (_MAX_PIXELS / max(width * height, 1)) ** 0.5)
         self.image = self._draw()
 
     def _draw(self) -> Image.Image:
-        picture: Image.Image = self.page.render(scale=self.scale, grayscale=True, may_draw_forms=False).to_pil()
+        picture: Image.Image = self.page.render(
+            scale=self.scale, grayscale=True, may_draw_forms=False, draw_annots=self.annotated
+        ).to_pil()
         return picture
 
     def nothing_at(self, glyphs: Glyphs, words: Sequence[Span]) -> list[Span]:
