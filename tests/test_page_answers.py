@@ -21,6 +21,15 @@ def idle(page: Page) -> None:
     expect(page.locator("#send")).to_be_visible(timeout=30_000)
 
 
+def held_back(page: Page, held: list[Route], number: int) -> None:
+    """Until so many requests have been held back."""
+    for _ in range(500):
+        if len(held) >= number:
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError(held)
+
+
 def test_the_source_follows_the_newest_answer_and_stays_closed_when_closed(ana: Visitor) -> None:
     page, panel = ana.page, ana.page.locator("#source")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -96,7 +105,9 @@ def test_a_page_is_never_shown_under_another_name_nor_for_an_answer_without_sour
     expect(panel.locator("img")).to_have_count(0, timeout=1)
     expect(panel.locator(".scroller")).to_have_text("Loading")  # Nor what was marked, for screen readers.
     expect(panel.locator(".zoom .position")).to_have_text("100 %")
+    held_back(page, held, 1)
     page.locator(".cite").first.click()
+    held_back(page, held, 2)
     expect(panel.locator(".where")).to_contain_text("page 2 of 3")
     for route in reversed(held):  # The one that was asked for first comes last.
         route.continue_()
@@ -105,6 +116,7 @@ def test_a_page_is_never_shown_under_another_name_nor_for_an_answer_without_sour
     held.clear()
     panel.locator("#source-next").click()
     expect(panel.locator(".scroller")).to_have_text("Loading")
+    held_back(page, held, 1)
     expect(panel.locator("#source-next")).to_be_hidden()  # The last page.
     expect(panel.locator(".scroller")).to_be_focused()
     for route in held:
@@ -160,12 +172,15 @@ def test_questions_and_answers_have_versions_and_addresses(ana: Visitor, live: S
     page.keyboard.press("Enter")
     expect(questions.locator(".bubble")).to_have_text("How do citations work?")
     expect(questions.locator(".turns")).to_have_text("2/2")
+    expect(page.locator("#question")).to_be_focused()
     idle(page)
     answers.get_by_label("Answer anew").click()
     expect(answers.locator(".turns")).to_have_text("2/2", timeout=30_000)
+    expect(page.locator("#question")).to_be_focused()
     idle(page)
     questions.get_by_label("Version before").click()
     expect(questions.locator(".bubble")).to_have_text("What does an answer cost?")
+    expect(questions.get_by_label("Next version")).to_be_focused()  # There is none before.
     expect(answers.locator(".turns")).to_have_count(0)
     page.reload()
     expect(questions.locator(".bubble")).to_have_text("What does an answer cost?")  # It is the branch that goes on.
@@ -199,6 +214,26 @@ def test_questions_and_answers_have_versions_and_addresses(ana: Visitor, live: S
     expect(page.locator(".skip").nth(1)).to_be_focused()
     page.keyboard.press("Enter")
     expect(answers).to_be_focused()
+
+
+def test_a_question_need_not_wait_for_every_document(ana: Visitor, live: Stack) -> None:
+    page = ana.page
+    for name in ("Moinho.pdf", "Lagoa Itaperema.pdf"):
+        ana.drop(name, REGULATION if name.startswith("Lagoa") else pdf("O moinho fecha no domingo."))
+        ana.wait_ready(name)
+    live.rows("UPDATE documents_document SET active_ingestion_id = NULL WHERE name = 'Moinho.pdf' RETURNING id")
+    ana.ask(QUESTION)
+    expect(page.locator(".known").first).to_contain_text("of 3 documents are ready")
+    expect(page.locator("#answer-now")).to_have_text("Answer now from what is ready")
+    page.locator("#answer-now").click()
+
+    expect(page.locator(".message.assistant .answer")).to_contain_text("318 cruzados", timeout=30_000)
+    idle(page)
+    expect(page.locator("#answer-now")).to_be_hidden()
+    expect(page.locator("#question")).to_be_focused()
+    expect(page.locator(".message.user")).to_have_count(1)
+    expect(page.locator(".message.user .turns")).to_have_count(0)
+    expect(page.locator(".known")).to_contain_text("Answered from 2 of 3 documents.")
 
 
 def test_a_second_question_is_not_taken_while_the_first_is_on_its_way(ana: Visitor) -> None:

@@ -22,7 +22,7 @@ def test_the_main_job(ana: Visitor) -> None:
 
     answer = page.locator(".message.assistant")
     expect(answer.locator(".answer")).to_contain_text("318 cruzados")
-    expect(answer.locator(".activity")).to_contain_text("Searched")
+    expect(answer.locator(".activity")).to_contain_text("Found ")
     expect(answer.locator(".facts")).to_contain_text("tokens")
     expect(page.locator("#conversations [aria-current=page]")).to_contain_text("Quanto custa")
     expect(page).to_have_title("Quanto custa a licença de pesca por temporada? – Orquestra")

@@ -261,6 +261,7 @@ export async function logOut() {
 }
 
 export function drawAccount(user) {
-  find("#account").replaceChildren(element("span", { "aria-hidden": "true" }, (user.name || user.email)[0].toUpperCase()));
+  const letter = element("span", { "aria-hidden": "true" }, (user.name || user.email)[0].toUpperCase());
+  find("#account").replaceChildren(letter, element("span", { class: "visually-hidden" }, t("account.menu")));
   find("#account-email").textContent = user.email;
 }

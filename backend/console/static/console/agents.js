@@ -16,8 +16,7 @@ export function createAgents({ onChoose }) {
   let models = [];
   const gone = new Set(); // Documents deleted here, by id.
 
-  button.append(icon("expand"));
-  button.setAttribute("aria-label", t("agent.choose"));
+  button.append(icon("expand"), element("span", { class: "visually-hidden" }, t("agent.choose"))); // Its name begins with what is seen.
 
   async function refresh() {
     const [listed, catalog] = await Promise.all([getAll("/api/v1/agents"), getAll("/api/v1/models")]);
@@ -58,7 +57,6 @@ export function createAgents({ onChoose }) {
     if (current !== agent) return;
     const values = { documents: count("documents", known), model: model?.name ?? agent.model };
     find(".knows", button).textContent = t(known ? "agent.knows" : "agent.knowsNothing", values);
-    button.setAttribute("aria-label", `${agent.name}, ${find(".knows", button).textContent}. ${t("agent.choose")}`);
     for (const item of menu.querySelectorAll("[data-id]")) item.classList.toggle("chosen", item.dataset.id === agent.id);
   }
 

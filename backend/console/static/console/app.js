@@ -236,6 +236,7 @@ const composer = createComposer({
   },
 });
 find("#stop").addEventListener("click", () => chat.stop());
+find("#answer-now").addEventListener("click", () => chat.answerNow());
 find("#export").addEventListener("click", () => chat.save());
 
 // Views, keys, drops -----------------------------------------------------------------------------------------------------
@@ -259,6 +260,7 @@ for (const tab of document.querySelectorAll("#tabs button")) {
 find("#show-conversations").append(icon("list"));
 find("#show-conversations").addEventListener("click", () => setView("conversations"));
 find("#source-close").append(icon("close"));
+find("#export").prepend(icon("save"));
 find("#newest").append(icon("below"));
 find("#drop").prepend(icon("upload"));
 find("#new-conversation").addEventListener("click", () => goTo(null));

@@ -7,6 +7,7 @@ import { alternatives, newestThrough, pathTo, placeholders } from "./branches.js
 import { titleOf } from "./conversations.js";
 import { find, media } from "./dom.js";
 import { createTail, paced, walkCitations } from "./drawing.js";
+import { keepingFocus, turnButton } from "./focus.js";
 import { t } from "./i18n.js";
 import { createMessageView } from "./message.js";
 import { textOf } from "./parts.js";
@@ -104,7 +105,9 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
   const actions = { cite: onCite, rate, retry, regenerate, edit, turn };
 
   /** Show the branch that ends with the message `leaf`; what is on show and belongs to it stays. */
-  function show(leaf) {
+  const show = (leaf, focus = fallback) => keepingFocus(() => branchTo(leaf), focus);
+
+  function branchTo(leaf) {
     const path = pathTo(messages, leaf);
     const shared = entries.findIndex(({ message }, index) => message.id !== path[index]?.id);
     for (const { view } of entries.splice(shared < 0 ? entries.length : shared)) view.root.remove();
@@ -113,14 +116,20 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
       entries.push({ message, view });
       log.append(view.root);
     }
-    drawAll();
+    redrawn();
   }
 
-  function drawAll() {
+  const drawAll = () => keepingFocus(redrawn, fallback);
+
+  /** What takes the focus when the control that had it has gone: the question, but on a phone that brings up its keyboard. */
+  const fallback = () => (media.phone.matches ? entries.at(-1)?.view.root : null) ?? find("#question");
+
+  function redrawn() {
     for (const entry of entries) draw(entry);
     empty.hidden = entries.length > 0;
     find("#export").hidden = entries.length === 0;
     find("#stop").hidden = !isBusy();
+    drawHurry();
     find("#send").hidden = isBusy();
     find("#app").classList.toggle("fresh", entries.length === 0);
     drawTitle();
@@ -135,6 +144,13 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
       busy: isBusy(),
       unread: unread(),
     });
+  }
+
+  /** A question that waits for documents can be answered from those that are ready. */
+  function drawHurry() {
+    const { knowledge } = (following && entryOf(following.answer)?.message) ?? {};
+    const waits = knowledge?.waiting && knowledge.ready > 0 && knowledge.ready + knowledge.failed < knowledge.total;
+    find("#answer-now").hidden = !waits || following.hurried;
   }
 
   const drawTitle = () => (document.title = conversation ? `${titleOf(conversation)} – Orquestra` : "Orquestra");
@@ -167,9 +183,10 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
 
   /**
    * Ask the server for an answer. The question (if it is new: `text`) and an empty answer are on show at once; they take
-   * their ids from the run, or go away if the server refuses.
+   * their ids from the run, or go away if the server refuses. What the agent knows may still be on its way: unless
+   * `waits` is false the answer waits for it, and the page says how far it is.
    */
-  async function ask({ text, parent, path, body }) {
+  async function ask({ text, parent, path, body, waits = true }) {
     if (isBusy()) return askToWait();
     const mine = visit;
     const key = randomKey();
@@ -182,7 +199,7 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
     show(answer.id);
     tail.toEnd();
     try {
-      const run = await start(path, body, key);
+      const run = await start(path, path ? body : { ...body, wait_for_knowledge: waits }, key);
       if (mine !== visit) return true;
       if (question) question.id = answer.parent = run.input_message;
       Object.assign(answer, { id: run.output_message, run: run.id });
@@ -203,11 +220,9 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
 
   /** The run that answers. The first question begins the conversation too, in one request: both exist or neither. */
   async function start(path, body, key) {
-    // What the agent knows may still be on its way: the answer waits for it, and the page says how far it is.
-    const wanted = path ? body : { ...body, wait_for_knowledge: true };
-    if (conversation) return post(path ?? `/api/v1/conversations/${conversation.id}/runs`, wanted, key);
+    if (conversation) return post(path ?? `/api/v1/conversations/${conversation.id}/runs`, body, key);
     const mine = visit;
-    const { run, ...created } = await post("/api/v1/conversations", { agent: agent().id, ...wanted }, key);
+    const { run, ...created } = await post("/api/v1/conversations", { agent: agent().id, ...body }, key);
     if (mine === visit) {
       conversation = created;
       onCreated(created);
@@ -221,7 +236,7 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
     const other = others[others.indexOf(message) + step];
     if (!other || isBusy()) return;
     const head = newestThrough(messages, other);
-    show(head);
+    show(head, () => turnButton(entryOf(other.id).view.root, step) ?? fallback());
     tellShown();
     entryOf(other.id).view.root.scrollIntoView({ block: "nearest" });
     try {
@@ -238,12 +253,13 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
     const entry = entryOf(id);
     const controller = new AbortController();
     const { run } = entry.message;
-    following = { run, controller };
+    const mine = (following = { run, answer: id, controller, hurried: false });
     become(entry, { ...entry.message, parts: [], citations: [], status: "streaming" });
     const reader = sentenceReader();
     let cited = false;
     const redraw = () => {
       tail.around(() => draw(entry));
+      keepingFocus(drawHurry, fallback);
       reader.grow(textOf(entry.message));
       if (!cited && entry.message.citations.length) {
         cited = true;
@@ -276,6 +292,15 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
     const { message, view } = entry;
     announce(message.status === "complete" ? t("answer.finished") : find(".notice p", view.root)?.textContent ?? "");
     onEnded(message, view.root);
+    if (mine.hurried && message.status === "interrupted") await ask({ parent: message.parent, body: { regenerate_of: message.id }, waits: false });
+  }
+
+  /** Do not wait for the documents that are still being read: the run that waits ends, another answers its question. */
+  async function answerNow() {
+    if (!following) return;
+    following.hurried = true;
+    drawAll();
+    await stop();
   }
 
   function askToWait() {
@@ -316,5 +341,5 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
 
   const newestAnswer = () => [...log.querySelectorAll(".message.assistant")].at(-1);
 
-  return { open, send, stop, save, askToWait, reveal, renamed, redraw: drawAll, newestAnswer, isOpen: () => opened, isAnswering: isBusy, current: () => conversation, leave };
+  return { open, send, stop, answerNow, save, askToWait, reveal, renamed, redraw: drawAll, newestAnswer, isOpen: () => opened, isAnswering: isBusy, current: () => conversation, leave };
 }

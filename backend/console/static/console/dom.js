@@ -26,11 +26,26 @@ const END = 8; // Characters of a long name's end that stay in sight: the extens
 
 /** A name, on one line, that loses its middle where there is no room for it: a file's extension stays in sight. */
 export function middleCut(name, properties = {}) {
-  const characters = Array.from(name);
-  const at = Math.max(Math.ceil(characters.length / 2), characters.length - END);
-  const [start, end] = [characters.slice(0, at).join(""), characters.slice(at).join("")];
-  return element("span", { ...properties, class: `cut ${properties.class ?? ""}`, title: name }, element("span", {}, start), element("span", {}, end));
+  // One text, so that it is copied and read aloud whole and once; where it does not fit, CSS draws its end again.
+  const text = document.createTextNode(name);
+  const end = document.createRange();
+  end.setStart(text, name.length - Math.min(Math.floor(name.length / 2), Array.from(name).slice(-END).join("").length));
+  end.setEnd(text, name.length);
+  const node = element("span", { ...properties, class: `cut ${properties.class ?? ""}`, title: name, "data-end": end.toString() }, text);
+  ends.set(node, end);
+  fitting.observe(node);
+  return node;
 }
+
+const ends = new WeakMap(); // The end of each such name, as a range of its text.
+const fitting = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    target.style.paddingInlineEnd = "";
+    const over = target.scrollWidth > target.clientWidth;
+    if (over) target.style.paddingInlineEnd = `${Math.ceil(ends.get(target).getBoundingClientRect().width)}px`;
+    target.classList.toggle("over", over);
+  }
+});
 
 /** Says whether the layout is at most this wide; the same widths as in page.css. */
 export const media = {
@@ -64,6 +79,7 @@ const ICONS = {
   larger: "M10.5 17a6.5 6.5 0 1 1 0-13 6.5 6.5 0 0 1 0 13Zm4.8-1.7L20 20M7.5 10.5h6m-3-3v6",
   smaller: "M10.5 17a6.5 6.5 0 1 1 0-13 6.5 6.5 0 0 1 0 13Zm4.8-1.7L20 20M7.5 10.5h6",
   warning: "M12 4 2.5 20h19L12 4Zm0 6v5m0 2.5v.1",
+  save: "M12 5v11m-5-5 5 5 5-5M5 19h14",
   upload: "M12 16V5m-5 5 5-5 5 5M5 19h14",
 };
 

@@ -2,6 +2,7 @@
 
 import { copyButton } from "./copying.js";
 import { element, iconButton } from "./dom.js";
+import { replaceKeepingFocus } from "./focus.js";
 import { count, duration, money, t } from "./i18n.js";
 import { asMarkdown } from "./saving.js";
 
@@ -41,7 +42,7 @@ export function drawTurns(node, message, context, actions, editButton) {
 function turns(message, { place, places, busy }, actions) {
   if (!(places > 1)) return null;
   const step = (name, label, by, possible) =>
-    iconButton(name, t(label), () => actions.turn(message, by), { disabled: !possible || busy });
+    iconButton(name, t(label), () => actions.turn(message, by), { disabled: !possible || busy, "data-turn": name });
   return element(
     "span",
     { class: "turns", role: "group", "aria-label": t("branch.label", { place, places }) },
@@ -51,11 +52,7 @@ function turns(message, { place, places, busy }, actions) {
   );
 }
 
-/** Put new children into a node; who had the focus on one of them has it on the same one of the new. */
 function fill(node, children) {
-  const labels = (root) => [...root.querySelectorAll("button")];
-  const focused = labels(node).find((button) => button === document.activeElement);
-  node.replaceChildren(...children.filter(Boolean));
+  replaceKeepingFocus(node, ...children.filter(Boolean));
   node.hidden = !node.textContent && !node.querySelector("button");
-  if (focused) labels(node).find((button) => button.title === focused.title && button.textContent === focused.textContent)?.focus();
 }

@@ -3,11 +3,14 @@
 import { hasPlaces, withTokens } from "./citations.js";
 import { withCopyButtons } from "./copying.js";
 import { element, icon } from "./dom.js";
+import { replaceKeepingFocus } from "./focus.js";
 import { drawFacts, drawTurns } from "./facts.js";
 import { count, money, t, tryText } from "./i18n.js";
 import { blockReader, render } from "./markdown.js";
 import { textOf } from "./parts.js";
 import { createQuestion } from "./question.js";
+
+const LONGEST_LABEL = 120; // Characters of a quote in the name of a citation.
 
 /**
  * `actions`: cite(citation, button), rate(message, rating), retry(message), regenerate(message), edit(message, text),
@@ -50,7 +53,8 @@ function assistantView(first, actions) {
   const cite = (n, index) => {
     const found = index === undefined ? !placed && message.citations.find((candidate) => candidate.n === n) : message.citations[index];
     if (!found) return null;
-    const label = t(found.page_from ? "citation.page" : "citation.text", { n: found.n, document: found.document_name, page: found.page_from });
+    const place = t(found.page_from ? "citation.page" : "citation.text", { n: found.n, document: found.document_name, page: found.page_from });
+    const label = found.quote ? t("citation.quoted", { label: place, quote: shortened(found.quote) }) : place;
     const at = message.citations.indexOf(found);
     return element("button", { type: "button", class: "cite", "data-n": found.n, "data-at": at, "aria-label": label, title: label }, String(found.n));
   };
@@ -84,7 +88,7 @@ function assistantView(first, actions) {
     const streaming = message.status === "streaming";
     drawBody(streaming);
     drawKnowledge(knowledge, message, context?.unread ?? []);
-    drawActivity(activity, context?.activity, streaming && drawn.length === 0 && knowledge.hidden);
+    drawActivity(activity, context?.activity, message.knowledge, streaming && drawn.length === 0 && knowledge.hidden);
     drawNotice(notice, message, context ?? {}, actions);
     drawFacts(footer, message, context ?? {}, actions, showSources);
     root.setAttribute("aria-busy", String(streaming));
@@ -99,6 +103,12 @@ function assistantView(first, actions) {
   return { root, update };
 }
 
+/** So much of a quote as tells it from others of its page. */
+function shortened(quote) {
+  const characters = Array.from(quote.replace(/\s+/g, " ").trim());
+  return characters.length > LONGEST_LABEL ? `${characters.slice(0, LONGEST_LABEL).join("")}…` : characters.join("");
+}
+
 // A block looks different when its text does, or when one of its numbers has become a source.
 function keyOf({ kind, lines }, known) {
   const text = lines.join("\n");
@@ -106,11 +116,13 @@ function keyOf({ kind, lines }, known) {
 }
 
 /** What the agent did for this answer; `seen` comes from activity() of answer.js. */
-function drawActivity(node, seen, waiting) {
+function drawActivity(node, seen, known, waiting) {
   let text = null;
   if (seen?.searching) text = t("activity.searching");
   else if (seen?.passages) {
-    text = t("activity.searched", { documents: count("documents", seen.documents), passages: count("passages", seen.passages) });
+    const [passages, all] = [count("passages", seen.passages), Math.max(known?.total ?? 0, seen.documents)];
+    // All were searched; that few have something about it shall not read as if the others had been left out.
+    text = t(all > seen.documents ? "activity.foundIn" : "activity.found", { passages, found: seen.documents, documents: count("documents", all) });
   } else if (seen?.searched) text = t("activity.nothing");
   else if (waiting) text = t("activity.thinking");
   setLine(node, "search", text);
@@ -145,7 +157,8 @@ function drawNotice(node, message, { busy }, actions) {
   if (node.hidden) return;
   const retry = () => element("button", { type: "button", class: "quiet", onclick: () => actions.retry(message) }, t("retry"));
   const reason = failed ? tryText(`failed.${error?.code}`) ?? t("failed.unknown") : t("stopped.text");
-  node.replaceChildren(
+  replaceKeepingFocus(
+    node,
     ended
       ? element("p", {}, failed && icon("warning"), reason, " ", t("stopped.cost", { cost: money(cost, currency) }))
       : element("p", {}, icon("warning"), incomplete),

@@ -55,9 +55,9 @@ export function createQuestion({ onAsk }) {
   async function send(field) {
     const wanted = field.value.trim();
     if (!wanted || wanted === text.trim()) return close();
-    field.disabled = true;
+    field.readOnly = true; // A disabled field would lose the focus.
     if (await onAsk(wanted)) close(); // This one stays as it was, on its branch.
-    else field.disabled = false;
+    else field.readOnly = false;
   }
 
   return { root, update, editButton };

@@ -27,8 +27,9 @@ export function createSource() {
   for (const button of [previous, next]) button.addEventListener("click", () => button.disabled && content.focus()); // The last page.
   find("#source-close").addEventListener("click", close);
   open.addEventListener("click", () => openFile().catch((error) => toast(problemText(error))));
-  previous.append(icon("previous"), element("span"));
-  next.append(element("span"), icon("next"));
+  const hidden = (key) => element("span", { class: "visually-hidden" }, t(key));
+  previous.append(icon("previous"), hidden("source.previous"), element("span", { class: "number" }));
+  next.append(hidden("source.next"), element("span", { class: "number" }), icon("next"));
 
   const percentage = element("span", { class: "position" });
   const zoom = createZoom(content, {
@@ -52,7 +53,7 @@ export function createSource() {
     opener = button;
     if (!quietly) setOpen(true);
     const known = shown?.document.id === citation.document ? shown.document : null;
-    zoom.reset();
+    zoom.restart();
     drawLoading(citation.document_name ?? known?.name ?? "");
     try {
       const path = `/api/v1/documents/${citation.document}`;
@@ -119,8 +120,8 @@ export function createSource() {
     find(".where", panel).textContent = citation.n ? `${position}, ${t("source.number", { n: citation.n })}` : position;
     const offset = hasPages(document) ? 0 : 1;
     find(".position", footer).textContent = `${page + offset} / ${pages}`;
-    find("span", previous).textContent = page + offset - 1;
-    find("span", next).textContent = page + offset + 1;
+    find(".number", previous).textContent = page + offset - 1;
+    find(".number", next).textContent = page + offset + 1;
     previous.disabled = page + offset <= 1;
     next.disabled = page + offset >= pages;
     find(".turning", footer).hidden = !(pages > 1);

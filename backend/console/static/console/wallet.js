@@ -28,7 +28,6 @@ export function createWallet({ onShow, agents }) {
     for (const node of [find(".amount", card), tab]) node.textContent = amount;
     find(".held", card).hidden = Number(held) === 0;
     find(".held", card).textContent = t("wallet.held", { amount: money(held, currency) });
-    card.setAttribute("aria-label", t("wallet.show", { amount }));
     find(".chart", card).replaceChildren(line(transactions.results, wallet, { height: 34 }));
     onChange?.();
   }

@@ -2,6 +2,7 @@
 
 const STEPS = [1, 1.25, 1.5, 2, 2.5, 3, 4];
 const MOST = STEPS.at(-1);
+const EDGE = 12; // Pixels between the edge and what is marked.
 const PER_WHEEL = 0.01; // How much a wheel's pixel changes.
 
 /**
@@ -24,7 +25,9 @@ export function createZoom(viewport, { anchor = () => null, onChange = () => {} 
   }
 
   /** Set the factor; the point of the picture at (x, y) of the window stays where it is. */
-  function set(wanted, { x, y } = centre()) {
+  function set(wanted, place = null) {
+    const byButton = place === null;
+    const { x, y } = place ?? centre();
     if (!figure) return;
     const before = figure.getBoundingClientRect();
     const [across, down] = [(x - before.left) / before.width, (y - before.top) / before.height];
@@ -33,6 +36,9 @@ export function createZoom(viewport, { anchor = () => null, onChange = () => {} 
     const after = figure.getBoundingClientRect();
     viewport.scrollLeft += after.left + across * after.width - x;
     viewport.scrollTop += after.top + down * after.height - y;
+    // The beginning of what is marked stays in sight: lines are read from there.
+    const start = anchor()?.getBoundingClientRect().left - viewport.getBoundingClientRect().left - EDGE;
+    if (byButton && start < 0) viewport.scrollLeft += start;
   }
 
   /** Where to zoom without a pointer: at what is marked, if it is in sight, else in the middle. */
@@ -90,7 +96,13 @@ export function createZoom(viewport, { anchor = () => null, onChange = () => {} 
     viewport.addEventListener("lostpointercapture", () => viewport.removeEventListener("pointermove", move), { once: true });
   });
 
-  return { show, larger, smaller, reset };
+  /** Begin anew, whether something is shown or not. */
+  function restart() {
+    factor = 1;
+    apply();
+  }
+
+  return { show, larger, smaller, restart };
 }
 
 const between = ([one, other]) => Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY) || 1;
