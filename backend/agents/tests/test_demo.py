@@ -37,6 +37,7 @@ def test_every_starter_is_answered_with_quotes_that_answer_it(owner: Person, lan
         quotes = [citation["quote"] for citation in answer_of(owner, run)["citations"]]
         for sentence in expected:
             assert any(sentence in " ".join(quote.split()) for quote in quotes), (starter, text, quotes)
+        assert not any(one != other and one in other for one in quotes for other in quotes), text
         assert not any(words in text for words in ("I found nothing", "Não encontrei")), text
 
 

@@ -23,7 +23,7 @@ from backend.llm.chat import (
 from backend.llm.offline.languages import reply_language
 from backend.llm.offline.parts import parts_of
 from backend.llm.offline.questions import LONGEST_QUESTION, Question, read_question
-from backend.llm.offline.quoting import Passage, quotes_for
+from backend.llm.offline.quoting import MOST_QUOTES, MOST_QUOTES_OF_PART, Passage, distinct, quotes_for
 from backend.llm.offline.replies import Documents, compose, search_failed, without_documents, without_question
 from backend.llm.offline.words import language_of, paraphrases
 
@@ -80,13 +80,14 @@ def reply_to(request: ChatRequest) -> str | ToolCall:
     if failed and not passages:
         return search_failed(reply)
     parts = questions_in(asked, question)
-    answers = [quotes_for(part, passages) for part in parts]
+    most = MOST_QUOTES if len(parts) == 1 else MOST_QUOTES_OF_PART
+    answers = [quotes_for(part, passages, most=most) for part in parts]
     unanswered = [part for part, quotes in zip(parts, answers, strict=True) if not quotes]
     if len(results) == 1 and any(tool.name == SEARCH for tool in request.tools):
         others = [word for part in unanswered for word in other_words(part) if part.language == (spoken or reply)]
         if others:
             return search(request, " ".join([*(part.query for part in unanswered), *dict.fromkeys(others)]))
-    quotes = list({(quote.passage.n, quote.text): quote for found in answers for quote in found}.values())
+    quotes = distinct([quote for found in answers for quote in found])
     if not quotes and len(parts) > 1:
         quotes, unanswered = quotes_for(question, passages), []
     return compose(reply, quotes, documents, [part.text for part in unanswered])

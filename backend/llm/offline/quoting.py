@@ -16,6 +16,7 @@ COMMON = 0.25  # The share of the sentences above which a word tells little abou
 CLOSE = 0.75  # A second quotation must be nearly as good as the best.
 PARAPHRASED = 0.7  # How well another word for the same meets a term.
 MOST_QUOTES = 3
+MOST_QUOTES_OF_PART = 2
 LONGEST_PASSAGE = 8000
 MOST_PASSAGES = 20
 LONGEST_QUOTE = 700
@@ -62,7 +63,7 @@ class Candidate(msgspec.Struct):
     header: str = ""  # The names of that table's columns.
 
 
-def quotes_for(question: Question, passages: Sequence[Passage]) -> list[Quote]:
+def quotes_for(question: Question, passages: Sequence[Passage], *, most: int = MOST_QUOTES) -> list[Quote]:
     """The best sentences, in the order of the passages; none when nothing fits the question."""
     passages = passages[:MOST_PASSAGES]
     if not question.terms:
@@ -86,12 +87,25 @@ def quotes_for(question: Question, passages: Sequence[Passage]) -> list[Quote]:
     able.sort(key=lambda candidate: -candidate.score)
     best: list[Candidate] = []
     for candidate in able:
-        if candidate.score < CLOSE * able[0].score or len(best) == MOST_QUOTES:
+        if candidate.score < CLOSE * able[0].score or len(best) == most:
             break
         if all(candidate.sentence.text != other.sentence.text for other in best):
             best.append(candidate)
     best.sort(key=lambda candidate: (candidate.passage.n, candidate.place))
     return joined(best)
+
+
+def distinct(quotes: Sequence[Quote]) -> list[Quote]:
+    """Without those that another one holds, in their order."""
+
+    def held(place: int, quote: Quote) -> bool:
+        return any(
+            other.passage.n == quote.passage.n and quote.text in other.text and (quote.text != other.text or at < place)
+            for at, other in enumerate(quotes)
+            if at != place
+        )
+
+    return [quote for place, quote in enumerate(quotes) if not held(place, quote)]
 
 
 def openings(passages: Sequence[Passage]) -> list[Quote]:
