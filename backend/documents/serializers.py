@@ -76,7 +76,7 @@ class NameField(CharField):
     def to_internal_value(self, data: Any) -> str:
         text: str = super().to_internal_value(data)
         kept = "".join(character for character in text if unicodedata.category(character) not in HIDDEN).strip()
-        if not kept and not self.allow_blank:
+        if not kept:  # The empty text, where it is allowed, does not come here.
             self.fail("blank")
         return kept
 
