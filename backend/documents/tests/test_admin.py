@@ -29,13 +29,14 @@ def test_lists_open(operator: Client, owner: Person, page: str) -> None:
 def test_operators_read_again_and_delete(operator: Client, owner: Person) -> None:
     document = make_document(owner, "Something to read again.")
 
-    def act(name: str) -> None:
-        response = operator.post("/admin/documents/document/", {"action": name, "_selected_action": [document.pk]})
+    def act(name: str, **more: str) -> None:
+        order = {"action": name, "_selected_action": [document.pk], **more}
+        response = operator.post("/admin/documents/document/", order)
         assert response.status_code == 302
         document.refresh_from_db()
 
     act("reprocess")
     assert document.status == "queued"
-    act("delete_documents")
+    act("delete_documents", confirmed="yes")
     assert document.status == "deleting"
     assert not Document.objects.alive().exists()
