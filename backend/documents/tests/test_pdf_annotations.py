@@ -128,3 +128,9 @@ def test_the_box_of_a_line_holds_its_field() -> None:
     assert right / 10_000 == pytest.approx(400 / 595, abs=0.003)
     assert top / 10_000 == pytest.approx(1 - 714 / 842, abs=0.003)
     assert bottom / 10_000 == pytest.approx(1 - 696 / 842, abs=0.003)
+
+
+def test_a_page_with_very_many_fields_keeps_its_text() -> None:
+    fields = (text(f"72 {600 - n % 500} 200 {610 - n % 500}", f"value {n}") for n in range(6_000))
+
+    assert text_of(form(at(72, 700, "Printed."), *fields)) == "Printed."

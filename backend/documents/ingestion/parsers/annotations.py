@@ -27,7 +27,9 @@ def pieces_of(document: "pypdfium2.PdfDocument", page: Any) -> tuple[list[Piece]
     pieces: list[Piece] = []
     drawn = False
     form = document.formenv.raw if document.formenv else None
-    for number in range(min(pdfium.FPDFPage_GetAnnotCount(page.raw), MAX_ANNOTATIONS)):
+    if pdfium.FPDFPage_GetAnnotCount(page.raw) > MAX_ANNOTATIONS:
+        return [], False
+    for number in range(pdfium.FPDFPage_GetAnnotCount(page.raw)):
         annotation = pdfium.FPDFPage_GetAnnot(page.raw, number)
         try:
             subtype = pdfium.FPDFAnnot_GetSubtype(annotation)

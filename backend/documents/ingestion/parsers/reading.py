@@ -5,10 +5,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pypdfium2
+import pypdfium2.raw as pdfium
 
 from . import annotations
 from .boxes import Box, Boxes, Rectangles
 from .cleaning import clean_line
+from .covered import MAX_ANNOTATIONS
 from .fields import attach, make_room
 from .glyphs import HYPHEN, Glyphs, objects_of
 from .layout import Piece, Print, arrange
@@ -29,7 +31,7 @@ def read_lines(
 
     :raises PdfiumError: the page is damaged.
     """
-    page = document[index]
+    page, form = _load(document, index)
     textpage = page.get_textpage()
     try:
         glyphs = Glyphs(textpage.raw)
@@ -39,7 +41,22 @@ def read_lines(
         return list(_lines(document, index, page, glyphs, rectangles)), glyphs.lost
     finally:
         textpage.close()
+        if form is not None:
+            pdfium.FORM_OnBeforeClosePage(page.raw, form.raw)
         page.close()
+
+
+def _load(document: "pypdfium2.PdfDocument", index: int) -> tuple[Any, Any]:
+    """A page and its form, if it has one with few fields: to make it ready takes time by the square of their number."""
+    form, document.formenv = document.formenv, None
+    try:
+        page = document[index]
+    finally:
+        document.formenv = form
+    if form is None or pdfium.FPDFPage_GetAnnotCount(page.raw) > MAX_ANNOTATIONS:
+        return page, None
+    pdfium.FORM_OnAfterLoadPage(page.raw, form.raw)
+    return page, form
 
 
 def _lines(
