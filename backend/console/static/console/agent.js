@@ -9,6 +9,8 @@ import { address, go } from "./router.js";
 
 const FOUND = 8; // Documents that a search for knowledge shows.
 const STARTERS = 10;
+// The API takes counts as numbers and money as text; what is neither goes as it is, to be refused at its field.
+const limit = (name, text) => (LIMITS[name] === "number" && /^\d+$/.test(text.trim()) ? Number(text) : text.trim() || null);
 const LIMITS = { max_cost: "text", max_steps: "number", timeout_seconds: "number" };
 
 /** `agents` are those of agents.js; `onChanged(agent)` is called after one was made, changed or (null) deleted. */
@@ -74,7 +76,7 @@ export function createAgentSheet({ agents, onChanged }) {
       instructions: values.get("instructions"),
       model: values.get("model"),
       starters: values.get("starters").split("\n").map((line) => line.trim()).filter(Boolean),
-      limits: Object.fromEntries(Object.keys(LIMITS).map((name) => [name, values.get(`limits.${name}`).trim() || null])),
+      limits: Object.fromEntries(Object.keys(LIMITS).map((name) => [name, limit(name, values.get(`limits.${name}`))])),
       knowledge: knowledge.value(),
     };
     const known = (entries) => entries.map(({ document, collection }) => document ?? collection).join();
@@ -83,7 +85,7 @@ export function createAgentSheet({ agents, onChanged }) {
       instructions: agent?.instructions ?? "",
       model: agent?.model,
       starters: (agent?.starters ?? []).join("\n"),
-      limits: JSON.stringify(Object.fromEntries(Object.keys(LIMITS).map((name) => [name, agent?.limits[name] === undefined || agent?.limits[name] === null ? null : String(agent.limits[name])]))),
+      limits: JSON.stringify(Object.fromEntries(Object.keys(LIMITS).map((name) => [name, limit(name, String(agent?.limits[name] ?? ""))]))),
       knowledge: known(agent?.knowledge ?? []),
     };
     const now = { ...given, starters: given.starters.join("\n"), limits: JSON.stringify(given.limits), knowledge: known(given.knowledge) };
