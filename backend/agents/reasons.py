@@ -56,7 +56,7 @@ def in_words(detail: object, *, provider: str | None = None) -> str:
     rest = text[len(provider) + 1 :]
     status = _STATUS.match(rest)
     if status is not None:
-        said = gettext("%(what)s (status %(status)s)") % {"what": gettext(status[1]), "status": status[2]}
+        said = f"{gettext(status[1])} (status {status[2]})"
         return f"{provider} {said}{rest[status.end() :]}"
     what, colon, own = rest.partition(": ")
     what = what.removesuffix(".")
