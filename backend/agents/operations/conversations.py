@@ -12,7 +12,7 @@ from backend.agents import queries
 from backend.agents.errors import ConversationBusy
 from backend.agents.models import Conversation, Feedback, Message, Run
 from backend.agents.operations import runs
-from backend.errors import FieldError
+from backend.errors import FieldError, NotFound
 
 
 def create_conversation(*, actor: Actor, agent_id: UUID, title: str = "") -> Conversation:
@@ -28,7 +28,8 @@ def create_conversation(*, actor: Actor, agent_id: UUID, title: str = "") -> Con
 def change_conversation(*, actor: Actor, conversation: Conversation, fields: dict[str, Any]) -> Conversation:
     """Change ``title``, ``archived`` or ``head``: the answer that the next question goes on from.
 
-    :raises FieldError: the head is not an answer of this conversation.
+    :raises NotFound: this conversation has no such message as its head.
+    :raises FieldError: the head is a question.
     :raises ConversationBusy: its head cannot change while a run has not ended.
     """
     actor.require("agents:run")
@@ -36,8 +37,10 @@ def change_conversation(*, actor: Actor, conversation: Conversation, fields: dic
         runs.lock_conversation(conversation.pk)
         if Run.objects.unfinished().filter(conversation=conversation).exists():
             raise ConversationBusy
-        answers = Message.objects.filter(conversation=conversation, role=Message.Role.ASSISTANT)
-        if not answers.filter(pk=fields["head"]).exists():
+        head = Message.objects.filter(conversation=conversation, pk=fields["head"]).first()
+        if head is None:
+            raise NotFound
+        if head.role != Message.Role.ASSISTANT:
             raise FieldError("/head", _("This is not an answer."))
         conversation.head_id = fields["head"]
     if "title" in fields:

@@ -258,9 +258,10 @@ def test_a_chosen_branch_is_the_one_that_is_shown_and_goes_on(
     assert (busy.status_code, busy.json()["code"]) == (409, "conversation_busy")
     assert stranger.patch(path, {"head": first["output_message"]}).status_code == 404
     carry(next_run)
-    for wrong in (first["input_message"], "msg_01h455vb4pex5vsknk084sn02q"):
-        refused = owner.patch(path, {"head": wrong, "title": "Unseen"})
-        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/head")
+    question = owner.patch(path, {"head": first["input_message"], "title": "Unseen"})
+    assert (question.status_code, question.json()["errors"][0]["pointer"]) == (422, "/head")
+    unknown = owner.patch(path, {"head": "msg_01h455vb4pex5vsknk084sn02q", "title": "Unseen"})
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
     assert owner.get(path).json()["title"] == "One?"
 
 

@@ -32,7 +32,7 @@ from backend.http.parsers import JSONParser
 from backend.http.spelling import pattern_of
 from backend.http.views import PublicIdLookup
 
-ACCEPTED = ", ".join(sorted(set(filetypes.EXTENSIONS.values()), key=lambda kind: kind != filetypes.PLAIN))
+ACCEPTED = ", ".join(sorted(set(filetypes.EXTENSIONS.values()), key=lambda kind: (kind != filetypes.PLAIN, kind)))
 
 
 def _text(longest: int) -> dict[str, Any]:
