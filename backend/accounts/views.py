@@ -29,6 +29,7 @@ from backend.accounts.serializers import (
 from backend.errors import NotFound
 from backend.http import limits
 from backend.http.methods import read_only
+from backend.http.pagination import CursorPagination
 from backend.http.views import PublicIdLookup
 
 
@@ -96,12 +97,17 @@ class SessionViewSet(PublicIdLookup, mixins.ListModelMixin, GenericViewSet[Sessi
         return Response(status=HTTPStatus.NO_CONTENT)
 
 
+class NewestWorkspaceFirst(CursorPagination):
+    ordering = "-workspace_id"
+
+
 class WorkspaceViewSet(PublicIdLookup, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Membership]):
     """The workspaces that the caller belongs to, each with their role there."""
 
     acts_in_workspace = False
     id_prefix = Workspace.id_prefix
     serializer_class = MembershipSerializer
+    pagination_class = NewestWorkspaceFirst
     queryset = Membership.objects.none()
 
     def get_queryset(self) -> QuerySet[Membership]:
