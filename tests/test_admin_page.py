@@ -89,7 +89,7 @@ def test_an_action_is_run(admin: Page) -> None:
     admin.locator("input.action-select").first.check()
     admin.locator("select[name=action]").select_option("revoke")
     admin.get_by_role("button", name="Run").click()
-    expect(admin.get_by_text("1 log-ins ended.")).to_be_visible()
+    expect(admin.get_by_text("1 log-in ended.")).to_be_visible()
 
 
 def test_another_object_is_searched_for_or_made_in_a_window_beside(admin: Page) -> None:
