@@ -55,7 +55,7 @@ FLOWS: dict[tuple[str, str], Flow] = {
     ),
     ("/api/v1/auth/session", "delete"): Flow(
         "Log out",
-        "Ends the log-in of the access token. The answer is 401, since nobody is logged in any more.",
+        "Ends the log-in of the access token. The answer is 401, since the client is logged out.",
         {401: ("AuthenticationRequired", "Logged out.")},
         security=BEARER,
     ),

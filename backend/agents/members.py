@@ -8,7 +8,7 @@ MODE = (
     "configured."
 )
 MEMBERS = {
-    "Agent.instructions": "What the model is told before every question.",
+    "Agent.instructions": "What the model reads before every question.",
     "Agent.settings": "Passed to the model: `temperature`, `max_tokens`.",
     "Agent.tools": "Names of tools that the model may use.",
     "Agent.knowledge": "What the agent searches.",

@@ -30,6 +30,7 @@ REASONS = [
     gettext_noop("A part of the document is in a format that cannot be read, and was left out."),
     gettext_noop("Page {} is damaged and was left out."),
     gettext_noop("Page {} takes too long to read and was left out."),
+    gettext_noop("Page {} has too many form fields and notes; they were left out."),
     gettext_noop("The formatting takes too long to read and was ignored."),
     gettext_noop("Some rules of the style sheet were not understood; text that they hide may have been read."),
     gettext_noop("The file is protected by a password."),

@@ -104,7 +104,7 @@ def start_run(
 
 
 def _look_at_knowledge(run: Run) -> list[knowing.Event]:
-    """Note how far its documents have been read, and whether it waits for them; what readers are told of it."""
+    """Store how far its documents have been read, and whether it waits for them; returns the event to publish."""
     found = knowing.of_version(run.agent_version, run.workspace_id)
     if found is None:
         return []

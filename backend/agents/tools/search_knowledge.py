@@ -138,7 +138,7 @@ def _pages(passage: documents.Passage) -> dict[str, Any]:
 
 
 def _unread(readiness: Readiness, *, searched: int) -> dict[str, Any]:
-    """What the model is told of documents that could not be searched: the silence of these is no answer."""
+    """Names the documents that could not be searched, so that the model does not take their silence for an answer."""
     if readiness.ready == readiness.total > 0:
         return {}
     facts = {

@@ -2,7 +2,9 @@
 
 import pytest
 
+from backend.documents.tests.cast import make_document
 from backend.documents.tests.pdfs import HELVETICA, at, build, pages_of, stream, text_of
+from tests.actors import Person
 
 RESOURCES = f"/DR<</Font<</Helv {HELVETICA}>>>>/DA(/Helv 12 Tf 0 g)"
 ON = "/AP<</N<</Yes 150 0 R/Off 150 0 R>>>>"
@@ -133,4 +135,19 @@ def test_the_box_of_a_line_holds_its_field() -> None:
 def test_a_page_with_very_many_fields_keeps_its_text() -> None:
     fields = (text(f"72 {600 - n % 500} 200 {610 - n % 500}", f"value {n}") for n in range(6_000))
 
-    assert text_of(form(at(72, 700, "Printed."), *fields)) == "Printed."
+    content = form(at(72, 700, "Printed."), *fields)
+
+    assert text_of(content) == "Printed."
+    assert [page.fields_left_out for page in pages_of(content)] == [True]
+
+
+@pytest.mark.django_db
+def test_fields_that_were_left_out_are_told(owner: Person) -> None:
+    fields = (text(f"72 {600 - n % 500} 200 {610 - n % 500}", f"value {n}") for n in range(2_001))
+    document = make_document(owner, form(at(72, 700, "Printed."), *fields), "form.pdf")
+
+    shown = owner.get(f"/api/v1/documents/{document.public_id}").json()
+    assert shown["status"] == "ready"
+    assert shown["warnings"] == [
+        {"code": "fields_left_out", "detail": "Page 1 has too many form fields and notes; they were left out."}
+    ]

@@ -5,6 +5,7 @@ from uuid import UUID
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from rest_framework.exceptions import ValidationError
 
 from backend.errors import NotFound
 from backend.http.ids import PublicIdField, decode, encode, new_id
@@ -44,7 +45,5 @@ def test_ids_sort_by_when_they_were_made() -> None:
 
 @given(st.text() | st.integers() | st.none() | st.dictionaries(st.text(), st.text()))
 def test_a_field_refuses_what_is_no_id(data: object) -> None:
-    from rest_framework.exceptions import ValidationError
-
     with pytest.raises(ValidationError, match="not a valid id"):
         PublicIdField("doc").to_internal_value(data)  # type: ignore[arg-type]  # JSON can bring anything.

@@ -1,4 +1,4 @@
-"""A method that a path does not have is the first thing that a request is told."""
+"""A method that a path does not have is refused before anything else is checked."""
 
 import pytest
 from django.test import Client

@@ -252,6 +252,7 @@ export const texts = {
   "warning.text_unreadable": "Most of the text is no words{where}: the file does not say which letters they are. Answers cannot rely on it.",
   "warning.text_undecodable": "Some letters could not be read{where} and stand as �.",
   "warning.page_unreadable": "Damaged and left out{where}.",
+  "warning.fields_left_out": "Too many form fields and notes{where}; they were left out.",
   "warning.styles_ignored": "Some rules of its style sheet were not understood; text that they hide may have been read.",
   "warning.page_too_slow": "Took too long to read and was left out{where}.",
   "warning.formatting_ignored": "The formatting took too long to read and was ignored; the text is all there.",

@@ -252,6 +252,7 @@ export const texts = {
   "warning.text_unreadable": "A maior parte do texto não forma palavras{where}: o arquivo não diz que letras são. As respostas não podem contar com ele.",
   "warning.text_undecodable": "Algumas letras não puderam ser lidas{where} e aparecem como �.",
   "warning.page_unreadable": "Danificado e deixado de fora{where}.",
+  "warning.fields_left_out": "Campos de formulário e notas demais{where}; foram deixados de fora.",
   "warning.styles_ignored": "Algumas regras da folha de estilo não foram entendidas; texto que elas ocultam pode ter sido lido.",
   "warning.page_too_slow": "Demorou demais para ler e ficou de fora{where}.",
   "warning.formatting_ignored": "A formatação demorou demais para ler e foi ignorada; o texto está completo.",

@@ -22,12 +22,17 @@ _LINE_HEIGHT = 16.0  # Points; a field that is higher than a line and a half beg
 _DRAWN = (pdfium.FPDF_ANNOT_STAMP, pdfium.FPDF_ANNOT_WATERMARK)
 
 
+def too_many(page: Any) -> bool:
+    """Whether the page has more annotations than are read; then none is."""
+    return bool(pdfium.FPDFPage_GetAnnotCount(page.raw) > MAX_ANNOTATIONS)
+
+
 def pieces_of(document: "pypdfium2.PdfDocument", page: Any) -> tuple[list[Piece], bool]:
     """What the page's fields and typed-on texts show, and whether it has annotations with a drawing of text."""
     pieces: list[Piece] = []
     drawn = False
     form = document.formenv.raw if document.formenv else None
-    if pdfium.FPDFPage_GetAnnotCount(page.raw) > MAX_ANNOTATIONS:
+    if too_many(page):
         return [], False
     for number in range(pdfium.FPDFPage_GetAnnotCount(page.raw)):
         annotation = pdfium.FPDFPage_GetAnnot(page.raw, number)

@@ -155,6 +155,9 @@ def _parse_pdf(file: IO[bytes], job: Job) -> Iterator[Frame]:
             raise ParseError("too_large", f"The text is longer than {job.max_characters} characters.")
         if not readable:
             warnings.append(("page_unreadable", f"Page {page.number} is damaged and was left out."))
+        if page.fields_left_out:
+            detail = f"Page {page.number} has too many form fields and notes; they were left out."
+            warnings.append(("fields_left_out", detail))
         if len(pages) == job.batch or time.monotonic() - began >= job.batch_seconds:
             yield Frame(kind="pages", pages=pages, warnings=warnings)
             pages, warnings = [], []

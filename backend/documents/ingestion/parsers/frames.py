@@ -31,12 +31,14 @@ class PageText(msgspec.Struct, array_like=True):
     """A page, or a stretch of text. ``lines`` as in the model ``Page``, but spans count from this page's start.
 
     :ivar unreadable: most of the text is no words (``legibility.py``).
+    :ivar fields_left_out: the page has more annotations than are read.
     """
 
     number: int
     text: str
     lines: list[tuple[int, int, int, int, int, int]] = []
     unreadable: bool = False
+    fields_left_out: bool = False
 
 
 class Frame(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -73,6 +73,7 @@ class _Page:
     lines: list[Line]
     lost: int = 0
     readable: bool = True
+    fields_left_out: bool = False
     body: list[Line] | None = None  # Without headers and footers.
 
 
@@ -82,11 +83,11 @@ def _pages(document: "pypdfium2.PdfDocument", start: int) -> Iterator[_Page]:
     visibility = Visibility(layered_forms=has_layered_forms(document.mapped))
     for index in range(start, len(document)):
         try:
-            printed, lost = read_lines(document, index, rectangles, visibility)
+            printed, lost, left_out = read_lines(document, index, rectangles, visibility)
         except pypdfium2.PdfiumError:
             yield _Page(index + 1, [], readable=False)
         else:
-            yield _Page(index + 1, printed, lost)
+            yield _Page(index + 1, printed, lost, fields_left_out=left_out)
 
 
 def _finished(before: list[_Page], page: _Page, after: _Page | None) -> PageText:
@@ -99,7 +100,7 @@ def _finished(before: list[_Page], page: _Page, after: _Page | None) -> PageText
         ending = page_ending(page.body, after_lines)
     text, spans = compose(page.body, ending=ending)
     unreadable = is_unreadable(text, lost=page.lost)
-    return PageText(number=page.number, text=text, lines=spans, unreadable=unreadable)
+    return PageText(page.number, text, spans, unreadable, page.fields_left_out)
 
 
 def _body(before: list[_Page], page: _Page, after: _Page | None) -> list[Line]:

@@ -10,7 +10,6 @@ import pypdfium2.raw as pdfium
 from . import annotations
 from .boxes import Box, Boxes, Rectangles
 from .cleaning import clean_line
-from .covered import MAX_ANNOTATIONS
 from .fields import attach, make_room
 from .glyphs import HYPHEN, Glyphs, objects_of
 from .layout import Piece, Print, arrange
@@ -26,8 +25,8 @@ _MARKER = re.compile(r"(?:\d{1,3}(?:\.\d{1,3}){0,4}[.)]?|[a-zA-Z][.)]|[ivxIVX]{1
 
 def read_lines(
     document: "pypdfium2.PdfDocument", index: int, rectangles: Rectangles, visibility: Visibility
-) -> tuple[list[Line], int]:
-    """The lines of a page, and how many of its characters have no meaning.
+) -> tuple[list[Line], int, bool]:
+    """The lines of a page, how many of its characters have no meaning, and whether its fields were left out.
 
     :raises PdfiumError: the page is damaged.
     """
@@ -38,7 +37,7 @@ def read_lines(
         objects = objects_of(page.raw)
         if hidden := [*visibility.hidden(page, objects, glyphs), *struck(page, objects, glyphs)]:
             glyphs.blank(hidden)
-        return list(_lines(document, index, page, glyphs, rectangles)), glyphs.lost
+        return list(_lines(document, index, page, glyphs, rectangles)), glyphs.lost, annotations.too_many(page)
     finally:
         textpage.close()
         if form is not None:
@@ -53,7 +52,7 @@ def _load(document: "pypdfium2.PdfDocument", index: int) -> tuple[Any, Any]:
         page = document[index]
     finally:
         document.formenv = form
-    if form is None or pdfium.FPDFPage_GetAnnotCount(page.raw) > MAX_ANNOTATIONS:
+    if form is None or annotations.too_many(page):
         return page, None
     pdfium.FORM_OnAfterLoadPage(page.raw, form.raw)
     return page, form

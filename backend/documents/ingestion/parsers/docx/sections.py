@@ -18,7 +18,7 @@ def _shown(package: Package, main: Element, kind: str) -> Iterator[str]:
     """The parts, each once, in the order of the sections.
 
     A section takes those of the one before where it has none of its own (17.10.1). Those of first and of even pages
-    are shown only where pages are told apart so.
+    are shown only where the section or the settings ask for them.
     """
     relationships = package.relationships(package.main)
     seen: set[str] = set()
