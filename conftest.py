@@ -1,9 +1,13 @@
 """Fixtures of every test: three people, and Redis emptied between tests."""
 
+import resource
+from collections.abc import Iterator
+
 import pytest
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import connection
+from django.utils import translation
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
@@ -48,6 +52,20 @@ def clean_redis() -> None:
     """Each test starts with its own Redis database empty: no rate limits, streams or caches of the one before."""
     with Redis.from_url(settings.REDIS_URL) as client:
         client.flushdb()
+
+
+@pytest.fixture(autouse=True)
+def processor_time() -> Iterator[None]:
+    """Document readers limit the processor time of their process, a child elsewhere and this one in their own tests."""
+    yield
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))
+
+
+@pytest.fixture(autouse=True)
+def default_language() -> None:
+    """A request leaves its language behind in its thread, which is also the thread of the next test."""
+    translation.deactivate()
 
 
 @pytest.fixture

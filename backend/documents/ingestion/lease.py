@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -28,8 +28,12 @@ def claim(ingestion_id: UUID) -> Ingestion | None:
     One that was claimed too often without progress fails instead: it may be what kills the workers.
     """
     now = timezone.now()
+    # Another transaction may hold the row's lock to cancel it. PostgreSQL then looks at the row again after the wait,
+    # but only at conditions on its own columns. A condition across a join becomes ``id IN (SELECT …)``, of which the
+    # answer from before the wait stays: the claim would bring a cancelled ingestion back. Hence EXISTS.
+    alive = Document.objects.alive().filter(pk=OuterRef("document_id"))
     free = Ingestion.objects.unfinished().filter(
-        Q(lease_until=None) | Q(lease_until__lt=now), pk=ingestion_id, document__deleted_at=None
+        Q(lease_until=None) | Q(lease_until__lt=now), Exists(alive), pk=ingestion_id
     )
     worn_out = free.filter(attempts__gte=MOST_ATTEMPTS).update(
         status=Ingestion.Status.FAILED,

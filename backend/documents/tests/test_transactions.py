@@ -1,13 +1,16 @@
 """No transaction waits for a network, and no two wait for each other."""
 
 import random
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.files.storage import FileSystemStorage
-from django.db import OperationalError, connection, connections
+from django.db import OperationalError, connection, connections, transaction
 from django.utils import timezone
 from redis.connection import AbstractConnection
 
@@ -101,6 +104,34 @@ def test_a_broker_that_does_not_answer_undoes_no_upload(owner: Person, monkeypat
     assert response.status_code == 201
     content = owner.get(f"/api/v1/documents/{response.json()['id']}/content")
     assert b"".join(content) == b"Kept."
+
+
+def test_a_claim_that_waited_for_a_cancellation_takes_nothing(owner: Person) -> None:
+    """Else a cancelled ingestion would be unfinished again, and the next upload of the same bytes would fail."""
+    document = uuid_of(upload(owner, "Cancelled while it was claimed.").json()["id"])
+    ingestion = Ingestion.objects.get(document=document)
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        lease.cancel(ingestion.document)
+        claiming = pool.submit(_claimed, ingestion.pk)
+        while not claiming.done() and not _a_backend_waits_for_a_lock():
+            time.sleep(0.01)
+    assert claiming.result(10) is None
+
+    ingestion.refresh_from_db()
+    assert (ingestion.status, ingestion.lease_until) == ("cancelled", None)
+
+
+def _claimed(ingestion_id: UUID) -> Ingestion | None:
+    try:
+        return lease.claim(ingestion_id)
+    finally:
+        connections.close_all()
+
+
+def _a_backend_waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock')")
+        return bool(cursor.fetchone()[0])
 
 
 def test_operations_on_one_document_never_wait_for_each_other(owner: Person, settings: Any) -> None:
