@@ -13,11 +13,16 @@ from backend.wsgi import application as wsgi  # noqa: I001  # The first: it sets
 from django.conf import settings
 
 from backend.accounts.authentication import account_of, account_shown
+from backend.http import refusals
 from backend.http.bodies import with_bodies
-from backend.http.bridge import cleaned, in_turn
+from backend.http.concurrency import refusal
+from backend.server.bridge import cleaned, in_turn
 from backend.http.native import NativeHandler
-from backend.http.scope import Receive, Scope, Send
-from backend.http.threads import Threads
+from backend.http.sse import end_streams
+from backend.server import web
+from backend.server.connections import Protocol
+from backend.server.scope import Receive, Scope, Send
+from backend.server.threads import Threads
 
 # Event streams, whose views are async and answer GET alone; and who asks for our health waits for no thread.
 NATIVE = re.compile(r"/api/v1/(runs|documents)/[^/]+/events|/healthz|/readyz")
@@ -38,10 +43,12 @@ def _identify(scope: Scope) -> str | None:
     return account_of(authorization=_authorization(scope), method=scope["method"], path=scope["path"])
 
 
+web.at_shutdown.append(end_streams)
+Protocol.refusal = staticmethod(refusals.refusal)
 native = NativeHandler()
 threads = with_bodies(
     in_turn(
-        Threads(wsgi, workers=settings.WEB_THREADS, account_of=_account_shown),
+        Threads(wsgi, workers=settings.WEB_THREADS, refusal=refusal, account_of=_account_shown),
         paths=QUESTIONS,
         at_once=1,
     ),

@@ -56,6 +56,7 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "allauth.socialaccount",
     "allauth.headless",
+    "backend.server",
     "backend.http",
     "backend.llm",
     "backend.accounts",
@@ -66,9 +67,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "backend.http.request_id.request_id_middleware",
-    "backend.http.logs.access_log_middleware",
-    "backend.http.metrics.metrics_middleware",
+    "backend.server.request_id.request_id_middleware",
+    "backend.server.logs.access_log_middleware",
+    "backend.server.metrics.metrics_middleware",
     "backend.http.errors.ProblemMiddleware",
     "backend.http.headers.security_headers_middleware",
     "django.middleware.security.SecurityMiddleware",
@@ -149,7 +150,7 @@ DATABASES["default"]["OPTIONS"] = {
     # The limits come first, so that options in DATABASE_URL win.
     "options": f"{DATABASE_SESSION_OPTIONS} {_options.get('options', '')}".strip(),
     "connect_timeout": 5,
-    # Only what asks for it is prepared (backend/http/sql.py): automatic ones froze bad plans for search.
+    # Only what asks for it is prepared (backend/db/sql.py): automatic ones froze bad plans for search.
     "prepare_threshold": sys.maxsize if env.bool("DATABASE_PREPARED", default=True) else None,
     "pool": {"min_size": 0, "max_size": DATABASE_POOL_SIZE, "timeout": 10, "max_idle": 60}
     if DATABASE_POOL_SIZE
@@ -282,7 +283,7 @@ SECURE_HSTS_SECONDS: int = env.int("SECURE_HSTS_SECONDS", default=0)
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="console")  # "console" or "json", on standard error.
 LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO").upper()
 LOG_FILE: str = env.str("LOG_FILE", default="")  # JSON lines, beside what is on standard error.
-LOGGING_CONFIG = "backend.http.logs.configure"
+LOGGING_CONFIG = "backend.server.logs.configure"
 LOGGING = {"format": LOG_FORMAT, "level": LOG_LEVEL, "file": LOG_FILE}
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 # Debug: sweepers tick every few seconds, and log what they did themselves.
@@ -478,7 +479,7 @@ CELERY_DB_REUSE_MAX = 2**62  # Never does Celery close connections and their poo
 CELERY_TIMEZONE = "UTC"
 HEARTBEAT_FILE: str = env.str("HEARTBEAT_FILE", default="")  # Touched by a worker or beat that works.
 CELERY_WORKER_DIRECT = bool(HEARTBEAT_FILE)  # A queue for each worker alone, through which it sends itself heartbeats.
-CELERY_BEAT_SCHEDULER = "backend.http.heartbeat.Scheduler"
+CELERY_BEAT_SCHEDULER = "backend.server.heartbeat.Scheduler"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "documents.sweep": {"task": "backend.documents.tasks.sweep", "schedule": 15.0},
     "documents.reconcile_storage": {

@@ -133,7 +133,7 @@ def main() -> int:
         token = person.tokens["access"]
         alone = f"http://127.0.0.1:{services.free_port()}"
         bind = f"BIND={urlsplit(alone).netloc}"
-        python = [sys.executable, "-m", "gunicorn", "--config", "backend/http/gunicorn.py"]
+        python = [sys.executable, "-m", "gunicorn", "--config", "backend/server/gunicorn.py"]
         running.stack.commands["alone"] = ["env", bind, *python]
         running.stack.start("alone")
         wait_for(f"{alone}/readyz")

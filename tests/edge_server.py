@@ -38,7 +38,7 @@ class Site:
         }
         (folder / "static").mkdir()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "backend.asgi:application", "--config", "backend/http/gunicorn.py"],
+            [sys.executable, "-m", "gunicorn", "backend.asgi:application", "--config", "backend/server/gunicorn.py"],
             cwd=ROOT,
             env=environment,
             stderr=subprocess.DEVNULL,

@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from backend.http.redis import async_client
+from backend.db.redis import async_client
 from backend.http.sse import event_stream, frame
 
 LARGE = b"".join(b"%07d\n" % number for number in range(800_000))  # More than waits at once for a slow reader.

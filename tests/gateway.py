@@ -193,7 +193,7 @@ def site(*, settings: Mapping[str, str] | None = None, workers: bool = True, **v
         folder.chmod(0o755)
         with stack(settings=environment, web=False, workers=workers, beat=workers) as running:
             front = make_nginx(folder, "gateway", ports, port, **{**GENEROUS, **variables})
-            gunicorn = [sys.executable, "-m", "gunicorn", "--config", "backend/http/gunicorn.py"]
+            gunicorn = [sys.executable, "-m", "gunicorn", "--config", "backend/server/gunicorn.py"]
             for service in SERVICES:
                 bind = f"BIND=127.0.0.1:{ports[service]}"
                 running.commands[process(service)] = ["env", f"SERVICES={service}", bind, *gunicorn]

@@ -146,7 +146,7 @@ def stack(
             owner_url=owner_url,
             folder=folder,
             commands={
-                "web": [python, "-m", "gunicorn", "backend.asgi:application", "--config", "backend/http/gunicorn.py"],
+                "web": [python, "-m", "gunicorn", "backend.asgi:application", "--config", "backend/server/gunicorn.py"],
                 "agents": [
                     *celery,
                     "--pool=threads",

@@ -17,11 +17,11 @@ from backend.agents.models import Agent, Conversation, Message, Run, Step
 from backend.billing import operations as billing
 from backend.billing.models import Transfer, Wallet
 from backend.billing.tests.conftest import hold, use
+from backend.db.redis import client as redis
 from backend.documents.models import Document, Ingestion, Usage
 from backend.documents.tests.cast import read, upload
-from backend.http import presence
 from backend.http.ids import encode
-from backend.http.redis import client as redis
+from backend.server import presence
 from tests.actors import Person
 from tests.operators import admin_browser, clerk, superuser
 

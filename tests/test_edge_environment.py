@@ -22,7 +22,7 @@ def read_by_settings() -> dict[str, object]:
 
 
 def read_by_gunicorn() -> dict[str, object]:
-    source = (ROOT / "backend/http/gunicorn.py").read_text()
+    source = (ROOT / "backend/server/gunicorn.py").read_text()
     found: list[tuple[str, str]] = re.findall(r'os\.environ\.get\("([A-Z_]+)", "(.*?)"\)', source)
     return dict(found)
 

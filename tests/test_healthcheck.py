@@ -1,4 +1,4 @@
-"""``python -m backend.http.healthcheck``: what it believes, and heartbeats of real processes."""
+"""``python -m backend.server.healthcheck``: what it believes, and heartbeats of real processes."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ import pytest
 from django.conf import settings
 from redis import Redis
 
-from backend.http import healthcheck
+from backend.server import healthcheck
 from tests.gateway import eventually
 from tests.live import ROOT
 

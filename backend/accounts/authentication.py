@@ -14,7 +14,7 @@ from backend.accounts.errors import NotAuthenticated, NoToken, SessionRevoked
 from backend.accounts.models import Workspace
 from backend.accounts.tokens import AccessToken
 from backend.http import ids
-from backend.http.logs import bind_actor
+from backend.server.logs import bind_actor
 
 WORKSPACE_HEADER = "Orquestra-Workspace"
 

@@ -19,7 +19,7 @@ from django.utils import translation
 
 from backend.accounts import queries
 from backend.accounts.models import User
-from backend.http import redis
+from backend.db import redis
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from django.utils import translation
 from backend.accounts.actors import Actor
 from backend.accounts.errors import SessionRevoked
 from backend.accounts.models import Membership, Session, User, Workspace
+from backend.db import sql
 from backend.errors import NotFound
-from backend.http import sql
 
 _NAMED = "SELECT workspace_id, role FROM accounts_membership WHERE user_id = %s AND workspace_id = %s"
 _PERSONAL = """

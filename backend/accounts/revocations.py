@@ -6,8 +6,8 @@ from uuid import UUID
 from django.conf import settings
 from redis import Redis, RedisError
 
+from backend.db import redis
 from backend.errors import ServiceUnavailable
-from backend.http import redis
 
 
 def announce(*, session_ids: Iterable[UUID] = (), user_ids: Iterable[UUID] = ()) -> None:

@@ -4,10 +4,11 @@ import logging
 from collections.abc import Callable
 
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError
 
 from backend.accounts import queries
 from backend.accounts.actors import Actor
+from backend.db.connection import release_connection
 from backend.errors import Forbidden, NotFound
 from backend.http.sse import StillAllowed
 
@@ -38,7 +39,6 @@ def still_allowed(actor: Actor, *, scope: str, sees: Callable[[Actor], bool]) ->
             logger.warning("stream_access_not_readable error=%s", str(error).strip())
             return True
         finally:
-            if not connection.in_atomic_block:
-                connection.close()
+            release_connection()
 
     return sync_to_async(look, thread_sensitive=False)

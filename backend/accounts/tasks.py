@@ -6,7 +6,7 @@ from typing import Any
 from celery import shared_task
 
 from backend.accounts import idempotency, mail, operations
-from backend.http import sweeps
+from backend.db import sweeps
 
 logger = logging.getLogger(__name__)
 

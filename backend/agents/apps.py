@@ -5,4 +5,6 @@ class AgentsConfig(AppConfig):
     name = "backend.agents"
 
     def ready(self) -> None:
-        from backend.agents import receivers, worker  # noqa: F401  # Importing connects them; models are loaded only now.
+        # Importing connects them; models are loaded only now.
+        from backend.agents import receivers  # noqa: F401
+        from backend.agents.runs import shutdown  # noqa: F401

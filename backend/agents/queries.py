@@ -6,11 +6,11 @@ from uuid import UUID
 from django.db.models import Exists, Func, Model, OuterRef, Prefetch, Q, QuerySet, Subquery, TextField
 
 from backend.accounts.actors import Actor
-from backend.agents import statements
 from backend.agents.models import Agent, Conversation, Message, Run, Step
 from backend.agents.models.agents import AgentQuerySet
 from backend.agents.models.conversations import ConversationQuerySet, MessageQuerySet
 from backend.agents.models.runs import RunQuerySet
+from backend.agents.runs import sql
 from backend.errors import NotFound
 from backend.http.spelling import pattern_of
 
@@ -84,7 +84,7 @@ def run(actor: Actor, run_id: UUID) -> Run:
 
 def run_status(actor: Actor, run_id: UUID) -> str:
     """:raises NotFound: unknown, or somebody else's."""
-    status = statements.run_status(actor, run_id)
+    status = sql.run_status(actor, run_id)
     if status is None:
         raise NotFound
     return status

@@ -10,8 +10,9 @@ from django.dispatch import receiver
 
 from backend.accounts import queries as accounts
 from backend.accounts.signals import primary_verified, workspace_created
-from backend.agents import demo, knowing, tasks
+from backend.agents import demo, tasks
 from backend.agents.models import Run
+from backend.agents.runs import awaiting
 from backend.documents import queries as documents
 from backend.documents.signals import document_changed
 from backend.errors import DomainError
@@ -61,4 +62,4 @@ def start_waiting_runs(sender: object, *, document_id: UUID, **_: Any) -> None:
         return
     workspace_id = documents.workspace_of(document_id)
     if workspace_id is not None:
-        tasks.notify(knowing.look_in(workspace_id))
+        tasks.notify(awaiting.look_in(workspace_id))

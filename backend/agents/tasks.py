@@ -11,7 +11,7 @@ from uuid import UUID
 from celery import shared_task
 from django.db import transaction
 
-from backend.agents import reaper, runner
+from backend.agents.runs import recovery, runner
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +41,9 @@ def ring(run_id: UUID) -> None:
 @shared_task(ignore_result=True, acks_late=False)
 def reap_runs() -> None:
     """Every few seconds: no run stays "running" for ever, no queued one is forgotten."""
-    notify(reaper.reap())
+    notify(recovery.reap())
 
 
 @shared_task(ignore_result=True, acks_late=False)
 def purge_conversations() -> None:
-    reaper.purge_deleted()
+    recovery.purge_deleted()

@@ -19,9 +19,9 @@ from backend.accounts.operators import cells
 from backend.accounts.operators.current import may_read_texts
 from backend.accounts.operators.labels import code_label, field_label, translate
 from backend.accounts.operators.model_admin import Section
-from backend.agents import budget
 from backend.agents.models import Agent, AgentVersion, Conversation, Knowledge, Message, Run, Step
 from backend.agents.reasons import in_words
+from backend.agents.runs import cost
 from backend.http.money import MICRO
 
 VERSIONS, KNOWN, STEPS, SOURCES = 20, 100, 100, 50  # Rows that a page shows at most.
@@ -215,7 +215,7 @@ def _total(run: Run) -> list[Any]:
 
 def limit(run: Run) -> Any:
     """On the cost of a run, and whose it is."""
-    own, found = run.max_cost, budget.limit_on_cost(run.agent_version, run.max_cost)
+    own, found = run.max_cost, cost.limit_on_cost(run.agent_version, run.max_cost)
     if found is None:
         return _("none")
     whose = _("limit of the request") if own is not None and own == found else _("limit of the agent")

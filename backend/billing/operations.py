@@ -16,7 +16,8 @@ from django.utils import timezone
 from backend.billing import ledger, pricing
 from backend.billing.errors import KeyReused
 from backend.billing.models import CREDIT_EXPIRED, SIGN_UP_CREDIT, CreditGrant, Hold, Transfer
-from backend.http import mailboxes, sweeps
+from backend.db import sweeps
+from backend.http import mailboxes
 from backend.http.ids import encode
 from backend.http.money import parse_money
 from backend.llm.catalog import Model

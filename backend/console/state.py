@@ -14,8 +14,8 @@ from backend.accounts.operators import cells
 from backend.accounts.operators.labels import code_label
 from backend.agents import overview as runs
 from backend.documents import overview as documents
-from backend.http import presence
 from backend.llm.catalog import CatalogError, Provider, catalog
+from backend.server import presence
 
 QUEUES = ["agents", "documents", "default"]
 ERRORS_OF = timedelta(days=7)  # How far back a provider's last error is looked for.

@@ -6,6 +6,6 @@ class DocumentsConfig(AppConfig):
 
     def ready(self) -> None:
         from backend.documents import checks, storage  # noqa: F401  # Checks register themselves.
-        from backend.http import health
+        from backend.server import health
 
         health.CHECKS["storage"] = storage.check_answers

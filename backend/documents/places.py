@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from redis.exceptions import RedisError
 
+from backend.db.redis import client
 from backend.errors import ServiceUnavailable
 from backend.http.limits import RateLimited
-from backend.http.redis import client
 
 logger = logging.getLogger(__name__)
 

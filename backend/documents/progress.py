@@ -5,8 +5,8 @@ from uuid import UUID
 
 from redis.exceptions import RedisError
 
+from backend.db.redis import client
 from backend.documents.signals import document_changed
-from backend.http.redis import client
 
 logger = logging.getLogger(__name__)
 

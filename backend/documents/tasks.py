@@ -10,9 +10,9 @@ from celery.signals import worker_process_init, worker_process_shutdown
 from django.conf import settings
 from django.db import connections
 
+from backend.db import sweeps
 from backend.documents import deletion, reconciliation, statistics, uploads
 from backend.documents.ingestion import lease, process, queue, runner
-from backend.http import sweeps
 
 logger = logging.getLogger(__name__)
 

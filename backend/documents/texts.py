@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator
 from uuid import UUID
 
-from django.db import connection
 from django.db.models.functions import Length
 
+from backend.db.connection import release_connection
 from backend.documents.models import Document, Ingestion, Page
 
 BLOCK = 256 * 1024  # Characters that are fetched at once; a page that is longer comes whole.
@@ -40,7 +40,7 @@ def _text(ingestion: Ingestion) -> Iterator[bytes]:
     while rows := list(
         pages.filter(number__gt=number, char_start__lt=position + BLOCK).values_list("number", "text")[:SPANS]
     ):
-        _release_connection()
+        release_connection()
         text = "".join(text for _number, text in rows)
         number, position = rows[-1][0], position + len(text)
         yield json.dumps(text, ensure_ascii=False)[1:-1].encode()
@@ -52,14 +52,8 @@ def _spans(ingestion_id: UUID) -> Iterator[bytes]:
     pages = Page.objects.filter(ingestion=ingestion_id).order_by("number")
     number = 0
     while rows := list(pages.filter(number__gt=number).values_list("number", "char_start", Length("text"))[:SPANS]):
-        _release_connection()
+        release_connection()
         spans = [{"page": page, "char_start": start, "char_end": start + length} for page, start, length in rows]
         comma = "," if number else ""
         number = rows[-1][0]
         yield f"{comma}{json.dumps(spans, separators=(',', ':'))[1:-1]}".encode()
-
-
-def _release_connection() -> None:
-    """To the pool. In a transaction it is the caller's."""
-    if not connection.in_atomic_block:
-        connection.close()

@@ -15,8 +15,8 @@ from weakref import WeakKeyDictionary
 from django.db import DatabaseError, InterfaceError
 from redis.exceptions import RedisError
 
+from backend.db.redis import async_client
 from backend.documents import progress
-from backend.http.redis import async_client
 
 logger = logging.getLogger(__name__)
 

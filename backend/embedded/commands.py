@@ -175,7 +175,7 @@ class Commands:
         binds = [part for descriptor in descriptors for part in ("--bind", f"fd://{descriptor}")]
         child = self._python(
             name,
-            *("-m", "gunicorn", "--config", "backend/http/gunicorn.py"),
+            *("-m", "gunicorn", "--config", "backend/server/gunicorn.py"),
             *binds,
             *("--graceful-timeout", "2"),
             grace=2.8,

@@ -26,7 +26,7 @@ from django.http import UnreadablePostError
 
 from backend.errors import DomainError, ServiceUnavailable
 from backend.http.concurrency import held_async
-from backend.http.scope import ACCOUNT, BODY, REFUSAL, Application, Message, Receive, Scope, Send
+from backend.server.scope import ACCOUNT, BODY, REFUSAL, Application, Message, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 
@@ -237,7 +237,7 @@ def _final(scope: Scope, send: Send) -> Send:
     """Ends the connection with the answer, where a body was announced that the client was not asked to send.
 
     It may send the body nevertheless, or its next request: the two cannot be told apart. Bodies that are on their way
-    already are drained by ``backend.http.connections``.
+    already are drained by ``backend.server.connections``.
     """
     if (b"expect", b"100-continue") not in [(name, value.lower()) for name, value in scope["headers"]]:
         return send

@@ -26,8 +26,8 @@ from django.http import StreamingHttpResponse
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from backend.db.redis import client, in_turn
 from backend.http.limits import RateLimited
-from backend.http.redis import client, in_turn
 
 logger = logging.getLogger(__name__)
 

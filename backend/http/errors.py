@@ -15,7 +15,7 @@ from django.views import defaults
 
 from backend.http.codes import CONTENT_TYPE, code_of
 from backend.http.problems import ProblemField, problem_of, problem_response
-from backend.http.scope import REFUSAL
+from backend.server.scope import REFUSAL
 
 KEPT_FOR_PEOPLE = "/admin/"  # The admin shows its own pages, errors too.
 PAGE = "orquestra_page"  # An attribute of responses that stay as they are.

@@ -9,7 +9,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.utils.decorators import sync_and_async_middleware
 
-from backend.http.request_id import type_of_view
+from backend.server.request_id import type_of_view
 
 PERMISSIONS = "accelerometer=(), camera=(), geolocation=(), gyroscope=(), microphone=(), payment=(), usb=()"
 NOTHING = "default-src 'none'; frame-ancestors 'none'"

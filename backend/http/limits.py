@@ -19,11 +19,11 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext
 
+from backend.db.redis import client
 from backend.errors import DomainError, FieldError
 from backend.http.mailboxes import MAX_EMAIL_LENGTH, InvalidEmail, canonical
 from backend.http.parsers import read_json
 from backend.http.problems import problem_of
-from backend.http.redis import client
 
 SECONDS = {"s": 1, "sec": 1, "min": 60, "hour": 3600, "day": 86400}
 GUARDED = re.compile(r"/api/v1/auth/[a-z0-9/_-]+")

@@ -25,9 +25,9 @@ from backend.http.errors import ProblemMiddleware
 
 # The outermost first, in the order of settings.MIDDLEWARE.
 MIDDLEWARE = (
-    "backend.http.request_id.request_id_middleware",
-    "backend.http.logs.access_log_middleware",
-    "backend.http.metrics.metrics_middleware",
+    "backend.server.request_id.request_id_middleware",
+    "backend.server.logs.access_log_middleware",
+    "backend.server.metrics.metrics_middleware",
     "backend.http.native.Problems",
     "backend.http.headers.security_headers_middleware",
     "backend.http.native.Security",

@@ -35,7 +35,7 @@ from rest_framework.views import set_rollback
 
 from backend.errors import DomainError
 from backend.http.codes import CONTENT_TYPE, TEXTS, code_of
-from backend.http.request_id import request_id_of
+from backend.server.request_id import request_id_of
 
 logger = logging.getLogger(__name__)
 

@@ -2,8 +2,7 @@
 
 from django.urls import path
 
-from backend.http.health import healthz, readyz
-from backend.http.metrics import metrics
+from backend.http.probes import healthz, metrics, readyz
 from backend.http.schema import docs, schema
 
 urlpatterns = [

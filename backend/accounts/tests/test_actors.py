@@ -9,8 +9,9 @@ from redis import ConnectionPool, Redis
 from backend.accounts import operations
 from backend.accounts.actors import Actor
 from backend.accounts.models import Membership, Session
+from backend.db import redis
 from backend.errors import Forbidden
-from backend.http import ids, limits, redis
+from backend.http import ids, limits
 from tests.actors import PASSWORD, Person
 
 pytestmark = pytest.mark.urls("backend.accounts.tests.routes")

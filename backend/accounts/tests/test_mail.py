@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from redis.client import Redis
 
 from backend.accounts import outbox, tasks
-from backend.http.redis import client
+from backend.db.redis import client
 from tests.actors import PASSWORD, Person, sign_up
 
 AUTH = "/api/v1/auth"

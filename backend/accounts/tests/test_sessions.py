@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from backend.accounts import operations, tokens
 from backend.accounts.models import Session
+from backend.db.redis import client as redis
 from backend.http import ids
-from backend.http.redis import client as redis
 from tests.actors import PASSWORD, Person
 
 SESSIONS = "/api/v1/sessions"

@@ -8,7 +8,7 @@ from django.utils import timezone
 from backend import celery
 from backend.accounts import idempotency, operations, tasks
 from backend.accounts.models import Session
-from backend.http.redis import client as redis
+from backend.db.redis import client as redis
 from tests.actors import Person
 
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from backend.agents.knowing import GUIDE
 from backend.agents.models import Agent
 from backend.agents.operations.agents import KnowledgeItem, make_agent
+from backend.agents.readiness import GUIDE
 from backend.documents import operations as documents
 
 FOLDER = Path(__file__).parent

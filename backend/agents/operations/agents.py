@@ -8,8 +8,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from backend.accounts.actors import Actor
-from backend.agents import knowing
 from backend.agents.models import Agent, AgentVersion, Knowledge
+from backend.agents.readiness import readiness_of
 from backend.agents.tools import search_knowledge
 from backend.documents import queries as documents
 from backend.errors import FieldError, Forbidden, NotFound
@@ -104,7 +104,7 @@ def try_search(*, actor: Actor, agent: Agent, query: str) -> documents.SearchRes
     knowledge = list(agent.current.knowledge.all())
     if not knowledge:
         return None
-    workspace_id, readiness = agent.workspace_id, knowing.readiness(agent.workspace_id, knowledge)
+    workspace_id, readiness = agent.workspace_id, readiness_of(agent.workspace_id, knowledge)
     scope = search_knowledge.scope_of(workspace_id=workspace_id, knowledge=knowledge, readiness=readiness)
     return search_knowledge.search(workspace_id=workspace_id, knowledge=knowledge, query=query, scope=scope)
 

@@ -11,11 +11,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from backend.accounts.actors import Actor
-from backend.agents import budget, finishing, knowing, offer, prompt, reaper, statements, tasks
+from backend.agents import tasks
 from backend.agents.errors import AgentDeleted, ContextTooLong, ConversationBusy, RunEnded, RunNotRetryable
-from backend.agents.finishing import Ending
 from backend.agents.models import Agent, Conversation, Knowledge, Message, Run
+from backend.agents.readiness import kept
 from backend.agents.representations import run_data
+from backend.agents.runs import awaiting, cost, offer, prompt, recovery, settlement, sql
+from backend.agents.runs.settlement import Ending
 from backend.agents.stream.publish import ask_to_stop, publish
 from backend.billing import operations as billing
 from backend.billing import queries as wallets
@@ -73,14 +75,14 @@ def start_run(
     if when_busy == "interrupt":
         for other in Run.objects.unfinished().filter(conversation_id=conversation_id).order_by("-waits", "pk"):
             cancel_run(actor=actor, run=other)
-    situation = statements.situation(conversation)
+    situation = sql.situation(conversation)
     if situation.busy and when_busy == "reject":
         raise ConversationBusy
     run, is_new = _new_run(actor, conversation, question, situation, max_cost=max_cost, retry_of=retry_of)
     run.wait_for_knowledge, run.language = wait_for_knowledge, language
     events = _look_at_knowledge(run) if situation.passages else []
     if run.reserved == 0:
-        statements.lock_starts(run.workspace_id)  # Else the wallet's lock, held until the commit, does the same.
+        sql.lock_starts(run.workspace_id)  # Else the wallet's lock, held until the commit, does the same.
     billing.reserve(
         workspace_id=conversation.workspace_id,
         amount=run.reserved,
@@ -89,7 +91,7 @@ def start_run(
     )
     asked = run.input_message
     title = conversation.title or _title(asked.text)
-    if statements.insert_run(run, question=asked if is_new else None, title=title) >= settings.RUNS_PER_WORKSPACE:
+    if sql.insert_run(run, question=asked if is_new else None, title=title) >= settings.RUNS_PER_WORKSPACE:
         raise RateLimited(
             _("Too many runs of this workspace have not ended. Wait until some have."),
             headers={"Retry-After": str(RETRY_SECONDS)},
@@ -97,19 +99,19 @@ def start_run(
     queued = [("run.queued", {"run": run_data(run)}), *events]
     transaction.on_commit(lambda: publish(run_id=run.pk, epoch=0, events=queued), robust=True)
     if run.awaits_knowledge:  # What it waits for may have ended before it could be seen to wait.
-        transaction.on_commit(lambda: tasks.notify(knowing.look(run)), robust=True)
+        transaction.on_commit(lambda: tasks.notify(awaiting.look(run)), robust=True)
     elif not run.waits:
         tasks.ring(run.pk)
     return run
 
 
-def _look_at_knowledge(run: Run) -> list[knowing.Event]:
+def _look_at_knowledge(run: Run) -> list[awaiting.Event]:
     """Store how far its documents have been read, and whether it waits for them; returns the event to publish."""
-    found = knowing.of_version(run.agent_version, run.workspace_id)
+    found = awaiting.of_version(run.agent_version, run.workspace_id)
     if found is None:
         return []
-    run.knowledge, run.awaits_knowledge = knowing.kept(found), run.wait_for_knowledge and found.pending > 0
-    return [knowing.pending_event(run, found)] if found.pending else []
+    run.knowledge, run.awaits_knowledge = kept(found), run.wait_for_knowledge and found.pending > 0
+    return [awaiting.pending_event(run, found)] if found.pending else []
 
 
 @transaction.atomic
@@ -141,14 +143,14 @@ def stop_run(run: Run) -> Run:
         transaction.on_commit(lambda: ask_to_stop(run.pk), robust=True)
         return run
     run.save(update_fields=["cancel_requested_at"])
-    ended = finishing.finish(
+    ended = settlement.finish(
         run_id=run.pk,
         conversation_id=run.conversation_id,
         epoch=run.epoch,
         ending=Ending.cancelled(),
         answer=None,
     )
-    transaction.on_commit(lambda: tasks.notify(reaper.announce(ended)), robust=True)
+    transaction.on_commit(lambda: tasks.notify(recovery.announce(ended)), robust=True)
     return ended.run
 
 
@@ -176,7 +178,7 @@ def lock_conversation(conversation_id: UUID) -> None:
 
 
 def _locked(actor: Actor, conversation_id: UUID) -> Conversation:
-    conversation = statements.lock_conversation(actor, conversation_id)
+    conversation = sql.lock_conversation(actor, conversation_id)
     if conversation is None:
         raise NotFound
     agent = conversation.agent
@@ -190,7 +192,7 @@ def _new_run(
     actor: Actor,
     conversation: Conversation,
     question: Question,
-    situation: statements.Situation,
+    situation: sql.Situation,
     *,
     max_cost: int | None,
     retry_of: Run | None,
@@ -225,7 +227,7 @@ def _new_run(
         waits=situation.busy,
         currency=_currency(conversation.workspace_id),
         max_cost=max_cost,
-        reserved=budget.most_possible_cost(
+        reserved=cost.most_possible_cost(
             model=model,
             version=version,
             input_tokens=input_tokens,
@@ -244,7 +246,7 @@ def _answers_to_come(conversation: Conversation) -> int:
     total = 0
     for run in Run.objects.unfinished().filter(conversation=conversation).select_related("agent_version"):
         model, version = offer.agreed_model(run), run.agent_version
-        total += budget.longest_answer(version, model, searches=Knowledge.objects.filter(version=version).exists())
+        total += cost.longest_answer(version, model, searches=Knowledge.objects.filter(version=version).exists())
     return total
 
 

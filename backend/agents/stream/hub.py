@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from backend.agents.stream.events import Event, Position, event_of, text_of
-from backend.http.redis import async_client, in_turn
+from backend.db.redis import async_client, in_turn
 
 logger = logging.getLogger(__name__)
 

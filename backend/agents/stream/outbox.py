@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from redis.asyncio.client import Pipeline
 from redis.exceptions import RedisError
 
-from backend.http.redis import async_client
+from backend.db.redis import async_client
 
 logger = logging.getLogger(__name__)
 

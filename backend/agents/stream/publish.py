@@ -9,7 +9,7 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from backend.agents.stream.events import Event, event_of, fields_of, json_of, key_of
-from backend.http.redis import client
+from backend.db.redis import client
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from backend.agents.stream.events import TERMINAL, Event, Position, event_of, json_of, key_of, text_of
 from backend.agents.stream.hub import hub
-from backend.http.redis import in_turn
+from backend.db.redis import in_turn
 
 logger = logging.getLogger(__name__)
 

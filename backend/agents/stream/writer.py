@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from backend.agents.stream.events import event_of, fields_of, json_of, key_of
 from backend.agents.stream.outbox import outbox
 from backend.agents.stream.publish import LONGEST_LIFE
-from backend.http.redis import async_client
+from backend.db.redis import async_client
 
 logger = logging.getLogger(__name__)
 

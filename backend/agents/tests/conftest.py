@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from backend.agents import loop, runner
 from backend.agents.models import Run
+from backend.agents.runs import runner, worker
 from backend.http.ids import decode
 from tests.actors import Person
 from tests.providers import FakeProvider
@@ -52,7 +52,7 @@ context_window = 32000
 def loop_ends() -> Iterator[None]:
     """The event loop that the tests' own runs started does not outlive Redis."""
     yield
-    loop.close()
+    worker.close()
 
 
 @pytest.fixture(scope="session")

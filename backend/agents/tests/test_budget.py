@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 
-from backend.agents import runner
+from backend.agents.runs import runner
 from backend.agents.tests.conftest import row
 from backend.agents.tests.test_runner import answer_of, assert_settled
 from backend.agents.tests.test_runs import balance, spend_down_to, start

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.agents.citations import MOST_CITATIONS, CitationTracker, Source
-from backend.agents.quotes import claim_before, quote_for, sentence_spans
+from backend.agents.answers.citations import MOST_CITATIONS, CitationTracker, Source
+from backend.agents.answers.quotes import claim_before, quote_for, sentence_spans
 from backend.documents.queries import Passage
 from backend.documents.spans import Layout, PageSpan
 from backend.http.ids import new_id

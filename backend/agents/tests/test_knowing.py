@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from backend.agents import demo, knowing, lease, reaper, runner
+from backend.agents import demo
 from backend.agents.models import Run
+from backend.agents.runs import awaiting, lease, recovery, runner
 from backend.agents.stream.publish import recorded
 from backend.agents.tests.conftest import row
 from backend.agents.tests.test_runner import answer_of, assert_settled
@@ -25,7 +26,7 @@ CONTRATO = "Cláusula 7. O contrato termina em 31 de março de 2031. Pode ser re
 @pytest.fixture
 def no_news(monkeypatch: pytest.MonkeyPatch) -> None:
     """No run hears that a document was read, as when its worker is killed right after."""
-    monkeypatch.setattr(knowing, "look_in", lambda _workspace_id: [])
+    monkeypatch.setattr(awaiting, "look_in", lambda _workspace_id: [])
 
 
 def uploaded(person: Person, text: str = CONTRACT, name: str = "contract.txt") -> str:
@@ -77,7 +78,7 @@ def test_a_waiting_run_starts_when_the_last_document_is_read(owner: Person) -> N
     run_id = decode("run", run["id"])
     assert (run["status"], run["knowledge"]) == ("queued", counts(2, 0))
 
-    assert (lease.claim(run_id), reaper.reap()) == (None, [])
+    assert (lease.claim(run_id), recovery.reap()) == (None, [])
     read(second)
     assert (lease.claim(run_id), shown(owner, run)["knowledge"]) == (None, counts(2, 1))
     message = {"message": run["output_message"], "waiting": True}
@@ -142,11 +143,11 @@ def test_a_wait_ends_with_the_sweep_if_its_news_was_lost(owner: Person, no_news:
     document = uploaded(owner)
     run = ask_about(owner, document, wait_for_knowledge=True)
     run_id = decode("run", run["id"])
-    assert reaper.reap() == []
+    assert recovery.reap() == []
     read(document)
 
-    assert reaper.reap() == [run_id]
-    assert (row(run).awaits_knowledge, reaper.reap()) == (False, [])
+    assert recovery.reap() == [run_id]
+    assert (row(run).awaits_knowledge, recovery.reap()) == (False, [])
 
 
 def test_a_wait_is_cancelled_at_once(owner: Person, stranger: Person) -> None:
@@ -166,9 +167,9 @@ def test_a_wait_takes_no_longer_than_its_agent_may(owner: Person) -> None:
     document = uploaded(owner)
     run = ask_about(owner, document, wait_for_knowledge=True)
     Run.objects.update(created_at=timezone.now() - timedelta(seconds=299))
-    assert reaper.reap() == []
+    assert recovery.reap() == []
     Run.objects.update(created_at=timezone.now() - timedelta(seconds=301))
-    assert reaper.reap() == []
+    assert recovery.reap() == []
 
     after = shown(owner, run)
     assert (after["status"], after["error"]["code"], after["error"]["retryable"]) == ("failed", "timed_out", True)
@@ -200,7 +201,7 @@ def test_a_worker_killed_after_the_wait_makes_no_run_wait_again(owner: Person) -
     assert lease.claim(decode("run", run["id"])) is not None
     Run.objects.update(lease_until=timezone.now())
 
-    assert reaper.reap() == [decode("run", run["id"])]
+    assert recovery.reap() == [decode("run", run["id"])]
     assert carried(owner, run)[0]["status"] == "completed"
 
 

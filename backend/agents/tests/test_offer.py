@@ -7,8 +7,8 @@ import pytest
 from django.apps import apps
 from pytest_django import Settings
 
-from backend.agents import runner
 from backend.agents.models import Run
+from backend.agents.runs import runner
 from backend.agents.tests.conftest import row
 from backend.agents.tests.test_runner import assert_settled
 from backend.http.ids import decode
@@ -63,7 +63,7 @@ def test_an_edit_while_it_works_changes_no_charge(
     ask: Any, owner: Person, provider: FakeProvider, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider.script(Reply(text="Nine.", usage=Usage(1000, 400, 50)))
-    from backend.agents import steps
+    from backend.agents.runs import steps
 
     real = steps.end
 

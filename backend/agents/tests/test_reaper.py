@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from backend.agents import lease, reaper, runner, steps
 from backend.agents.models import Run, Step
+from backend.agents.runs import lease, recovery, runner, steps
 from backend.agents.stream.publish import publish, recorded
 from backend.agents.tests.conftest import row
 from backend.agents.tests.test_runner import answer_of, assert_settled
@@ -56,11 +56,11 @@ def test_a_run_that_sent_nothing_is_queued_again_twice(ask: Any, owner: Person, 
     run = ask(carry=False)
     for attempt in (2, 3):
         claimed(run)
-        assert reaper.reap() == [decode("run", run["id"])]
+        assert recovery.reap() == [decode("run", run["id"])]
         assert (row(run).status, row(run).attempt) == ("queued", attempt)
     claimed(run)
 
-    assert reaper.reap() == []
+    assert recovery.reap() == []
 
     after = shown(owner, run)
     assert (after["status"], after["error"]["code"]) == ("failed", "worker_lost")
@@ -72,7 +72,7 @@ def test_a_run_that_sent_nothing_is_queued_again_twice(ask: Any, owner: Person, 
 def test_a_run_queued_again_is_carried_by_the_next_worker(ask: Any, owner: Person) -> None:
     run = ask(carry=False)
     claimed(run)
-    [again] = reaper.reap()
+    [again] = recovery.reap()
 
     runner.execute(run_id=again)
 
@@ -89,7 +89,7 @@ def test_a_run_that_was_sent_fails_with_what_it_had_said(ask: Any, owner: Person
     lease.checkpoint(worker, {"parts": [{"type": "text", "text": "The fee "}], "citations": []})
     expire(worker)
 
-    assert reaper.reap() == []
+    assert recovery.reap() == []
 
     after = shown(owner, run)
     assert (after["status"], after["error"]["code"], after["error"]["retryable"]) == ("failed", "worker_lost", True)
@@ -121,7 +121,7 @@ def test_the_tail_comes_from_the_stream_where_it_still_is(ask: Any, owner: Perso
         ],
     )
 
-    reaper.reap()
+    recovery.reap()
 
     assert answer_of(owner, run)["parts"] == [{"type": "text", "text": "The fee is nine."}]
 
@@ -134,7 +134,7 @@ def test_what_was_asked_to_stop_counts_as_stopped(ask: Any, owner: Person) -> No
     assert owner.post(f"/api/v1/runs/{run['id']}/cancel").json()["status"] == "cancelling"
     expire(taken)
 
-    reaper.reap()
+    recovery.reap()
 
     after = shown(owner, run)
     assert (after["status"], after["error"]) == ("cancelled", None)
@@ -143,18 +143,18 @@ def test_what_was_asked_to_stop_counts_as_stopped(ask: Any, owner: Person) -> No
 
 def test_a_lost_doorbell_is_rung_again(ask: Any) -> None:
     run = ask(carry=False)
-    assert reaper.reap() == []
+    assert recovery.reap() == []
     Run.objects.update(rung_at=timezone.now() - timedelta(minutes=1))
 
-    assert reaper.reap() == [decode("run", run["id"])]
-    assert reaper.reap() == []
+    assert recovery.reap() == [decode("run", run["id"])]
+    assert recovery.reap() == []
 
 
 def test_a_run_that_nobody_took_fails(ask: Any, owner: Person) -> None:
     run = ask(carry=False)
     Run.objects.update(created_at=timezone.now() - timedelta(hours=2))
 
-    assert reaper.reap() == []
+    assert recovery.reap() == []
 
     after = shown(owner, run)
     assert (after["status"], after["error"]["code"]) == ("failed", "timed_out")
@@ -167,7 +167,7 @@ def test_the_next_run_starts_when_a_dead_one_ends(owner: Person, conversation: d
     begin_step(claimed(first))
     Run.objects.filter(pk=decode("run", first["id"])).update(lease_until=timezone.now())
 
-    assert reaper.reap() == [decode("run", second["id"])]
+    assert recovery.reap() == [decode("run", second["id"])]
     assert balance(owner)["held"] == Decimal(second["reserved"])
 
 
@@ -175,7 +175,7 @@ def test_a_run_that_waits_for_nobody_is_let_through(owner: Person, conversation:
     run = start(owner, conversation).json()
     Run.objects.update(waits=True)
 
-    assert reaper.reap() == [decode("run", run["id"])]
+    assert recovery.reap() == [decode("run", run["id"])]
     assert row(run).waits is False
 
 
@@ -183,5 +183,5 @@ def test_a_living_lease_is_left_alone(ask: Any) -> None:
     run = ask(carry=False)
     assert lease.claim(decode("run", run["id"])) is not None
 
-    assert reaper.reap() == []
+    assert recovery.reap() == []
     assert row(run).status == "running"

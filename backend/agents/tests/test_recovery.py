@@ -8,8 +8,8 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from backend.agents import finishing, lease, reaper
 from backend.agents.models import Conversation, Run, Step
+from backend.agents.runs import lease, recovery, settlement
 from backend.agents.stream.publish import recorded
 from backend.agents.tests.conftest import row
 from backend.agents.tests.test_reaper import begin_step, claimed, expire, shown
@@ -54,7 +54,7 @@ def fails_for(monkeypatch: pytest.MonkeyPatch, broken: set[Any], target: Any, na
 def again(run: Run | None = None) -> list[Any]:
     """The next sweep, once what was set aside is due."""
     Run.objects.exclude(recovery_after=None).update(recovery_after=timezone.now())
-    return reaper.reap()
+    return recovery.reap()
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -67,7 +67,7 @@ def test_a_model_that_is_gone_stops_no_other_run(ask: Any, owner: Person, settin
         Run.objects.filter(pk=decode("run", bad["id"])).update(offer=None)
     rename_model(settings, "fake-slow", "renamed")
 
-    assert reaper.reap() == []
+    assert recovery.reap() == []
 
     for run in (bad, good):
         after = shown(owner, run)
@@ -86,9 +86,9 @@ def test_a_row_that_breaks_recovery_stops_no_other_run(
     for run in (bad, good):
         lost(run)
     Run.objects.filter(pk=decode("run", old["id"])).update(created_at=timezone.now() - timedelta(hours=2))
-    fails_for(monkeypatch, {decode("run", bad["id"])}, finishing, "finish")
+    fails_for(monkeypatch, {decode("run", bad["id"])}, settlement, "finish")
 
-    reaper.reap()
+    recovery.reap()
 
     assert shown(owner, good)["status"] == "failed"
     assert shown(owner, old)["error"]["code"] == "timed_out"
@@ -99,13 +99,13 @@ def test_a_row_that_breaks_recovery_stops_no_other_run(
 
 
 def test_many_bad_rows_in_front_starve_no_other(ask: Any, owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reaper, "BATCH", 2)
+    monkeypatch.setattr(recovery, "BATCH", 2)
     runs = [ask(carry=False) for _ in range(3)]
     for run in runs:
         lost(run)
-    fails_for(monkeypatch, {decode("run", run["id"]) for run in runs[:2]}, finishing, "finish")
+    fails_for(monkeypatch, {decode("run", run["id"]) for run in runs[:2]}, settlement, "finish")
 
-    reaper.reap()
+    recovery.reap()
     assert row(runs[2]).status == "running"
     again()
 
@@ -120,7 +120,7 @@ def test_a_run_that_can_never_be_settled_ends_all_the_same(
     lost(run)
     fails_for(monkeypatch, {run["id"]}, billing, "settle")
 
-    for _ in range(reaper.FULL_TRIES + 1):
+    for _ in range(recovery.FULL_TRIES + 1):
         again()
         assert row(run).status == "running"
     again()
@@ -137,7 +137,7 @@ def test_a_step_that_cannot_be_priced_is_left_out_in_the_end(ask: Any, owner: Pe
     worker = lost(run)
     Run.objects.filter(pk=worker.pk).update(offer={"name": "no price, no limits"})
 
-    for _ in range(reaper.FULL_TRIES):
+    for _ in range(recovery.FULL_TRIES):
         again()
         assert row(run).status == "running"
     again()
@@ -153,23 +153,23 @@ def test_a_waiting_run_that_cannot_be_let_through_stops_no_other(
     made = [owner.post("/api/v1/conversations", {"agent": agent["id"]}).json() for _ in range(2)]
     bad, good = [start(owner, conversation).json() for conversation in made]
     Run.objects.update(waits=True)
-    real, broken = finishing.promote, decode("cnv", made[0]["id"])
+    real, broken = settlement.promote, decode("cnv", made[0]["id"])
 
     def promote(conversation_id: Any) -> Any:
         if conversation_id == broken:
             raise ZeroDivisionError("a bug")
         return real(conversation_id)
 
-    monkeypatch.setattr(finishing, "promote", promote)
+    monkeypatch.setattr(settlement, "promote", promote)
 
-    assert reaper.reap() == [decode("run", good["id"])]
+    assert recovery.reap() == [decode("run", good["id"])]
     assert (row(bad).waits, row(bad).recovery_failures, row(good).waits) == (True, 1, False)
 
 
 def test_a_conversation_that_cannot_be_purged_keeps_back_no_other(
     owner: Person, agent: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reaper, "BATCH", 1)
+    monkeypatch.setattr(recovery, "BATCH", 1)
     bad, good = [owner.post("/api/v1/conversations", {"agent": agent["id"]}).json() for _ in range(2)]
     for conversation in (bad, good):
         owner.delete(f"/api/v1/conversations/{conversation['id']}")
@@ -182,5 +182,5 @@ def test_a_conversation_that_cannot_be_purged_keeps_back_no_other(
 
     monkeypatch.setattr(manager, "delete", delete)
 
-    assert [reaper.purge_deleted() for _ in range(3)] == [0, 1, 0]
+    assert [recovery.purge_deleted() for _ in range(3)] == [0, 1, 0]
     assert [conversation.public_id for conversation in Conversation.objects.all()] == [bad["id"]]

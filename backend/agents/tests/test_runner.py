@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from backend.agents import lease, loop, runner, steps
-from backend.agents.answer import replay
-from backend.agents.lease import LeaseLost
+from backend.agents.answers.answer import replay
 from backend.agents.models import Message, Run, Step
+from backend.agents.runs import lease, runner, steps, worker
+from backend.agents.runs.lease import LeaseLost
 from backend.agents.stream.events import Event
 from backend.agents.stream.publish import ask_to_stop, recorded
 from backend.agents.tests.conftest import row
@@ -443,7 +443,7 @@ def test_a_worker_that_is_to_stop_puts_back_what_it_has_not_begun(
 ) -> None:
     run = ask(carry=False)
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "_ending", "shutdown")
+        patched.setattr(worker, "_ending", "shutdown")
         runner.execute(run_id=decode("run", run["id"]))
 
     left = row(run)
@@ -518,7 +518,7 @@ def test_a_bug_of_ours_ends_the_run_truthfully(ask: Any, owner: Person, monkeypa
         raise ZeroDivisionError
 
     run = ask(carry=False)
-    monkeypatch.setattr("backend.agents.prompt.opening", broken)
+    monkeypatch.setattr("backend.agents.runs.prompt.opening", broken)
     runner.execute(run_id=decode("run", run["id"]))
 
     after = owner.get(f"/api/v1/runs/{run['id']}").json()

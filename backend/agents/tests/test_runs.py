@@ -8,8 +8,8 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from backend.agents import runner
 from backend.agents.models import Conversation, Message, Run
+from backend.agents.runs import runner
 from backend.agents.tests.conftest import row
 from backend.billing import operations as billing
 from backend.http.ids import decode, encode, new_id
@@ -385,9 +385,9 @@ def test_deleting_a_conversation_stops_and_hides_it(owner: Person, conversation:
     assert owner.get(f"/api/v1/conversations/{conversation['id']}").status_code == 404
     assert owner.get(f"/api/v1/runs/{run['id']}").status_code == 404
     assert balance(owner)["held"] == 0
-    from backend.agents import reaper
+    from backend.agents.runs import recovery
 
-    assert reaper.purge_deleted() == 1
+    assert recovery.purge_deleted() == 1
     with pytest.raises(ObjectDoesNotExist):
         row(run)
 

@@ -9,11 +9,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from backend.agents import lease, statements
-from backend.agents.lease import LeaseLost
 from backend.agents.models import Message, Run, Step
+from backend.agents.runs import lease, sql
+from backend.agents.runs.lease import LeaseLost
 from backend.agents.tests.conftest import Ask, row
-from backend.http import sql
+from backend.db import sql as database
 from backend.http.ids import decode, new_id
 from tests.actors import Person
 
@@ -72,13 +72,13 @@ def test_a_step_is_stored_once_and_only_by_the_owner_of_the_run(ask: Ask) -> Non
     assert run is not None
     step = Step(run=run, attempt=1, index=1, kind="model", model="m", provider="p", request={"messages": 1})
 
-    assert statements.begin_step(run, step) is False
-    assert statements.begin_step(run, step) is False
+    assert sql.begin_step(run, step) is False
+    assert sql.begin_step(run, step) is False
     Run.objects.filter(pk=run_id).update(status="cancelling", cancel_requested_at=timezone.now())
-    assert statements.begin_step(run, step) is True
+    assert sql.begin_step(run, step) is True
     Run.objects.filter(pk=run_id).update(epoch=2)
     late = Step(run=run, attempt=1, index=2, kind="model", model="m", provider="p")
-    assert statements.begin_step(run, late) is None
+    assert sql.begin_step(run, late) is None
 
     [stored] = Step.objects.all()
     assert (stored.pk, stored.request, stored.started_at) == (step.pk, {"messages": 1}, step.started_at)
@@ -91,7 +91,7 @@ def test_a_text_too_long_for_its_column_is_refused_not_cut(ask: Ask) -> None:
     step = Step(run=run, attempt=1, index=1, kind="model", model="m" * 201, provider="p")
 
     with pytest.raises(DataError):
-        statements.begin_step(run, step)
+        sql.begin_step(run, step)
 
 
 def test_a_checkpoint_stores_the_answer_only_for_the_owner_of_the_run(
@@ -126,9 +126,9 @@ def test_statements_work_with_and_without_preparing(threshold: int | None, setti
     before = connection.connection.execute(count, prepare=False).fetchone()[0]  # What earlier tests left.
     moment = timezone.now() + timedelta(days=1)
     for _ in range(3):
-        assert sql.row("SELECT %s::uuid, %s::timestamptz, %s::int", [None, moment, 7]) == (None, moment, 7)
+        assert database.row("SELECT %s::uuid, %s::timestamptz, %s::int", [None, moment, 7]) == (None, moment, 7)
     with CaptureQueriesContext(connection) as captured:
-        assert sql.rows("SELECT 1 WHERE %s::uuid IS NULL", [new_id()]) == []
+        assert database.rows("SELECT 1 WHERE %s::uuid IS NULL", [new_id()]) == []
     assert len(captured) == 1
     prepared = connection.connection.execute(count, prepare=False).fetchone()[0]
     assert (prepared > before) is (threshold is not None)

@@ -9,15 +9,15 @@ import pytest
 from django.conf import settings
 from redis import Redis
 
-from backend.agents.answer import replay
+from backend.agents.answers.answer import replay
 from backend.agents.stream import reader
 from backend.agents.stream.events import START, Event, key_of, position_of
 from backend.agents.stream.hub import Hub, Subscription
 from backend.agents.stream.publish import publish, recorded
 from backend.agents.stream.reader import Glance, follow
 from backend.agents.stream.writer import StreamWriter
+from backend.db.redis import close_async_client
 from backend.http.ids import new_id
-from backend.http.redis import close_async_client
 
 SNAPSHOT: dict[str, Any] = {
     "messages": [{"role": "assistant", "parts": [{"type": "text", "text": "all so far"}], "citations": []}]

@@ -10,13 +10,13 @@ import pytest
 from pytest_django import Settings
 from redis import Redis
 
-from backend.agents.answer import replay
+from backend.agents.answers.answer import replay
 from backend.agents.stream import outbox, writer
 from backend.agents.stream.events import key_of
 from backend.agents.stream.publish import publish, recorded
 from backend.agents.stream.writer import StreamWriter
 from backend.agents.tests.test_stream import SNAPSHOT, run_async, until, writer_for
-from backend.http import redis as connections
+from backend.db import redis as connections
 from backend.http.ids import new_id
 from tests.servers import Servers
 

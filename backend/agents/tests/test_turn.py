@@ -6,12 +6,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from backend.agents import turn
-from backend.agents.turn import Turn
+from backend.agents.runs import admission
+from backend.agents.runs.admission import Turn
 
 
 def test_who_comes_next_waits_until_one_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "PATIENCE", 60)
+    monkeypatch.setattr(admission, "PATIENCE", 60)
     inside = threading.Event()
 
     def enter() -> None:
@@ -19,7 +19,7 @@ def test_who_comes_next_waits_until_one_has_ended(monkeypatch: pytest.MonkeyPatc
             inside.set()
 
     with ExitStack() as others, ThreadPoolExecutor(1) as pool:
-        first, *_ = [others.enter_context(Turn()) for _ in range(turn.AT_ONCE)]
+        first, *_ = [others.enter_context(Turn()) for _ in range(admission.AT_ONCE)]
         entering = pool.submit(enter)
         assert not inside.wait(0.1)
         first.end()
@@ -28,9 +28,9 @@ def test_who_comes_next_waits_until_one_has_ended(monkeypatch: pytest.MonkeyPatc
 
 
 def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "PATIENCE", 0.01)
+    monkeypatch.setattr(admission, "PATIENCE", 0.01)
     with ExitStack() as held:
-        for _ in range(turn.AT_ONCE + 1):
+        for _ in range(admission.AT_ONCE + 1):
             held.enter_context(Turn())
 
 
@@ -44,6 +44,6 @@ def test_a_place_is_given_back_once_whatever_happens() -> None:
     for ended in (0, 1, 2):
         with pytest.raises(ZeroDivisionError):
             break_off(ended=ended)
-    free = [turn._turns.acquire(blocking=False) for _ in range(turn.AT_ONCE + 1)]
-    turn._turns.release(turn.AT_ONCE)
-    assert free == [True] * turn.AT_ONCE + [False]
+    free = [admission._turns.acquire(blocking=False) for _ in range(admission.AT_ONCE + 1)]
+    admission._turns.release(admission.AT_ONCE)
+    assert free == [True] * admission.AT_ONCE + [False]

@@ -7,8 +7,9 @@ import pytest
 from pytest_django import Settings
 
 from backend.accounts.tests.threads import at_once
-from backend.agents import lease, reaper, runner, tasks
+from backend.agents import tasks
 from backend.agents.models import Run
+from backend.agents.runs import lease, recovery, runner
 from backend.agents.tests.conftest import row
 from backend.agents.tests.test_reaper import begin_step, expire
 from backend.agents.tests.test_runs import balance, start
@@ -96,7 +97,7 @@ def test_a_place_is_free_again_when_its_worker_died(queue: Queue, owner: Person,
     expire(dead)
     assert taken() == []
 
-    assert reaper.reap() == [decode("run", runs[1]["id"])]
+    assert recovery.reap() == [decode("run", runs[1]["id"])]
 
     assert taken() == [runs[1]["id"]]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from backend.agents import knowing
-from backend.agents.citations import CitationTracker, Source
+from backend.agents.answers.citations import CitationTracker, Source
 from backend.agents.models import Knowledge
+from backend.agents.readiness import GUIDE, readiness_of
 from backend.documents import queries as documents
 from backend.documents.queries import Readiness
 from backend.llm.chat import ToolDefinition, count_tokens
@@ -71,9 +71,9 @@ def scope_of(*, workspace_id: UUID, knowledge: Sequence[Knowledge], readiness: R
     collections = [row.collection_id for row in knowledge if row.collection_id]
     known = [row.document_id for row in knowledge if row.document_id]
     if readiness.pending:
-        own = documents.readiness(workspace_id, collections, known, without=knowing.GUIDE)
+        own = documents.readiness(workspace_id, collections, known, without=GUIDE)
         if own.pending and own.total < readiness.total:
-            ready = documents.ready_documents(workspace_id, collections, known, without=knowing.GUIDE)
+            ready = documents.ready_documents(workspace_id, collections, known, without=GUIDE)
             return Scope([], ready, len(ready))
     return Scope(collections, known, readiness.ready)
 
@@ -101,7 +101,7 @@ def run(
     :raises BadArguments: there is no usable query.
     """
     query = query_of(arguments)
-    readiness = knowing.readiness(workspace_id, knowledge)
+    readiness = readiness_of(workspace_id, knowledge)
     scope = scope_of(workspace_id=workspace_id, knowledge=knowledge, readiness=readiness)
     result = search(workspace_id=workspace_id, knowledge=knowledge, query=query, scope=scope)
     unread = _unread(readiness, searched=scope.searched)

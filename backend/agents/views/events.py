@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_GET
@@ -19,6 +19,7 @@ from backend.agents.representations import message_data, run_data
 from backend.agents.schema import EVENTS
 from backend.agents.stream.events import Position, position_of
 from backend.agents.stream.reader import Glance, follow
+from backend.db.connection import release_connection
 from backend.http.concurrency import while_streamed
 from backend.http.ids import decode
 from backend.http.openapi.streams import streams
@@ -51,7 +52,7 @@ def _authorize(request: HttpRequest, pk: str) -> tuple[Actor, UUID, str]:
         run_id = decode(Run.id_prefix, pk)
         return actor, run_id, queries.run_status(actor, run_id)
     finally:
-        _give_back()
+        release_connection()
 
 
 def _look(run_id: UUID) -> Glance | None:
@@ -67,9 +68,4 @@ def _look(run_id: UUID) -> Glance | None:
         logger.warning("run_not_readable run=%s error=%s", run_id, str(error).strip())
         return None
     finally:
-        _give_back()
-
-
-def _give_back() -> None:
-    if not connection.in_atomic_block:
-        connection.close()
+        release_connection()

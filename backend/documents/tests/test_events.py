@@ -9,11 +9,11 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.test import AsyncClient
 
+from backend.db.redis import client
 from backend.documents.ingestion import runner
 from backend.documents.models import Document
 from backend.documents.tests.cast import make_document, pdf, upload, uuid_of
 from backend.documents.views import events as views
-from backend.http.redis import client
 from tests.actors import Person
 
 pytestmark = pytest.mark.django_db(transaction=True)

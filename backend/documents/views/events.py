@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
-from django.db import close_old_connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_GET
@@ -15,6 +14,7 @@ from django.views.decorators.http import require_GET
 from backend.accounts.actors import Actor
 from backend.accounts.authentication import actor_of
 from backend.accounts.streams import still_allowed
+from backend.db.connection import release_connection
 from backend.documents.models import Document, Ingestion
 from backend.documents.schema import EVENTS
 from backend.documents.serializers import DocumentSerializer
@@ -52,7 +52,7 @@ def _allowed(request: HttpRequest, pk: str) -> tuple[Actor, UUID]:
             raise NotFound
         return actor, document_id
     finally:
-        close_old_connections()
+        release_connection()
 
 
 def _state(actor: Actor, document_id: UUID) -> dict[str, Any] | None:
@@ -70,7 +70,7 @@ def _state(actor: Actor, document_id: UUID) -> dict[str, Any] | None:
         shown: dict[str, Any] = json.loads(json.dumps(DocumentSerializer(document).data, default=str))
         return shown
     finally:
-        close_old_connections()
+        release_connection()
 
 
 async def _frames(actor: Actor, document_id: UUID) -> AsyncIterator[bytes]:

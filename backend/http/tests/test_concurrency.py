@@ -10,10 +10,10 @@ import pytest
 from django.http import StreamingHttpResponse
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from backend.db.redis import client, close_async_client
 from backend.http import concurrency
 from backend.http.concurrency import held, held_async, while_sent
 from backend.http.limits import RateLimited
-from backend.http.redis import client, close_async_client
 
 
 def take(subject: str = "account:1", *, policy: str = "uploads", limit: int = 2, seconds: float = 60) -> Any:

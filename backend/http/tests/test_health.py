@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from backend.http import health
+from backend.server import health
 
 ALL = {"database": "ok", "redis": "ok", "storage": "ok"}
 

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from backend.db.redis import client
 from backend.http import limits
 from backend.http.limits import Rate, RateLimited, address_of, check, hit
-from backend.http.redis import client
 
 TEN = Rate(10, 60)
 

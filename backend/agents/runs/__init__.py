@@ -1,0 +1,1 @@
+"""The engine: carries a run from its claim to its end."""

@@ -1,0 +1,118 @@
+"""What the model is told: instructions, how to use its knowledge, as much of the conversation as it can read."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+
+from backend.agents.answers.markers import MARKER
+from backend.agents.models import AgentVersion, Message
+from backend.agents.runs import sql
+from backend.agents.tools import search_knowledge
+from backend.llm import chat
+from backend.llm.catalog import Model
+
+LONGEST_HISTORY = 100  # Messages.
+SPARE_OVERHEAD = 100  # Tokens of what is put around the passages of a search, and of the last step's instruction.
+
+KNOWLEDGE = """\
+You have documents that may answer the user. Call search_knowledge before answering anything they may cover; search \
+again in other words if the passages do not fit. Rest what you say on the passages and put the number of the passage, \
+such as [1], right behind each statement that it supports. Cite only numbers you were given. When the passages do not \
+answer the question, say so. Answer in the language of the question."""
+
+LAST_STEP = "Do not call a tool again: answer now from what you have."
+
+
+def instructions_of(version: AgentVersion, *, knows: bool) -> str:
+    return "\n\n".join(text for text in (version.instructions.strip(), KNOWLEDGE if knows else "") if text)
+
+
+def tools_of(*, knows: bool) -> tuple[chat.ToolDefinition, ...]:
+    return (search_knowledge.DEFINITION,) if knows else ()
+
+
+def opening(
+    *, version: AgentVersion, model: Model, history: Sequence[Message], knows: bool, language: str = ""
+) -> chat.ChatRequest:
+    """The first request of a run; ``history`` ends with the question. Old messages are left out until it fits."""
+    request = chat.ChatRequest(
+        model=model,
+        instructions=instructions_of(version, knows=knows),
+        messages=tuple(turn for message in history if (turn := _turn(message)) is not None),
+        tools=tools_of(knows=knows),
+        temperature=version.setting("temperature", None) if model.temperature else None,
+        language=language,
+    )
+    return fitted(request, tokens=room(model, knows=knows))
+
+
+def fitted(request: chat.ChatRequest, *, tokens: int) -> chat.ChatRequest:
+    """The request without its oldest messages, as many as make it longer than ``tokens``.
+
+    It begins with a question then. The last question and what follows it always stay.
+    """
+    turns, size = request.messages, chat.count_request(request)
+    start, last = 0, _last_question(turns)
+    while start < last and (size > tokens or (start and turns[start].role != "user")):
+        size -= chat.count_turn(turns[start])
+        start += 1
+    return msgspec.structs.replace(request, messages=turns[start:]) if start else request
+
+
+def spare(request: chat.ChatRequest, turns: Sequence[chat.Message], *, answered: int) -> int:
+    """Tokens for what one more search finds, after the request, the ``turns`` that follow it and an answer.
+
+    Old messages are left out for it, as far as it needs a quarter of the window.
+    """
+    window = request.model.context_window
+    older = sum(map(chat.count_turn, request.messages[: _last_question(request.messages)]))
+    left = window - answered - chat.count_request(request) - sum(map(chat.count_turn, turns)) - SPARE_OVERHEAD
+    return max(0, min(left + older, max(left, window // 4)))
+
+
+def _last_question(turns: Sequence[chat.Message]) -> int:
+    return max((place for place, turn in enumerate(turns) if turn.role == "user"), default=0)
+
+
+def room(model: Model, *, knows: bool) -> int:
+    """Tokens for the conversation, with the answer and one search left free."""
+    searched = min(search_knowledge.LONGEST_OUTPUT_TOKENS, model.context_window // 4) if knows else 0
+    answered = min(settings.RUN_MAX_OUTPUT_TOKENS, model.max_output_tokens, model.context_window // 2)
+    return model.context_window - answered - searched
+
+
+def history_of(last: Message) -> list[Message]:
+    """The branch that ends with ``last``, oldest first, bounded: one query for the neighbourhood, walked here."""
+    if last.parent_id is None:
+        return [last]
+    recent = sql.messages_until(last, limit=LONGEST_HISTORY * 2)
+    known: dict[UUID, Message] = {message.pk: message for message in recent}
+    branch: list[Message] = []
+    message: Message | None = last
+    while message is not None and len(branch) < LONGEST_HISTORY:
+        branch.append(message)
+        message = known.get(message.parent_id) if message.parent_id else None
+    return branch[::-1]
+
+
+def _turn(message: Message) -> chat.Message | None:
+    text = message.text
+    if not text:
+        return None
+    if message.role == Message.Role.USER:
+        return chat.Message(role="user", text=text)
+    return chat.Message(role="assistant", text=_uncited(message) if message.citations else text)
+
+
+def _uncited(message: Message) -> str:
+    """The answer without its markers: their numbers name other passages, or none, in the next run."""
+    if any("start" not in citation for citation in message.citations):  # It was kept before markers had places.
+        return MARKER.sub("", message.text)
+    markers = {(citation["part"], citation["start"], citation["end"]) for citation in message.citations}
+    texts = [part["text"] if part["type"] == "text" else "" for part in message.parts]
+    for part, start, end in sorted(markers, reverse=True):
+        if part < len(texts):
+            texts[part] = texts[part][:start] + texts[part][end:]
+    return "".join(texts)

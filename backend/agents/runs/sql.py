@@ -1,0 +1,233 @@
+"""The statements that stand between a question and its first word, by hand (see ``backend.db.sql``).
+
+Each does in one round trip what the models would do in several. Everything else about runs goes through the models.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from psycopg.types.json import Jsonb
+
+from backend.accounts.actors import Actor
+from backend.agents.models import Agent, AgentVersion, Conversation, Knowledge, Message, Run, Step
+from backend.db import sql
+
+_CONVERSATION, _AGENT, _VERSION = (
+    sql.Columns(Conversation, "c"),
+    sql.Columns(Agent, "a"),
+    sql.Columns(AgentVersion, "v"),
+)
+_RUN, _QUESTION, _ANSWER = sql.Columns(Run, "r"), sql.Columns(Message, "q"), sql.Columns(Message, "m")
+_KNOWLEDGE, _STEP = sql.Columns(Knowledge, "k"), sql.Columns(Step, "s")
+
+_LOCKED = f"""
+SELECT {_CONVERSATION}, {_AGENT}, {_VERSION}
+FROM {_CONVERSATION.table} c
+JOIN {_AGENT.table} a ON a.id = c.agent_id
+JOIN {_VERSION.table} v ON v.id = a.version_id
+WHERE c.id = %s AND c.workspace_id = %s AND c.created_by_id = %s AND c.deleted_at IS NULL
+FOR NO KEY UPDATE OF c
+"""
+
+
+def lock_conversation(actor: Actor, conversation_id: UUID) -> Conversation | None:
+    """The actor's conversation with its agent and the agent's version, locked until the transaction ends."""
+    found = sql.row(_LOCKED, [conversation_id, actor.workspace_id, actor.user_id])
+    if found is None:
+        return None
+    conversation = _CONVERSATION.load(found)
+    agent = _AGENT.load(found, start=len(_CONVERSATION))
+    agent.version = _VERSION.load(found, start=len(_CONVERSATION) + len(_AGENT))
+    conversation.agent = agent
+    return conversation
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a question meets in its conversation.
+
+    :ivar busy: a run of it has not ended.
+    :ivar passages: how many one search of the agent gives; 0 when it knows nothing.
+    """
+
+    busy: bool
+    passages: int
+
+
+_SITUATION = f"""
+SELECT EXISTS (
+    SELECT FROM {_RUN.table}
+    WHERE conversation_id = %s AND status IN ('queued', 'running', 'requires_action', 'cancelling')
+), (SELECT coalesce(max("limit"), 0) FROM {_KNOWLEDGE.table} WHERE version_id = %s)
+"""
+
+
+def situation(conversation: Conversation) -> Situation:
+    """Asked after ``lock_conversation``, in a statement of its own: only that one sees what it waited for."""
+    found = sql.row(_SITUATION, [conversation.pk, conversation.agent.version_id])
+    assert found is not None  # noqa: S101  # A SELECT without FROM has one row.
+    return Situation(busy=found[0], passages=found[1])
+
+
+@cache
+def _insert(messages: int) -> str:
+    return f"""
+    WITH said AS (
+        INSERT INTO {_ANSWER.table} ({_ANSWER.names}) VALUES {", ".join([f"({_ANSWER.places})"] * messages)}
+    ), queued AS (
+        INSERT INTO {_RUN.table} ({_RUN.names}) VALUES ({_RUN.places})
+    )
+    UPDATE {_CONVERSATION.table} SET head_id = %s, updated_at = %s, title = %s, archived_at = NULL WHERE id = %s
+    RETURNING (
+        SELECT count(*) FROM {_RUN.table}
+        WHERE workspace_id = %s AND status IN ('queued', 'running', 'requires_action', 'cancelling')
+    )
+    """
+
+
+def insert_run(run: Run, *, question: Message | None, title: str) -> int:
+    """Store a run with its empty answer and, if it is new, its question; the answer becomes the conversation's head.
+
+    Returns how many other runs of the workspace have not ended: exactly, if the caller holds a lock that everything
+    which starts a run in the workspace takes before.
+    """
+    messages = [message for message in (question, run.output_message) if message is not None]
+    said = [value for message in messages for value in _ANSWER.values(message)]
+    changed = [run.output_message_id, run.created_at, title, run.conversation_id]
+    others = sql.row(_insert(len(messages)), [*said, *_RUN.values(run), *changed, run.workspace_id])
+    assert others is not None  # noqa: S101  # The conversation is locked, so it is there.
+    for stored in (run, *messages):
+        stored._state.adding, stored._state.db = False, connection.alias
+    return int(others[0])
+
+
+def lock_starts(workspace_id: UUID) -> None:
+    """Have the runs of a workspace be started one after the other, where no lock on its wallet does."""
+    sql.execute("SELECT pg_advisory_xact_lock(hashtextextended('agents_start:' || %s::text, 0))", [workspace_id])
+
+
+_NEXT_QUEUED = f"""
+SELECT id FROM {_RUN.table}
+WHERE workspace_id = %s AND status = 'queued' AND NOT waits AND NOT awaits_knowledge
+ORDER BY id LIMIT 1
+"""
+
+
+def next_queued(workspace_id: UUID) -> UUID | None:
+    """The workspace's run that has waited longest, if one of them may start."""
+    found = sql.row(_NEXT_QUEUED, [workspace_id])
+    return None if found is None else found[0]
+
+
+_STATUS = f"""
+SELECT r.status
+FROM {_RUN.table} r JOIN {_CONVERSATION.table} c ON c.id = r.conversation_id
+WHERE r.id = %s AND r.workspace_id = %s AND r.created_by_id = %s AND c.deleted_at IS NULL
+"""
+
+
+def run_status(actor: Actor, run_id: UUID) -> str | None:
+    """None unless it is the actor's own."""
+    found = sql.row(_STATUS, [run_id, actor.workspace_id, actor.user_id])
+    return None if found is None else found[0]
+
+
+# In claim.sql: one round trip, in which claims are counted one after the other.
+_CLAIM = f"""
+SELECT {_RUN}, {_VERSION}, {_AGENT}, {_QUESTION}, {_ANSWER}
+FROM agents_claim_run(%s::uuid, %s::text, %s::timestamptz, %s::timestamptz, %s::int) r
+JOIN {_VERSION.table} v ON v.id = r.agent_version_id
+JOIN {_AGENT.table} a ON a.id = v.agent_id
+JOIN {_QUESTION.table} q ON q.id = r.input_message_id
+JOIN {_ANSWER.table} m ON m.id = r.output_message_id
+"""
+
+
+def claim(hint: UUID | None, *, owner: str, now: datetime, until: datetime, bound: int) -> Run | None:
+    """Take the queued run that is to start next, with its version, agent and messages; none if none may start.
+
+    :param hint: the run to take among those of its workspace.
+    :param bound: how many runs of one workspace may be at work.
+    """
+    found = sql.row(_CLAIM, [hint, owner, now, until, bound])
+    if found is None:
+        return None
+    run, start = _RUN.load(found), len(_RUN)
+    run.agent_version, start = _VERSION.load(found, start=start), start + len(_VERSION)
+    run.agent_version.agent, start = _AGENT.load(found, start=start), start + len(_AGENT)
+    run.input_message, start = _QUESTION.load(found, start=start), start + len(_QUESTION)
+    run.output_message = _ANSWER.load(found, start=start)
+    return run
+
+
+def knowledge(version_id: UUID) -> list[Knowledge]:
+    """What a version of an agent knows, in the order it was told."""
+    statement = f"SELECT {_KNOWLEDGE} FROM {_KNOWLEDGE.table} k WHERE k.version_id = %s ORDER BY k.position"
+    return [_KNOWLEDGE.load(found) for found in sql.rows(statement, [version_id])]
+
+
+def messages_until(last: Message, *, limit: int) -> list[Message]:
+    """The latest messages of all branches of its conversation up to ``last``, the latest first."""
+    statement = (
+        f"SELECT {_QUESTION} FROM {_QUESTION.table} q WHERE q.conversation_id = %s AND q.id <= %s"
+        " ORDER BY q.id DESC LIMIT %s"
+    )
+    found = sql.rows(statement, [last.conversation_id, last.pk, limit])
+    return [_QUESTION.load(each) for each in found]
+
+
+@cache
+def _begin_step() -> str:
+    return f"""
+    WITH held AS (
+        SELECT cancel_requested_at FROM {_RUN.table}
+        WHERE id = %s AND epoch = %s AND status IN ('running', 'cancelling')
+        FOR UPDATE
+    ), stored AS (
+        INSERT INTO {_STEP.table} ({_STEP.names}) SELECT {_STEP.places} FROM held ON CONFLICT DO NOTHING
+    )
+    SELECT cancel_requested_at IS NOT NULL FROM held
+    """
+
+
+def begin_step(run: Run, step: Step) -> bool | None:
+    """Store a step if the run is still ours: whether somebody asked to cancel it, or None when it is not ours.
+
+    The step may be there: this is repeated after a lost connection.
+    """
+    found = sql.row(_begin_step(), [run.pk, run.epoch, *_STEP.values(step)])
+    if found is None:
+        return None
+    step._state.adding, step._state.db = False, connection.alias
+    return bool(found[0])
+
+
+@cache
+def _checkpoint(with_answer: bool) -> str:
+    stored = f""", stored AS (
+        UPDATE {_ANSWER.table} m SET parts = %s::jsonb, citations = %s::jsonb
+        FROM held WHERE m.id = held.output_message_id
+    )"""
+    return f"""
+    WITH held AS (
+        UPDATE {_RUN.table} SET lease_until = %s
+        WHERE id = %s AND epoch = %s AND status IN ('running', 'cancelling')
+            AND set_config('synchronous_commit', 'off', true) IS NOT NULL
+        RETURNING cancel_requested_at, output_message_id
+    ){stored if with_answer else ""}
+    SELECT cancel_requested_at IS NOT NULL FROM held
+    """
+
+
+def checkpoint(run: Run, *, until: datetime, answer: tuple[list[Any], list[Any]] | None) -> bool | None:
+    """Renew the lease and store the parts and citations so far; answers as ``begin_step``.
+
+    If PostgreSQL itself crashes in the next moments this may be lost, so it need not wait for the disk.
+    """
+    stored = [] if answer is None else [Jsonb(value) for value in answer]
+    found = sql.row(_checkpoint(answer is not None), [until, run.pk, run.epoch, *stored])
+    return None if found is None else bool(found[0])

@@ -1,0 +1,1 @@
+"""How the apps reach PostgreSQL and Redis."""

@@ -1,0 +1,107 @@
+"""Who is worked on when many ask at once."""
+
+import asyncio
+import re
+from typing import Any
+
+from backend.server.bridge import in_turn
+from backend.server.scope import Receive, Scope, Send
+
+UNUSED: Any = None
+PATHS = re.compile(r"/questions")
+
+
+def test_few_at_a_time_in_order_of_arrival() -> None:
+    begun: list[str] = []
+
+    async def scene() -> None:
+        held = {name: asyncio.Event() for name in "abcd"}
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            begun.append(scope["name"])
+            await held[scope["name"]].wait()
+            if scope["name"] == "b":
+                raise ZeroDivisionError
+
+        serve = in_turn(application, paths=PATHS, at_once=2, patience=60)
+        asking = {
+            name: asyncio.ensure_future(serve({"path": "/questions", "name": name}, UNUSED, UNUSED)) for name in "abcd"
+        }
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert begun == ["a", "b"]
+        held["b"].set()  # It breaks; its place is free nevertheless.
+        await asyncio.gather(asking["b"], return_exceptions=True)
+        await asyncio.sleep(0)
+        assert begun == ["a", "b", "c"]
+        asking["a"].cancel()  # Its client has gone.
+        await asyncio.gather(asking["a"], return_exceptions=True)
+        await asyncio.sleep(0)
+        assert begun == ["a", "b", "c", "d"]
+        held["c"].set()
+        held["d"].set()
+        await asyncio.gather(asking["c"], asking["d"])
+
+    asyncio.run(scene())
+
+
+def test_other_paths_wait_for_nobody() -> None:
+    async def scene() -> list[str]:
+        begun: list[str] = []
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            begun.append(scope["path"])
+            await asyncio.sleep(3600)
+
+        serve = in_turn(application, paths=PATHS, at_once=1, patience=60)
+        paths = ["/questions", "/questions", "/questions/1", "/documents"]
+        asking = [asyncio.ensure_future(serve({"path": path}, UNUSED, UNUSED)) for path in paths]
+        await asyncio.sleep(0)
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+        return begun
+
+    assert asyncio.run(scene()) == ["/questions", "/questions/1", "/documents"]
+
+
+def test_nobody_waits_for_ever() -> None:
+    async def scene() -> None:
+        begun = 0
+        all_of_them = asyncio.Event()
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            nonlocal begun
+            begun += 1
+            if begun == 3:
+                all_of_them.set()
+            await all_of_them.wait()
+
+        serve = in_turn(application, paths=PATHS, at_once=1, patience=0.01)
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(serve({"path": "/questions"}, UNUSED, UNUSED) for _ in range(3)))
+
+    asyncio.run(scene())
+
+
+def test_a_queue_that_moves_is_waited_for() -> None:
+    """Each of ten takes a fifth of the patience: the last waits for longer than that, and nobody jumps the queue."""
+    patience = 1.0
+
+    async def scene() -> tuple[int, list[int]]:
+        ended: list[int] = []
+        working = most = 0
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            nonlocal working, most
+            working += 1
+            most = max(most, working)
+            await asyncio.sleep(patience / 5)
+            working -= 1
+            ended.append(scope["number"])
+
+        serve = in_turn(application, paths=PATHS, at_once=1, patience=patience)
+        await asyncio.gather(*(serve({"path": "/questions", "number": number}, UNUSED, UNUSED) for number in range(10)))
+        return most, ended
+
+    assert asyncio.run(scene()) == (1, list(range(10)))
