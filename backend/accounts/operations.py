@@ -199,11 +199,6 @@ def activate_user(*, user_id: UUID) -> None:
     transaction.on_commit(lambda: revocations.forget_user(user_id))
 
 
-def add_member(*, workspace_id: UUID, user_id: UUID, role: str = Membership.Role.MEMBER) -> None:
-    """Let the user act in the workspace; a member already there keeps their place and gets this role."""
-    Membership.objects.update_or_create(workspace_id=workspace_id, user_id=user_id, defaults={"role": role})
-
-
 def change_user(*, user_id: UUID, **fields: str) -> None:
     """Set any of ``name`` and ``language``."""
     if fields:

@@ -79,10 +79,6 @@ def has_verified_primary(user_id: UUID) -> bool:
     return bool(EmailAddress.objects.filter(user_id=user_id, primary=True, verified=True).exists())
 
 
-def workspace_exists(workspace_id: UUID) -> bool:
-    return Workspace.objects.filter(pk=workspace_id).exists()
-
-
 def actor_in(*, user_id: UUID, workspace_id: UUID | None, session_id: UUID | None) -> Actor:
     """The user in that workspace, or in their personal one: one query.
 

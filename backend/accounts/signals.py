@@ -5,8 +5,5 @@ from django.dispatch import Signal
 # A workspace exists. Keyword arguments: workspace_id: UUID, owner_id: UUID.
 workspace_created = Signal()
 
-# A person is gone and all about them must go. Keyword argument: user_id: UUID.
-user_erased = Signal()
-
 # A user has verified an address, their primary one, for the first time. Keyword arguments: user_id: UUID, email: str.
 primary_verified = Signal()

@@ -95,12 +95,6 @@ def currency(workspace_id: UUID) -> str:
     return _wallet(workspace_id).currency
 
 
-def reference_cost(reference: str) -> Decimal:
-    """The exact cost, in currency units, of all that was recorded for a reference so far."""
-    total = UsageRecord.objects.filter(reference=reference).aggregate(total=Sum("cost"))["total"]
-    return total or Decimal(0)
-
-
 def usage(*, workspace_id: UUID, group_by: UsageGrouping, start: datetime, end: datetime) -> list[UsageGroup]:
     """Usage of a workspace from ``start`` until before ``end``; days in order, everything else dearest first."""
     records = UsageRecord.objects.filter(wallet__workspace_id=workspace_id, created_at__gte=start, created_at__lt=end)
