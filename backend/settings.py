@@ -338,7 +338,7 @@ ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = True  # Our adapter takes as long over it as ov
 ACCOUNT_RATE_LIMITS = {
     "signup": "",  # AUTH_RATE_LIMIT counts these, and exactly.
     "login": "",
-    # ``backend.accounts.brakes`` counts these, so that no stranger can use an owner's up.
+    # ``backend.accounts.throttles`` counts these, so that no stranger can use an owner's up.
     "login_failed": "",
     "reset_password": "",
     "request_login_code": "",

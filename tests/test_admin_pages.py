@@ -76,7 +76,7 @@ def ledger(owner: Person) -> Wallet:
     """With a row of every kind."""
     hold(owner.workspace.pk, 1_041_346, "run_held")
     use(owner.workspace.pk, "run_spent", 103_365, model="offline")
-    billing.settle(reference="run_spent", description="A run")
+    billing.capture(reference="run_spent", description="A run")
     return Wallet.objects.get(workspace=owner.workspace)
 
 
@@ -188,7 +188,7 @@ def test_why_a_run_failed_is_said_in_portuguese_and_once(operator: Client, run: 
 
 def test_a_hold_that_charged_nothing_was_released(operator: Client, ledger: Wallet) -> None:
     hold(ledger.workspace_id, 1000, "run_idle")
-    billing.settle(reference="run_idle", description="A run")
+    billing.capture(reference="run_idle", description="A run")
     idle, spent = (ledger.holds.get(reference=name) for name in ("run_idle", "run_spent"))
     shown = [words(operator.get(change(row)).content.decode()) for row in (idle, spent)]
     assert ["Released" in text for text in shown] == [True, False]

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from backend.accounts import addresses, brakes, mail, operations, outbox
+from backend.accounts import addresses, mail, operations, outbox, throttles
 from backend.accounts.inputs import proved_by_account
 from backend.accounts.models import User
 from backend.http.limits import RateLimited
@@ -75,7 +75,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
     def _may_mail(self, request: HttpRequest, email: str) -> bool:
         """Whether a mail that any client can cause is one too many. The answer to the client is the same."""
         try:
-            brakes.use(brakes.LINKS, email=email, request=request)
+            throttles.use(throttles.LINKS, email=email, request=request)
         except RateLimited:
             return False
         return True
@@ -89,14 +89,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         """Count a wrong password; allauth takes it back if it was right."""
         try:
-            self._login_failed_rl_usage = brakes.use(
-                brakes.PASSWORDS, email=credentials.get("email", ""), request=request
+            self._login_failed_rl_usage = throttles.use(
+                throttles.PASSWORDS, email=credentials.get("email", ""), request=request
             )
         except RateLimited as error:
-            raise brakes.too_many(error) from error
+            raise throttles.too_many(error) from error
 
     def _delete_login_attempts_cached_email(self, request: HttpRequest, **credentials: Any) -> None:
-        brakes.release(brakes.PASSWORDS, email=credentials["email"], request=request)
+        throttles.reset(throttles.PASSWORDS, email=credentials["email"], request=request)
 
     def pre_login(self, request: HttpRequest, user: User, **kwargs: Any) -> Any:
         """Note what the log-in began with, in case that it waits for a second factor: see ``strategy``."""

@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
-from backend.accounts import addresses, brakes, inputs, outbox, queries
+from backend.accounts import addresses, inputs, outbox, queries, throttles
 from backend.accounts.adapter import EMAIL_DELETED, SESSION_ID
 from backend.accounts.errors import EmailTaken
 from backend.accounts.models import User
@@ -37,7 +37,7 @@ class RequestPasswordResetView(views.RequestPasswordResetView):  # type: ignore[
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         email = self.input.cleaned_data["email"]
-        brakes.use(brakes.RESETS, email=email, request=request)
+        throttles.use(throttles.RESETS, email=email, request=request)
         outbox.post_password_reset(email=email)
         response: HttpResponse = RequestPasswordResponse(request)
         return response
@@ -59,7 +59,7 @@ class RequestLoginCodeView(views.RequestLoginCodeView):  # type: ignore[misc]  #
     input_class = inputs.RequestLoginCodeInput
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        brakes.use(brakes.CODES, email=self.input.cleaned_data["email"], request=request)
+        throttles.use(throttles.CODES, email=self.input.cleaned_data["email"], request=request)
         if self.input._user is None:
             queries.user_exists(new_id())  # The answer reads a known user once more: it must not take longer.
         response: HttpResponse = super().post(request, *args, **kwargs)

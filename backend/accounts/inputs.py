@@ -17,7 +17,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from backend.accounts import brakes, operations, queries
+from backend.accounts import operations, queries, throttles
 from backend.accounts.models import User
 from backend.http.limits import RateLimited
 
@@ -84,25 +84,25 @@ class MarkAsPrimaryEmailInput(inputs.MarkAsPrimaryEmailInput):  # type: ignore[m
         return address
 
 
-class _BrakedCode:
+class _ThrottledCode:
     """Counts wrong codes, so that whoever knows the password neither guesses on nor locks the account's owner out."""
 
     def clean_code(self) -> str:
         form: Any = self
         try:
-            usage = brakes.use(brakes.SECOND_FACTORS, email=form.user.email, request=context.request)
+            usage = throttles.use(throttles.SECOND_FACTORS, email=form.user.email, request=context.request)
         except RateLimited as error:
-            raise brakes.too_many(error) from error
+            raise throttles.too_many(error) from error
         code: str = super().clean_code()  # type: ignore[misc]  # allauth's.
         usage.rollback()
         return code
 
 
-class AuthenticateInput(_BrakedCode, mfa_inputs.AuthenticateInput):  # type: ignore[misc]  # As above.
+class AuthenticateInput(_ThrottledCode, mfa_inputs.AuthenticateInput):  # type: ignore[misc]  # As above.
     pass
 
 
-class ReauthenticateInput(_BrakedCode, mfa_inputs.ReauthenticateInput):  # type: ignore[misc]  # As above.
+class ReauthenticateInput(_ThrottledCode, mfa_inputs.ReauthenticateInput):  # type: ignore[misc]  # As above.
     pass
 
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from backend.accounts.operators import cells
 from backend.accounts.operators.labels import code_label, field_label
 from backend.accounts.operators.model_admin import Section, WindowAdmin
-from backend.agents import told
+from backend.agents import admin_details
 from backend.agents.errors import RunEnded
 from backend.agents.models import Agent, Conversation, Run
 from backend.agents.operations.runs import stop_run
@@ -49,18 +49,18 @@ class AgentAdmin(WindowAdmin):
 
     @admin.display(description=field_label("settings"))
     def model_settings(self, agent: Agent) -> Any:
-        return cells.facts(agent.version.settings, currency=told.currency()) if agent.version else "-"
+        return cells.facts(agent.version.settings, currency=admin_details.currency()) if agent.version else "-"
 
     @admin.display(description=field_label("limits"))
     def limits(self, agent: Agent) -> Any:
-        return cells.facts(agent.version.limits, currency=told.currency()) if agent.version else "-"
+        return cells.facts(agent.version.limits, currency=admin_details.currency()) if agent.version else "-"
 
     @admin.display(description=field_label("tools"))
     def tools(self, agent: Agent) -> Any:
         return ", ".join(agent.version.tools) or "-" if agent.version else "-"
 
     def sections(self, request: HttpRequest, row: Agent) -> list[Section]:
-        return told.agent_sections(row)
+        return admin_details.agent_sections(row)
 
 
 @admin.register(Conversation)
@@ -82,7 +82,7 @@ class ConversationAdmin(WindowAdmin):
         return ["whole_id", *(["title"] if request.user.is_superuser else []), *open_to_all]
 
     def sections(self, request: HttpRequest, row: Conversation) -> list[Section]:
-        return told.conversation_sections(row, page=request.GET.get("page", "1"))
+        return admin_details.conversation_sections(row, page=request.GET.get("page", "1"))
 
 
 @admin.register(Run)
@@ -135,7 +135,7 @@ class RunAdmin(WindowAdmin):
 
     @admin.display(description=field_label("error"))
     def failure_in_words(self, run: Run) -> Any:
-        return told.failure(run.error)
+        return admin_details.failure(run.error)
 
     @admin.display(description=field_label("reserved"))
     def reserved_money(self, run: Run) -> Any:
@@ -144,7 +144,7 @@ class RunAdmin(WindowAdmin):
 
     @admin.display(description=field_label("max_cost"))
     def most(self, run: Run) -> Any:
-        return told.limit(run)
+        return admin_details.limit(run)
 
     @admin.display(description=field_label("usage"))
     def tokens(self, run: Run) -> Any:
@@ -156,7 +156,7 @@ class RunAdmin(WindowAdmin):
         return cells.facts(run.offer, currency=run.currency)
 
     def sections(self, request: HttpRequest, row: Run) -> list[Section]:
-        return told.run_sections(row)
+        return admin_details.run_sections(row)
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("agents.change_run"))

@@ -57,9 +57,9 @@ def record_usage(
     return cost
 
 
-def capture(*, reference: str, description: str, most: int | None) -> int:
+def capture(*, reference: str, description: str, max_charge: int | None) -> int:
     """Micro-units charged, by this call or an earlier one."""
-    charged: int = _call("ledger_capture", reference, new_id(), new_id(), description[:200], most)
+    charged: int = _call("ledger_capture", reference, new_id(), new_id(), description[:200], max_charge)
     return charged
 
 

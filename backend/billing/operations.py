@@ -90,7 +90,7 @@ def record_usage(
 
     :raises ModelUnpriced: the model has no price.
     :raises KeyReused: the step was recorded with another usage.
-    :raises ReferenceClosed: the reference has been settled without this step.
+    :raises ReferenceClosed: the reference was captured without this step.
     """
     return ledger.record_usage(
         workspace_id=workspace_id,
@@ -111,14 +111,16 @@ def record_usage(
     )
 
 
-def settle(*, reference: str, description: str, most: int | None = None) -> int:
-    """Charge what the reference has used, rounded up once, and give the rest of its hold back.
+def capture(*, reference: str, description: str, max_charge: int | None = None) -> int:
+    """Charge what the reference used, rounded up once, and release the rest of its hold.
 
-    What the wallet cannot cover, and what goes beyond the ``most`` (micro-units) that somebody agreed to, is written
-    down as the hold's shortfall. Answers the micro-units charged, however often it is called. A hold that was released
-    or has expired is charged all the same: usage is what is owed.
+    Usage is what is owed, so a hold that was released or has expired is charged as well. What the wallet cannot cover,
+    and what exceeds ``max_charge``, is recorded as the hold's shortfall.
+
+    :param max_charge: the limit, in micro-units, that the caller agreed to with the customer.
+    :return: the micro-units charged. A repeated call charges nothing and returns the same amount.
     """
-    return ledger.capture(reference=reference, description=description, most=most)
+    return ledger.capture(reference=reference, description=description, max_charge=max_charge)
 
 
 def release(*, reference: str) -> None:

@@ -165,7 +165,7 @@ class AuthLimitsMiddleware:
     """Guards allauth's routes, by path: strict JSON, AUTH_RATE_LIMIT per client address, one spelling per mailbox.
 
     A limit per account from every address together would let anyone lock its owner out; what bounds guesses at one
-    account is in ``backend.accounts.brakes``, which can tell its owner's addresses.
+    account is in ``backend.accounts.throttles``, which can tell its owner's addresses.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.forms import AuthenticationForm
 from unfold.widgets import BASE_INPUT_CLASSES
 
-from backend.accounts import brakes, operations
+from backend.accounts import operations, throttles
 from backend.accounts.adapter import LONGEST_PASSWORD, SESSION_ID
 from backend.accounts.models import User
 from backend.http import limits, mailboxes
@@ -44,7 +44,7 @@ class PasswordForm(AuthenticationForm):  # type: ignore[misc]  # unfold ships no
 
     def clean(self) -> dict[str, Any]:
         account = _spelled(str(self.cleaned_data.get("username", "")))
-        usage = _limit(self.request, brakes.PASSWORDS, account)
+        usage = _limit(self.request, throttles.PASSWORDS, account)
         if len(self.cleaned_data.get("password", "")) > LONGEST_PASSWORD:
             raise self.get_invalid_login_error()
         cleaned: dict[str, Any] = super().clean()
@@ -81,7 +81,7 @@ class CodeForm(AuthenticateForm):  # type: ignore[misc]  # allauth ships no type
         )
 
     def clean_code(self) -> str:
-        usage = _limit(self.request, brakes.SECOND_FACTORS, self.user.email)
+        usage = _limit(self.request, throttles.SECOND_FACTORS, self.user.email)
         with transaction.atomic():
             # Two requests with one recovery code: the second waits here, and finds it used.
             list(Authenticator.objects.select_for_update().filter(user=self.user).order_by("pk"))
@@ -179,13 +179,13 @@ def _spelled(email: str) -> str:
         return email  # Of no account.
 
 
-def _limit(request: HttpRequest, brake: brakes.Brake, account: str) -> brakes.Usage:
+def _limit(request: HttpRequest, throttle: throttles.Throttle, account: str) -> throttles.Usage:
     """What one address may try at all, and what may be tried at one account; the API counts the latter together.
 
     :raises ValidationError: too many attempts.
     """
     try:
-        limits.check(f"admin-{brake.policy}", RATE, f"address:{limits.address_of(request)}")
-        return brakes.use(brake, email=account, request=request)
+        limits.check(f"admin-{throttle.policy}", RATE, f"address:{limits.address_of(request)}")
+        return throttles.use(throttle, email=account, request=request)
     except limits.RateLimited as error:
         raise forms.ValidationError(_("Too many attempts. Try again later.")) from error

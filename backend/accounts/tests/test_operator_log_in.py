@@ -13,7 +13,7 @@ from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, generate_tot
 from django.contrib.sessions.models import Session as State
 from django.test import Client
 
-from backend.accounts import brakes, operations
+from backend.accounts import operations, throttles
 from backend.accounts.checks import check_second_factor
 from backend.accounts.hashers import Argon2id
 from backend.accounts.models import Session, User
@@ -193,7 +193,7 @@ def test_guesses_from_one_address_lock_the_operator_out_nowhere_else(operator: U
 def test_guesses_from_many_addresses_do_not_lock_the_operator_out_of_a_known_one(
     operator: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(brakes, "PASSWORDS", replace(brakes.PASSWORDS, far=Rate(3, 600)))
+    monkeypatch.setattr(throttles, "PASSWORDS", replace(throttles.PASSWORDS, per_account=Rate(3, 600)))
     with_password(address="203.0.113.7")
     for number in range(6):
         with_password("wrong", address=f"198.51.100.{number}")

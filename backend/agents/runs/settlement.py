@@ -98,7 +98,7 @@ def finish(
     version = run.agent_version
     most = cost.limit_on_cost(version, run.max_cost)  # Whatever the provider says that it used.
     if settles:
-        run.cost = billing.settle(reference=run.public_id, description=version.agent.name, most=most)
+        run.cost = billing.capture(reference=run.public_id, description=version.agent.name, max_charge=most)
     else:
         logger.error("run_ended_unsettled run=%s", run.public_id)
     if used * MICRO > run.cost:  # Billing keeps the difference as the hold's shortfall.

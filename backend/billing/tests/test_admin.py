@@ -32,7 +32,7 @@ def wallet(owner: Person) -> Wallet:
     """With a row of every kind."""
     hold(owner.workspace.pk, 900, "run_held")
     use(owner.workspace.pk, "run_spent", 100)
-    operations.settle(reference="run_spent", description="A run")
+    operations.capture(reference="run_spent", description="A run")
     return Wallet.objects.get(workspace=owner.workspace)
 
 

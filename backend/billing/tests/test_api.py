@@ -23,7 +23,7 @@ PATHS = ["/balance", "/transactions", "/usage", "/prices"]
 
 def spend(person: Person, reference: str, tokens: int) -> None:
     use(person.workspace.pk, reference, tokens)
-    operations.settle(reference=reference, description=f"Run {reference}")
+    operations.capture(reference=reference, description=f"Run {reference}")
 
 
 def errors_of(response: Any) -> list[str]:

@@ -206,7 +206,7 @@ def test_the_user_behind_usage_may_be_forgotten(books: UUID) -> None:
 
 def test_every_transfer_balances_with_the_house(books: UUID) -> None:
     operations.grant(workspace_id=books, amount=7, description="", key="gift")
-    operations.settle(reference="known", description="")
+    operations.capture(reference="known", description="")
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT sum(amount), count(*) FROM ledger_postings")
@@ -228,7 +228,7 @@ def test_the_books_of_a_busy_wallet_are_right(books: UUID, capsys: pytest.Captur
     operations.grant(
         workspace_id=books, amount=7, description="", key="gift", expires_at=timezone.now() - timedelta(days=1)
     )
-    operations.settle(reference="known", description="")
+    operations.capture(reference="known", description="")
     operations.expire_grants()
     operations.adjust(workspace_id=books, amount=-3, description="", key="less")
 
@@ -259,7 +259,7 @@ def test_the_books_of_a_busy_wallet_are_right(books: UUID, capsys: pytest.Captur
 def test_check_ledger_finds_what_was_tampered_with(
     books: UUID, capsys: pytest.CaptureFixture[str], tamper: str, problem: str
 ) -> None:
-    operations.settle(reference="known", description="")
+    operations.capture(reference="known", description="")
     operations.grant(workspace_id=books, amount=7, description="", key="gift")
     hold(books, 50, "open")
     open_wallet()  # Another, which is right and stays unnamed.
@@ -283,7 +283,7 @@ def test_check_ledger_finds_what_was_tampered_with(
 def test_sums_are_of_the_wallet_in_question(books: UUID) -> None:
     other = open_wallet(50)
     use(other, "theirs", 20)
-    operations.settle(reference="theirs", description="")
+    operations.capture(reference="theirs", description="")
 
     assert wallet_of(other).posted == 30
     assert wallet_of(books).posted == 1_000_000

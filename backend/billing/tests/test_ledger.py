@@ -22,12 +22,12 @@ def balances(workspace_id: UUID) -> tuple[int, int]:
     return wallet.posted, wallet.held
 
 
-def test_a_hold_is_set_aside_and_settled_for_what_was_used(workspace_id: UUID) -> None:
+def test_a_hold_is_set_aside_and_captured_for_what_was_used(workspace_id: UUID) -> None:
     hold(workspace_id, 300, "run_1")
     assert balances(workspace_id) == (1_000_000, 300)
 
     use(workspace_id, "run_1", 120)
-    assert operations.settle(reference="run_1", description="A run") == 120
+    assert operations.capture(reference="run_1", description="A run") == 120
 
     assert balances(workspace_id) == (999_880, 0)
     ended = Hold.objects.get(reference="run_1")
@@ -44,7 +44,7 @@ def test_settling_twice_charges_once(workspace_id: UUID) -> None:
     hold(workspace_id, 300, "run_1")
     use(workspace_id, "run_1", 120)
 
-    assert [operations.settle(reference="run_1", description="A run") for _ in range(3)] == [120, 120, 120]
+    assert [operations.capture(reference="run_1", description="A run") for _ in range(3)] == [120, 120, 120]
 
     assert Transfer.objects.filter(reference="run_1").count() == 1
     assert balances(workspace_id) == (999_880, 0)
@@ -53,7 +53,7 @@ def test_settling_twice_charges_once(workspace_id: UUID) -> None:
 def test_a_run_that_used_nothing_costs_nothing_and_posts_nothing(workspace_id: UUID) -> None:
     hold(workspace_id, 300, "run_1")
 
-    assert operations.settle(reference="run_1", description="A run") == 0
+    assert operations.capture(reference="run_1", description="A run") == 0
 
     assert balances(workspace_id) == (1_000_000, 0)
     assert not Transfer.objects.filter(reference="run_1").exists()
@@ -66,7 +66,7 @@ def test_exact_costs_are_summed_and_rounded_up_once(workspace_id: UUID) -> None:
         use(workspace_id, "run_1", 10, step=step, model="fine")  # 0.375 micro-units each.
 
     assert sum(UsageRecord.objects.values_list("cost", flat=True)) == Decimal("0.000001125")
-    assert operations.settle(reference="run_1", description="A run") == 2  # Three roundings would make it 3.
+    assert operations.capture(reference="run_1", description="A run") == 2  # Three roundings would make it 3.
     assert_books_are_right()
 
 
@@ -76,7 +76,7 @@ def test_a_cost_above_the_hold_takes_what_is_available_and_notes_the_shortfall()
     hold(workspace_id, 300, "run_2")
     use(workspace_id, "run_1", 800)
 
-    assert operations.settle(reference="run_1", description="A run") == 700  # Its 600 and the 100 that nobody holds.
+    assert operations.capture(reference="run_1", description="A run") == 700  # Its 600 and the 100 that nobody holds.
 
     assert balances(workspace_id) == (300, 300)
     assert Hold.objects.get(reference="run_1").shortfall == 100
@@ -95,13 +95,13 @@ def test_releasing_gives_all_back_and_does_so_once(workspace_id: UUID) -> None:
 
 
 @pytest.mark.parametrize("release_first", [True, False])
-def test_release_and_settle_in_either_order_charge_what_was_used_once(workspace_id: UUID, release_first: bool) -> None:
+def test_release_and_capture_in_either_order_charge_what_was_used_once(workspace_id: UUID, release_first: bool) -> None:
     hold(workspace_id, 300, "run_1")
     use(workspace_id, "run_1", 120)
 
     if release_first:
         operations.release(reference="run_1")
-    charged = operations.settle(reference="run_1", description="A run")
+    charged = operations.capture(reference="run_1", description="A run")
     operations.release(reference="run_1")
 
     assert charged == 120
@@ -110,15 +110,16 @@ def test_release_and_settle_in_either_order_charge_what_was_used_once(workspace_
 
 
 @pytest.mark.parametrize(
-    ("most", "charged", "shortfall"), [(300, 300, 420), (719, 719, 1), (720, 720, 0), (None, 720, 0)]
+    ("max_charge", "charged", "shortfall"), [(300, 300, 420), (719, 719, 1), (720, 720, 0), (None, 720, 0)]
 )
 def test_no_more_is_charged_than_was_agreed_to(
-    workspace_id: UUID, most: int | None, charged: int, shortfall: int
+    workspace_id: UUID, max_charge: int | None, charged: int, shortfall: int
 ) -> None:
     hold(workspace_id, 300, "run_1")
     use(workspace_id, "run_1", 720)
 
-    assert [operations.settle(reference="run_1", description="A run", most=most) for _ in range(2)] == [charged] * 2
+    for _ in range(2):
+        assert operations.capture(reference="run_1", description="A run", max_charge=max_charge) == charged
 
     settled = Hold.objects.get(reference="run_1")
     assert (settled.state, settled.charged, settled.shortfall) == ("captured", charged, shortfall)
@@ -129,10 +130,10 @@ def test_no_more_is_charged_than_was_agreed_to(
 def test_usage_without_a_hold_is_charged_once_too(workspace_id: UUID) -> None:
     use(workspace_id, "doc_1", 50)
 
-    assert [operations.settle(reference="doc_1", description="A document") for _ in range(2)] == [50, 50]
+    assert [operations.capture(reference="doc_1", description="A document") for _ in range(2)] == [50, 50]
 
     assert balances(workspace_id) == (999_950, 0)
-    assert operations.settle(reference="doc_2", description="Nothing known of it") == 0
+    assert operations.capture(reference="doc_2", description="Nothing known of it") == 0
     assert_books_are_right()
 
 
@@ -259,11 +260,11 @@ def test_grants_are_spent_before_money_soonest_expiring_first_then_by_priority(w
     ]
 
     use(workspace_id, "run_1", 250)
-    operations.settle(reference="run_1", description="A run")
+    operations.capture(reference="run_1", description="A run")
     assert remaining() == {"in a week": 0, "in a month": 0, "for ever, sooner": 50, "for ever, later": 100}
 
     use(workspace_id, "run_2", 250)
-    operations.settle(reference="run_2", description="A run")
+    operations.capture(reference="run_2", description="A run")
     assert set(remaining().values()) == {0}
     assert wallet_of(workspace_id).posted == 1_000_400 - 500
     assert_books_are_right()
@@ -280,7 +281,7 @@ def test_expired_credit_is_taken_back_but_not_what_an_open_hold_counts_on() -> N
     assert operations.expire_grants() == 0
 
     use(workspace_id, "run_1", 100)
-    operations.settle(reference="run_1", description="A run")
+    operations.capture(reference="run_1", description="A run")
     assert operations.expire_grants() == 290
 
     assert balances(workspace_id) == (10, 0)
@@ -289,7 +290,7 @@ def test_expired_credit_is_taken_back_but_not_what_an_open_hold_counts_on() -> N
     assert_books_are_right()
 
 
-def test_the_sweeper_releases_holds_past_their_time_and_a_late_settlement_still_charges(workspace_id: UUID) -> None:
+def test_the_sweeper_releases_holds_past_their_time_and_a_late_capture_still_charges(workspace_id: UUID) -> None:
     hold(workspace_id, 300, "run_late", minutes=-1)
     hold(workspace_id, 300, "run_alive")
     use(workspace_id, "run_late", 120)
@@ -298,7 +299,7 @@ def test_the_sweeper_releases_holds_past_their_time_and_a_late_settlement_still_
     assert operations.expire_holds() == 0
     assert balances(workspace_id) == (1_000_000, 300)
 
-    assert operations.settle(reference="run_late", description="A run") == 120
+    assert operations.capture(reference="run_late", description="A run") == 120
     assert balances(workspace_id) == (999_880, 300)
     assert_books_are_right()
 
@@ -313,9 +314,9 @@ def test_a_step_is_recorded_once_and_with_one_usage(workspace_id: UUID) -> None:
     assert sum(UsageRecord.objects.values_list("cost", flat=True)) == Decimal("0.00012")
 
 
-def test_after_settlement_a_known_step_is_repeated_and_a_new_one_refused(workspace_id: UUID) -> None:
+def test_after_capture_a_known_step_is_repeated_and_a_new_one_refused(workspace_id: UUID) -> None:
     use(workspace_id, "run_1", 120)
-    operations.settle(reference="run_1", description="A run")
+    operations.capture(reference="run_1", description="A run")
 
     use(workspace_id, "run_1", 120)
     with pytest.raises(ReferenceClosed), transaction.atomic():
@@ -330,7 +331,7 @@ def test_everything_is_part_of_the_callers_transaction(workspace_id: UUID) -> No
     def run_that_breaks() -> None:
         hold(workspace_id, 300, "run_1")
         use(workspace_id, "run_1", 120)
-        operations.settle(reference="run_1", description="A run")
+        operations.capture(reference="run_1", description="A run")
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

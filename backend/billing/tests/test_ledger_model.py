@@ -22,7 +22,7 @@ STEPS = st.integers(1, 3)
 ACTIONS = st.one_of(
     st.tuples(st.just("reserve"), REFERENCES, AMOUNTS),
     st.tuples(st.just("use"), REFERENCES, STEPS, AMOUNTS),
-    st.tuples(st.just("settle"), REFERENCES),
+    st.tuples(st.just("capture"), REFERENCES),
     st.tuples(st.just("release"), REFERENCES),
     st.tuples(st.just("grant"), st.sampled_from(["k1", "k2"]), AMOUNTS),
     st.tuples(st.just("adjust"), st.sampled_from(["k2", "k3"]), AMOUNTS.map(lambda amount: amount - 60 or 1)),
@@ -64,7 +64,7 @@ class Books:
         self.usage[reference, step] = tokens
         return None
 
-    def settle(self, reference: str) -> Any:
+    def capture(self, reference: str) -> Any:
         cost = sum(tokens for (used_by, _), tokens in self.usage.items() if used_by == reference)
         if reference not in self.holds:
             if not cost:
@@ -119,8 +119,8 @@ class Ledger:
     def use(self, reference: str, step: int, tokens: int) -> Any:
         return use(self.workspace_id, reference, tokens, step=step)
 
-    def settle(self, reference: str) -> Any:
-        return operations.settle(reference=reference, description="")
+    def capture(self, reference: str) -> Any:
+        return operations.capture(reference=reference, description="")
 
     def release(self, reference: str) -> Any:
         return operations.release(reference=reference)

@@ -50,7 +50,7 @@ def test_backwards_and_forwards_again() -> None:
     workspace_id = open_wallet(1_000)
     hold(workspace_id, 500, "run_1")
     use(workspace_id, "run_1", 100)
-    assert operations.settle(reference="run_1", description="") == 100
+    assert operations.capture(reference="run_1", description="") == 100
     assert_books_are_right()
 
 

@@ -162,5 +162,5 @@ def test_unpriced_usage_is_refused_and_a_free_one_recorded(workspace_id: UUID) -
         workspace_id=workspace_id, amount=0, reference="run_1", expires_at=timezone.now() + timedelta(hours=1)
     )
 
-    assert operations.settle(reference="run_1", description="") == 0
+    assert operations.capture(reference="run_1", description="") == 0
     assert UsageRecord.objects.get().cost == 0

@@ -70,7 +70,7 @@ def test_a_hot_wallet_never_goes_below_zero_and_every_sum_is_right(together: Tog
             lowest.append(wallet.posted - wallet.held)
             if chance.random() < 0.3:
                 operations.release(reference=reference)
-            outcomes["charged"] += operations.settle(reference=reference, description="A run")
+            outcomes["charged"] += operations.capture(reference=reference, description="A run")
         return outcomes
 
     outcomes = together([partial(client, number) for number in range(CLIENTS)])
@@ -145,7 +145,7 @@ def test_an_abort_and_an_end_at_once_charge_once(together: Together) -> None:
         reference = f"run_{turn}"
         hold(workspace_id, 300, reference)
         use(workspace_id, reference, 120)
-        ends = [partial(operations.settle, reference=reference, description="A run")] * 4
+        ends = [partial(operations.capture, reference=reference, description="A run")] * 4
         aborts = [partial(operations.release, reference=reference)] * 4
 
         results = together([*aborts, *ends])
@@ -156,7 +156,7 @@ def test_an_abort_and_an_end_at_once_charge_once(together: Together) -> None:
     assert_books_are_right()
 
 
-def test_a_step_that_races_the_settlement_is_charged_or_refused(together: Together) -> None:
+def test_a_step_that_races_the_capture_is_charged_or_refused(together: Together) -> None:
     workspace_id = open_wallet(10_000)
     for turn in range(10):
         reference = f"run_{turn}"
@@ -164,7 +164,7 @@ def test_a_step_that_races_the_settlement_is_charged_or_refused(together: Togeth
         use(workspace_id, reference, 50)
         steps = [partial(use, workspace_id, reference, 10, step=step) for step in (2, 3, 4)]
 
-        *recorded, charged = together([*steps, partial(operations.settle, reference=reference, description="A run")])
+        *recorded, charged = together([*steps, partial(operations.capture, reference=reference, description="A run")])
 
         assert set(recorded) <= {None, ReferenceClosed}
         assert charged == 50 + 10 * recorded.count(None)
@@ -179,16 +179,16 @@ def test_a_connection_killed_in_the_middle_leaves_nothing_half_done(together: To
     backend: list[int] = []
     locked = threading.Event()
 
-    def settle_behind_a_lock() -> str:
+    def capture_behind_a_lock() -> str:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_backend_pid()")
             backend.append(cursor.fetchone()[0])
         assert locked.wait(20)
         try:
-            operations.settle(reference="run_1", description="A run")
+            operations.capture(reference="run_1", description="A run")
         except OperationalError:
             return "killed"
-        return "settled"
+        return "captured"
 
     def kill_it_while_it_waits() -> bool:
         with connection.cursor() as cursor:
@@ -204,11 +204,11 @@ def test_a_connection_killed_in_the_middle_leaves_nothing_half_done(together: To
             cursor.execute("COMMIT")
             return killed
 
-    assert together([settle_behind_a_lock, kill_it_while_it_waits]) == ["killed", True]
+    assert together([capture_behind_a_lock, kill_it_while_it_waits]) == ["killed", True]
 
     wallet = wallet_of(workspace_id)
     assert (wallet.posted, wallet.held) == (1_000, 300)
     assert Hold.objects.get().state == "open"
     assert_books_are_right()
-    assert operations.settle(reference="run_1", description="A run") == 120
+    assert operations.capture(reference="run_1", description="A run") == 120
     assert_books_are_right()

@@ -7,7 +7,7 @@ import pytest
 from django.core.mail import EmailMessage
 from django.test import Client, RequestFactory
 
-from backend.accounts import brakes, operations
+from backend.accounts import operations, throttles
 from backend.accounts.models import Session, User
 from backend.http.limits import Rate, RateLimited
 from tests.actors import PASSWORD, Person
@@ -63,7 +63,7 @@ def test_guesses_from_many_addresses_stop_but_for_those_the_owner_came_from(owne
 def test_guesses_that_go_on_leave_a_new_address_of_the_owner_two(
     owner: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(brakes, "PASSWORDS", replace(brakes.PASSWORDS, far=Rate(6, 600)))
+    monkeypatch.setattr(throttles, "PASSWORDS", replace(throttles.PASSWORDS, per_account=Rate(6, 600)))
     for _ in range(3):
         for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
             guess(address)
@@ -95,7 +95,7 @@ def test_mails_are_bounded_and_the_owner_still_gets_one(
     owner: Person, path: str, email: str, mailoutbox: list[EmailMessage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("RESETS", "CODES"):
-        monkeypatch.setattr(brakes, name, replace(getattr(brakes, name), far=Rate(30, 3600)))
+        monkeypatch.setattr(throttles, name, replace(getattr(throttles, name), per_account=Rate(30, 3600)))
     answers = [post(path, {"email": email}, "192.0.2.1") for _ in range(11)]
     assert [answer.status_code == 429 for answer in answers] == [False] * 10 + [True]
     assert answers[-1].json()["code"] == "rate_limited"
@@ -116,20 +116,22 @@ def test_mails_are_bounded_and_the_owner_still_gets_one(
     assert len(mailoutbox) == 1
 
 
-@pytest.mark.parametrize("brake", [brakes.RESETS, brakes.CODES, brakes.LINKS])
-def test_one_patient_address_gets_a_fifth_of_the_mails_of_an_hour(brake: brakes.Brake, rf: RequestFactory) -> None:
+@pytest.mark.parametrize("throttle", [throttles.RESETS, throttles.CODES, throttles.LINKS])
+def test_one_patient_address_gets_a_fifth_of_the_mails_of_an_hour(
+    throttle: throttles.Throttle, rf: RequestFactory
+) -> None:
     def ask(address: str) -> bool:
         try:
-            brakes.use(brake, email="nobody@example.com", request=rf.post("/", REMOTE_ADDR=address))
+            throttles.use(throttle, email="nobody@example.com", request=rf.post("/", REMOTE_ADDR=address))
         except RateLimited:
             return False
         return True
 
-    short, long = brake.near
-    patient = replace(brake, near=(replace(short, limit=1000), long))  # As with pauses of five minutes.
+    short, long = throttle.per_address
+    patient = replace(throttle, per_address=(replace(short, limit=1000), long))  # As with pauses of five minutes.
 
     assert sum(ask("192.0.2.1") for _ in range(11)) == 10
-    brake = patient
+    throttle = patient
     assert sum(ask("192.0.2.1") for _ in range(100)) == 10
     assert ask("192.0.2.2")
 
