@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
@@ -11,6 +12,7 @@ from backend.llm.chat import (
     ChatRequest,
     Finished,
     FinishReason,
+    ProviderState,
     ReasoningDelta,
     Spent,
     TextDelta,
@@ -20,6 +22,7 @@ from backend.llm.chat import (
     count_request,
     count_tokens,
 )
+from backend.llm.history import CALL, TEXT, make_state
 from backend.llm.thoughts import Thoughts
 
 
@@ -29,6 +32,7 @@ class Answer:
         self.usage: Usage | None = None
         self.calls: list[PartialCall] = []
         self.offered = frozenset(tool.name for tool in request.tools)
+        self.own: list[dict[str, Any] | PartialCall | None] = []  # The provider's parts; None is the text's place.
         self.said: list[str] = []
         self.thought: list[str] = []
         self._thoughts = Thoughts()
@@ -46,6 +50,8 @@ class Answer:
         """What the model says; its reasoning, if the text begins with reasoning between tags."""
         if not delta:
             return []
+        if not self.said:
+            self.own.append(None)
         self.said.append(delta)
         if self._thoughts.over:
             return [TextDelta(storable(delta))]
@@ -61,14 +67,15 @@ class Answer:
             id or f"call_{len(self.calls)}_{len(self.said) + len(self.thought)}", name, [], given=bool(id)
         )
         self.calls.append(started)
+        self.own.append(started)
         return started
 
-    def finish(self, reason: FinishReason, *, state: str | None = None) -> Iterator[ChatEvent]:
+    def finish(self, reason: FinishReason) -> Iterator[ChatEvent]:
         """The tool calls and the end. A call that the limit may have cut off is not given on."""
         calls = list(finished(self.calls, offered=self.offered))
         if reason != "length":
             reason = "tool_calls" if calls else "stop"
-        ended = Finished(reason=reason, usage=self._usage(calls), state=state)
+        ended = Finished(reason=reason, usage=self._usage(calls), state=self._state())
         held = [_delta(*part) for part in self._thoughts.end()]
         return itertools.chain(held, calls if reason == "tool_calls" else (), (ended,))
 
@@ -76,6 +83,13 @@ class Answer:
         """What an answer that is withheld has cost; nothing where the provider does not say."""
         if self.usage is not None:
             yield Spent(self.usage)
+
+    def _state(self) -> ProviderState | None:
+        places = (
+            TEXT if part is None else CALL + storable(part.id) if isinstance(part, PartialCall) else part
+            for part in self.own
+        )
+        return make_state(list(places), self.request.model)
 
     def _usage(self, calls: list[ToolCall]) -> Usage:
         """What the provider says, as far as it does. An answer of no tokens that says something was not counted."""

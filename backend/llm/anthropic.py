@@ -11,16 +11,16 @@ from backend.llm import refusals
 from backend.llm.answer import Answer
 from backend.llm.calls import PartialCall
 from backend.llm.catalog import Model, Provider
-from backend.llm.chat import ChatEvent, ChatRequest, Message, output_limit
+from backend.llm.chat import ChatEvent, ChatRequest, Message, ToolCall, ToolDefinition, output_limit
 from backend.llm.decoding import decoded, parsed
 from backend.llm.endings import Ending, ending
-from backend.llm.history import make_state, paired, state_of
+from backend.llm.history import ordered_parts, paired
 from backend.llm.sse import DONE
 from backend.llm.transport import Exchange, converse, patience
 from backend.llm.usage import Counts
 
 PATH = "/v1/messages"
-SUBSTITUTES: dict[str, dict[str, Any]] = {"temperature": {}}
+SUBSTITUTES: dict[str, dict[str, Any]] = {"temperature": {}, "tool_choice": {}}
 NOTHING = "(nothing)"  # Empty texts are refused.
 
 
@@ -79,19 +79,26 @@ def body_of(request: ChatRequest) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": request.model.name,
         "max_tokens": output_limit(request),
-        "messages": _turns(paired(request.messages), request.model),
+        "messages": _turns(paired(request.messages, usable=_id), request.model),
         "stream": True,
     }
     if request.instructions:
         body["system"] = request.instructions
-    if request.tools:
+    if tools := request.tools or tuple(_tools_called(request)):
         body["tools"] = [
-            {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
-            for tool in request.tools
+            {"name": tool.name, "description": tool.description, "input_schema": tool.parameters} for tool in tools
         ]
+        if request.tool_choice == "none" or not request.tools:
+            body["tool_choice"] = {"type": "none"}
     if request.temperature is not None and request.model.temperature:
         body["temperature"] = min(request.temperature, 1.0)  # Their scale ends at 1, others' at 2.
     return body
+
+
+def _tools_called(request: ChatRequest) -> Iterator[ToolDefinition]:
+    """The tools that the conversation calls: a request with a call in it is refused unless it declares tools."""
+    for name in sorted({call.name for message in request.messages for call in message.tool_calls}):
+        yield ToolDefinition(name=name, description="", parameters={"type": "object"})
 
 
 def _turns(messages: Iterable[Message], model: Model) -> list[dict[str, Any]]:
@@ -109,15 +116,17 @@ def _turns(messages: Iterable[Message], model: Model) -> list[dict[str, Any]]:
 
 def _blocks(message: Message, model: Model) -> Iterator[dict[str, Any]]:
     if message.role == "tool":
-        tool_use_id = _id(message.tool_call_id or "")
-        yield {"type": "tool_result", "tool_use_id": tool_use_id, "content": message.text or NOTHING}
-        return
-    if message.role == "assistant":
-        yield from state_of(message, model)
-    if message.text.strip() or not message.tool_calls:
-        yield {"type": "text", "text": message.text if message.text.strip() else NOTHING}
-    for call in message.tool_calls:
-        yield {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": _arguments(call.arguments)}
+        yield {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": message.text or NOTHING}
+    elif not message.text.strip() and not message.tool_calls:
+        yield {"type": "text", "text": NOTHING}
+    else:
+        for part in ordered_parts(message, model):
+            if isinstance(part, ToolCall):
+                yield {"type": "tool_use", "id": part.id, "name": part.name, "input": _arguments(part.arguments)}
+            elif isinstance(part, dict):
+                yield part
+            elif part.strip():
+                yield {"type": "text", "text": part}
 
 
 def _id(id: str) -> str:
@@ -145,7 +154,6 @@ class _Reader:
         self._calls: dict[int, PartialCall] = {}
         self._inputs: list[tuple[PartialCall, str]] = []  # Sent with the call and not after it.
         self._thinking: dict[int, dict[str, Any]] = {}
-        self._signed: list[dict[str, Any]] = []
         self._counts = Counts(beside=True)
 
     @property
@@ -204,7 +212,7 @@ class _Reader:
             kept |= (
                 {"data": block.data or ""} if block.type == "redacted_thinking" else {"thinking": "", "signature": ""}
             )
-            self._signed.append(kept)
+            self.answer.own.append(kept)
             yield from self._delta(index, _Delta(thinking=block.thinking))
             yield from self._delta(index, _Delta(signature=block.signature))
         elif block.text:
@@ -235,9 +243,13 @@ class _Reader:
             raise refusals.filtered(self.current.name)
         if self.ending == "failed":
             raise refusals.broken("broke off", provider=self.current.name)
-        signed = [block for block in self._signed if block.get("signature") or block.get("data")]
-        state = make_state(signed, self.answer.request.model)
-        yield from self.answer.finish("length" if self.ending == "length" else "stop", state=state)
+        self.answer.own = [part for part in self.answer.own if not isinstance(part, dict) or _returnable(part)]
+        yield from self.answer.finish("length" if self.ending == "length" else "stop")
+
+
+def _returnable(block: dict[str, Any]) -> bool:
+    """A block of thinking is refused without its signature, which servers that only speak this API do not send."""
+    return bool(block.get("signature") or block.get("data"))
 
 
 def _json(value: Any) -> str:

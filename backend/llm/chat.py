@@ -22,6 +22,7 @@ __all__ = [
     "Finished",
     "Message",
     "ProviderError",
+    "ProviderState",
     "ReasoningDelta",
     "TextDelta",
     "ToolCall",
@@ -32,10 +33,13 @@ __all__ = [
     "count_request",
     "count_tokens",
     "count_turn",
+    "message_from_json",
+    "message_to_json",
     "output_limit",
 ]
 
 MESSAGE_OVERHEAD = 6  # Tokens of a role and its separators, as the providers count them.
+STATE_BYTES_OF_TOKEN = 4  # Fewer than any provider has: encrypted reasoning is base64 of text.
 SMALLEST_ANSWER = 256  # The estimate of the input is high: so much is asked for even where nothing seems left.
 FinishReason = Literal["stop", "length", "tool_calls"]
 
@@ -63,22 +67,37 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     arguments: str
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """One turn. ``tool_calls`` belong to the assistant; a ``tool`` message answers the call ``tool_call_id``.
+class ProviderState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider wants back verbatim with the assistant message that it came with: its record of the reasoning.
 
-    ``state`` is what ``Finished`` gave for that turn: a provider's own record of its reasoning, which some models want
-    back together with the results of their tool calls. Another provider ignores it.
+    An adapter sends it only where provider and model are those of the request: another provider cannot read it, and
+    most refuse it.
+
+    :ivar items: the parts of the answer in the order in which they came. An object is the provider's own; a text is the
+        place of a part that the message holds itself: ``text``, or ``call:`` and the id of a tool call.
+    """
+
+    provider: str
+    model: str
+    items: list[Any]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One message. ``tool_calls`` belong to the assistant; a ``tool`` message is the result of the call
+    ``tool_call_id``; ``state`` is what ``Finished`` gave for an assistant's message.
     """
 
     role: Literal["user", "assistant", "tool"]
     text: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
-    state: str | None = None
+    state: ProviderState | None = None
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What the model is asked. ``max_tokens`` None leaves it at the model's own limit.
+
+    ``tool_choice`` none keeps the tools declared, which a conversation with tool calls in it needs, and forbids calls.
 
     ``language`` is that of the asking client, such as ``pt-br``, or empty; only the offline model reads it, where the
     question does not tell its language.
@@ -90,6 +109,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     tools: tuple[ToolDefinition, ...] = ()
     temperature: float | None = None
     max_tokens: int | None = None
+    tool_choice: Literal["auto", "none"] = "auto"
     language: str = ""
 
 
@@ -117,11 +137,11 @@ class Spent(msgspec.Struct, frozen=True):
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
-    """The last event of every stream that did not fail."""
+    """The last event of every stream that did not fail. ``state`` belongs to the message that the answer becomes."""
 
     reason: FinishReason
     usage: Usage
-    state: str | None = None
+    state: ProviderState | None = None
 
 
 ChatEvent: TypeAlias = TextDelta | ReasoningDelta | ToolCall | Spent | Finished
@@ -153,11 +173,26 @@ def count_request(request: ChatRequest) -> int:
 
 
 def count_turn(turn: Message) -> int:
-    return MESSAGE_OVERHEAD + count_tokens(turn.text) + count_calls(turn.tool_calls)
+    state = len(msgspec.json.encode(turn.state.items)) // STATE_BYTES_OF_TOKEN if turn.state else 0
+    return MESSAGE_OVERHEAD + count_tokens(turn.text) + count_calls(turn.tool_calls) + state
 
 
 def count_calls(calls: Iterable[ToolCall]) -> int:
     return sum(MESSAGE_OVERHEAD + count_tokens(call.name) + count_tokens(call.arguments) for call in calls)
+
+
+def message_to_json(message: Message) -> dict[str, Any]:
+    """The message as an object of JSON, to be stored; ``message_from_json`` restores it exactly."""
+    stored: dict[str, Any] = msgspec.to_builtins(message)
+    return stored
+
+
+def message_from_json(stored: Any) -> Message:
+    """Members that a later version added are ignored.
+
+    :raises msgspec.ValidationError: it is no message.
+    """
+    return msgspec.convert(stored, Message)
 
 
 def output_limit(request: ChatRequest) -> int:

@@ -91,6 +91,8 @@ class Chat:
                 }
                 for tool in request.tools
             ]
+            if request.tool_choice == "none":
+                body["tool_choice"] = "none"
         if request.temperature is not None and request.model.temperature:
             body["temperature"] = request.temperature
         return body
@@ -99,7 +101,7 @@ class Chat:
         """What some servers refuse, and what they may take instead."""
         field = self.provider.max_tokens_field
         other = "max_tokens" if field == "max_completion_tokens" else "max_completion_tokens"
-        return {"stream_options": {}, "temperature": {}, field: {other: body[field]}, other: {}}
+        return {"stream_options": {}, "temperature": {}, "tool_choice": {}, field: {other: body[field]}, other: {}}
 
 
 def _message(turn: Message) -> dict[str, Any]:

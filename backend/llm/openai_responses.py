@@ -10,10 +10,10 @@ from backend.llm import refusals
 from backend.llm.answer import Answer
 from backend.llm.calls import PartialCall
 from backend.llm.catalog import Model, Provider
-from backend.llm.chat import ChatEvent, ChatRequest, Message, output_limit
+from backend.llm.chat import ChatEvent, ChatRequest, Message, ToolCall, output_limit
 from backend.llm.decoding import decoded, parsed
 from backend.llm.endings import ending
-from backend.llm.history import make_state, paired, state_of
+from backend.llm.history import ordered_parts, paired
 from backend.llm.sse import DONE
 from backend.llm.transport import Exchange, converse, patience
 from backend.llm.usage import Counts
@@ -21,7 +21,13 @@ from backend.llm.usage import Counts
 PATH = "/responses"
 ENDS = frozenset(f"response.{end}" for end in ("completed", "incomplete", "failed", "cancelled", "done"))
 REASONING = "reasoning.encrypted_content"
-SUBSTITUTES: dict[str, dict[str, Any]] = {"temperature": {}, "include": {}, "store": {}, "max_output_tokens": {}}
+SUBSTITUTES: dict[str, dict[str, Any]] = {
+    "temperature": {},
+    "include": {},
+    "store": {},
+    "max_output_tokens": {},
+    "tool_choice": {},
+}
 
 
 class _Part(msgspec.Struct):
@@ -101,6 +107,8 @@ def body_of(request: ChatRequest) -> dict[str, Any]:
             }
             for tool in request.tools
         ]
+        if request.tool_choice == "none":
+            body["tool_choice"] = "none"
     if request.temperature is not None and request.model.temperature:
         body["temperature"] = request.temperature
     return body
@@ -110,11 +118,11 @@ def _items(turn: Message, model: Model) -> Iterator[dict[str, Any]]:
     if turn.role == "tool":
         yield {"type": "function_call_output", "call_id": turn.tool_call_id, "output": turn.text}
         return
-    yield from state_of(turn, model)
-    if turn.text:
-        yield {"role": turn.role, "content": turn.text}
-    for call in turn.tool_calls:
-        yield {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments}
+    for part in ordered_parts(turn, model):
+        if isinstance(part, ToolCall):
+            yield {"type": "function_call", "call_id": part.id, "name": part.name, "arguments": part.arguments}
+        else:
+            yield part if isinstance(part, dict) else {"role": turn.role, "content": part}
 
 
 class _Reader:
@@ -126,7 +134,7 @@ class _Reader:
         self.over = self.ended = False
         self.response: _Response | None = None  # The whole, once it has ended.
         self._calls: dict[int | str, PartialCall] = {}  # By the index and by the id of their items.
-        self._reasoning: dict[str, dict[str, Any]] = {}
+        self._reasoned: set[str] = set()  # Encrypted contents: the last event repeats what earlier ones held.
         self._counts = Counts()
 
     @property
@@ -183,9 +191,10 @@ class _Reader:
         return self.answer.calls[-1] if self.answer.calls else None
 
     def _item(self, index: int | None, item: _Item, *, done: bool) -> None:
-        if item.type == "reasoning" and done and item.encrypted_content:
+        if item.type == "reasoning" and done and item.encrypted_content not in self._reasoned | {None, ""}:
+            self._reasoned.add(item.encrypted_content or "")
             kept = {"type": "reasoning", "summary": item.summary or [], "encrypted_content": item.encrypted_content}
-            self._reasoning[item.encrypted_content] = {"id": item.id, **kept} if item.id else kept
+            self.answer.own.append({"id": item.id, **kept} if item.id else kept)
         if item.type != "function_call":
             return
         keys = [key for key in (item.call_id, item.id, index) if key is not None]
@@ -222,8 +231,7 @@ class _Reader:
         if cut == "filtered":
             yield from self.answer.spent()
             raise refusals.filtered(self.current.name)
-        state = make_state(list(self._reasoning.values()), self.answer.request.model)
-        yield from self.answer.finish("length" if response.status == "incomplete" or cut else "stop", state=state)
+        yield from self.answer.finish("length" if response.status == "incomplete" or cut else "stop")
 
 
 def _json(value: Any) -> str:

@@ -70,20 +70,21 @@ def reply_to(request: ChatRequest) -> str | ToolCall:
     # A question of a few nouns does not tell its language; who asks it reads that of the documents.
     spoken = language_of("\n".join(passage.text for passage in passages), request.instructions)
     question = read_question(asked, otherwise=spoken or "en")
+    may_search = request.tool_choice == "auto"
     reply = reply_language(asked, reader=request.language, otherwise=[spoken])
     if not results:
         if not any(tool.name == SEARCH for tool in request.tools):
             return without_documents(reply)
         if question.greeting or not question.text:
             return without_question(reply)
-        return search(request, question.query)
+        return search(request, question.query) if may_search else search_failed(reply)
     if failed and not passages:
         return search_failed(reply)
     parts = questions_in(asked, question)
     most = MOST_QUOTES if len(parts) == 1 else MOST_QUOTES_OF_PART
     answers = [quotes_for(part, passages, most=most) for part in parts]
     unanswered = [part for part, quotes in zip(parts, answers, strict=True) if not quotes]
-    if len(results) == 1 and any(tool.name == SEARCH for tool in request.tools):
+    if len(results) == 1 and may_search and any(tool.name == SEARCH for tool in request.tools):
         others = [word for part in unanswered for word in other_words(part) if part.language == (spoken or reply)]
         if others:
             return search(request, " ".join([*(part.query for part in unanswered), *dict.fromkeys(others)]))

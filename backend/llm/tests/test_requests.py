@@ -1,11 +1,25 @@
 """The exact requests that each adapter sends."""
 
+import json
 from typing import Any
 
+import msgspec
+import pytest
+
 from backend.llm.catalog import catalog
-from backend.llm.chat import Message, ToolCall, ToolDefinition, output_limit
+from backend.llm.chat import (
+    Message,
+    ProviderState,
+    ToolCall,
+    ToolDefinition,
+    message_from_json,
+    message_to_json,
+    output_limit,
+)
 from backend.llm.history import NO_RESULT, make_state
+from backend.llm.offline.model import reply_to
 from backend.llm.tests.asking import ask, request
+from backend.llm.tests.frames import MODEL
 from tests.providers import FakeProvider
 
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
@@ -124,7 +138,7 @@ def test_anthropic(provider: FakeProvider) -> None:
 
 def test_what_is_not_asked_for_is_not_sent(provider: FakeProvider) -> None:
     for model in ("chat", "responses", "claude"):
-        body = sent(provider, model, instructions="", tools=(), temperature=None)
+        body = sent(provider, model, messages=TURNS[-1:], instructions="", tools=(), temperature=None)
         assert {"tools", "temperature", "system", "instructions"}.isdisjoint(body)
         assert all(turn.get("role") != "system" for turn in body.get("messages", []))
 
@@ -164,24 +178,29 @@ def test_a_conversation_that_the_assistant_begins_is_given_a_beginning(provider:
     ]
 
 
-def test_a_record_of_reasoning_goes_back_to_its_model_alone(provider: FakeProvider) -> None:
+def test_a_state_is_sent_to_its_provider_and_model_alone(provider: FakeProvider) -> None:
     thought = {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}
-    state = make_state([thought], catalog().get("claude"))
     call = ToolCall(id="call_1", name="search", arguments="{}")
-    turns = (
-        Message(role="user", text="What is x?"),
-        Message(role="assistant", tool_calls=(call,), state=state),
-        Message(role="tool", text="found", tool_call_id="call_1"),
-    )
 
-    blocks = sent(provider, "claude", messages=turns)["messages"][1]["content"]
-    assert blocks[0] == thought
-    assert blocks[1]["type"] == "tool_use"
-    assert "Hm." not in str(sent(provider, "responses", messages=turns))
-    assert "Hm." not in str(sent(provider, "chat", messages=turns))
+    def blocks(model: str, state: ProviderState | None) -> Any:
+        turns = (
+            Message(role="user", text="What is x?"),
+            Message(role="assistant", text="Let me look.", tool_calls=(call,), state=state),
+            Message(role="tool", text="found", tool_call_id="call_1"),
+        )
+        return sent(provider, model, messages=turns)
 
-    broken = (turns[0], Message(role="assistant", tool_calls=(call,), state="{nonsense"), turns[2])
-    assert len(sent(provider, "claude", messages=broken)["messages"][1]["content"]) == 1
+    own = make_state([thought, "text", "call:call_1"], catalog().get("claude"))
+    assert own is not None
+    kinds = [block["type"] for block in blocks("claude", own)["messages"][1]["content"]]
+    assert kinds == ["thinking", "text", "tool_use"]
+    for model, state in (
+        ("responses", own),
+        ("chat", own),
+        ("claude", msgspec.structs.replace(own, model="claude-2")),
+        ("claude", msgspec.structs.replace(own, provider="another")),
+    ):
+        assert "Hm." not in json.dumps(blocks(model, state))
 
 
 def test_the_limit_of_the_answer_fits_the_model_and_its_window(provider: FakeProvider) -> None:
@@ -192,14 +211,85 @@ def test_the_limit_of_the_answer_fits_the_model_and_its_window(provider: FakePro
     assert output_limit(request("chat", instructions="word " * 100_000)) == 256
 
 
-def test_results_belong_to_the_calls_before_them_though_ids_come_again(provider: FakeProvider) -> None:
-    """Many servers number the calls of each answer anew."""
-    calls = [ToolCall(id="call_0", name="search", arguments=f'{{"query": "{word}"}}') for word in ("x", "y", "z")]
+@pytest.mark.parametrize(
+    ("model", "first", "second"),
+    [("chat", "call.0", "call_0"), ("responses", "call.0", "call_0"), ("claude", "call_0", "call_0_3")],
+)
+def test_ids_of_calls_are_unique_in_a_request_and_results_keep_their_calls(
+    provider: FakeProvider, model: str, first: str, second: str
+) -> None:
+    """Many servers number the calls of each answer anew, and Anthropic takes not every character."""
+    ids = ("call.0", "call.0", "call_0")
+    calls = [
+        ToolCall(id=id, name="search", arguments=f'{{"query": "{word}"}}') for id, word in zip(ids, "xyz", strict=True)
+    ]
     turns = [Message(role="user", text="What are x, y and z?")]
     for call, found in zip(calls, ("one", None, "three"), strict=True):
         turns.append(Message(role="assistant", tool_calls=(call,)))
-        turns += [Message(role="tool", text=found, tool_call_id="call_0")] if found else []
+        turns += [Message(role="tool", text=found, tool_call_id=call.id)] if found else []
 
-    messages = sent(provider, "chat", messages=tuple(turns), instructions="")["messages"]
+    body = sent(provider, model, messages=tuple(turns), instructions="")
 
-    assert [turn["content"] for turn in messages if turn["role"] == "tool"] == ["one", NO_RESULT, "three"]
+    assert results_by_id(body) == {first: "one", f"{first}_2": NO_RESULT, second: "three"}
+
+
+def results_by_id(body: dict[str, Any]) -> dict[str, str]:
+    """The results of a request of any protocol by the ids of their calls."""
+    parts = [*body.get("input", []), *body.get("messages", [])]
+    parts += [block for turn in parts if isinstance(turn.get("content"), list) for block in turn["content"]]
+    found = {}
+    for part in parts:
+        if part.get("role") == "tool" or part.get("type") in ("tool_result", "function_call_output"):
+            id = part.get("tool_call_id") or part.get("call_id") or part.get("tool_use_id")
+            found[str(id)] = str(part.get("output") or part.get("content"))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("model", "none"), [("chat", "none"), ("responses", "none"), ("claude", {"type": "none"}), ("offline", None)]
+)
+def test_tools_stay_declared_where_calls_are_forbidden(provider: FakeProvider, model: str, none: object) -> None:
+    if model == "offline":
+        search = ToolDefinition(name="search_knowledge", description="", parameters={})
+        answer = reply_to(request("chat", tools=(search,), tool_choice="none"))
+        assert isinstance(answer, str)
+        return
+    body = sent(provider, model, tool_choice="none")
+    assert (body["tool_choice"], len(body["tools"])) == (none, 1)
+    assert "tool_choice" not in sent(provider, model)
+    assert "tool_choice" not in sent(provider, model, tool_choice="none", tools=()) or model == "claude"
+
+
+def test_anthropic_is_given_the_tools_that_the_conversation_calls(provider: FakeProvider) -> None:
+    """It refuses calls in a request that declares no tools."""
+    body = sent(provider, "claude", tools=())
+
+    assert [tool["name"] for tool in body["tools"]] == ["search"]
+    assert body["tool_choice"] == {"type": "none"}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Message(role="user", text='Café ☕ "x"\n'),
+        Message(
+            role="assistant",
+            tool_calls=(ToolCall(id="a", name="search", arguments="not json"),),
+            state=ProviderState(provider="p", model="m", items=[{"type": "thinking", "n": [1, 0.5, None]}, "call:a"]),
+        ),
+        Message(role="tool", text="found", tool_call_id="a"),
+    ],
+)
+def test_a_message_comes_back_exactly_from_what_is_stored(message: Message) -> None:
+    stored = json.loads(json.dumps(message_to_json(message)))
+
+    assert message_from_json(stored) == message
+    assert message_from_json({**stored, "of_a_later_version": {"x": 1}}) == message
+
+
+@pytest.mark.parametrize("thought", ["x" * 256 * 1024, "a\x00b"])
+def test_a_state_that_cannot_be_kept_is_dropped_as_a_whole(thought: str) -> None:
+    items = [{"thinking": "kept otherwise"}, {"thinking": thought}]
+
+    assert make_state(items, MODEL) is None
+    assert make_state([{"thinking": r"\u0000"}, *items[:1]], MODEL) is not None
