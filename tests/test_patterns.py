@@ -20,7 +20,7 @@ HARDEST = 8  # Of the texts at the length of the sample, which are tried at full
 
 # Patterns that meet no longer texts than so many characters, and why.
 SHORT = {
-    "agents.quotes._QUOTED": (1_000, "the claim before a marker"),
+    "agents.answers.quotes._QUOTED": (1_000, "the claim before a marker"),
     "documents.filetypes._TEXTUAL": (255, "a content type, cut before"),
     "llm.identities": (10_000, "a provider's message, cut before (refusals.LONGEST_READ)"),
 }
