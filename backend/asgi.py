@@ -1,11 +1,13 @@
-"""The ASGI application of the web process: streams are native, everything else runs as WSGI in threads.
+"""The ASGI application of the web process: asynchronous views run in the event loop, all other requests in threads.
 
 Django's own ASGI handler takes a thread and a database connection for each synchronous request and three times the
-processor time; in a pool of threads connections are kept. An event stream of hours, in turn, must not hold a thread.
+CPU time; a pool of threads keeps its connections. An event stream, in turn, is open for hours and must not hold a
+thread.
 """
 
 import os
 import re
+from contextlib import AbstractAsyncContextManager
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 
@@ -13,22 +15,23 @@ from backend.wsgi import application as wsgi  # noqa: I001  # The first: it sets
 from django.conf import settings
 
 from backend.accounts.authentication import account_of, account_shown
-from backend.http import refusals
-from backend.http.bodies import with_bodies
-from backend.http.concurrency import refusal
-from backend.server.bridge import cleaned, in_turn
-from backend.http.native import NativeHandler
+from backend.http.concurrency import hold_slot_async, no_free_slot
+from backend.http.problems import raw_problem
 from backend.http.sse import end_streams
 from backend.server import web
+from backend.server.async_views import AsyncViewHandler
+from backend.server.bodies import read_bodies
 from backend.server.connections import Protocol
-from backend.server.scope import Receive, Scope, Send
-from backend.server.threads import Threads
+from backend.server.queueing import queue_requests
+from backend.server.scope import Receive, Scope, Send, sanitized
+from backend.server.wsgi_threads import ThreadedWSGI
 
-# Event streams, whose views are async and answer GET alone; and who asks for our health waits for no thread.
-NATIVE = re.compile(r"/api/v1/(runs|documents)/[^/]+/events|/healthz|/readyz")
+# Routes with asynchronous views, which answer GET alone: event streams, and health checks, which must not wait for a
+# thread.
+ASYNC_PATHS = re.compile(r"/api/v1/(runs|documents)/[^/]+/events|/healthz|/readyz")
 
-# What makes a burst: its CPU time is all that it waits for, so it gains nothing from more at once.
-QUESTIONS = re.compile(r"/api/v1/conversations/[^/]+/runs")
+# Questions come in bursts and wait for CPU time alone, so working on several at once makes none of them faster.
+QUESTION_PATHS = re.compile(r"/api/v1/conversations/[^/]+/runs")
 
 
 def _authorization(scope: Scope) -> str:
@@ -43,16 +46,21 @@ def _identify(scope: Scope) -> str | None:
     return account_of(authorization=_authorization(scope), method=scope["method"], path=scope["path"])
 
 
+def _upload_slot(account: str) -> AbstractAsyncContextManager[None]:
+    return hold_slot_async("uploads", account, limit=settings.UPLOADS_PER_USER)
+
+
 web.at_shutdown.append(end_streams)
-Protocol.refusal = staticmethod(refusals.refusal)
-native = NativeHandler()
-threads = with_bodies(
-    in_turn(
-        Threads(wsgi, workers=settings.WEB_THREADS, refusal=refusal, account_of=_account_shown),
-        paths=QUESTIONS,
-        at_once=1,
+Protocol.error_response = staticmethod(raw_problem)
+async_views = AsyncViewHandler()
+threads = read_bodies(
+    queue_requests(
+        ThreadedWSGI(wsgi, workers=settings.WEB_THREADS, overload_error=no_free_slot, account_of=_account_shown),
+        paths=QUESTION_PATHS,
+        max_concurrent=1,
     ),
     identify=_identify,
+    upload_slot=_upload_slot,
 )
 
 
@@ -62,10 +70,10 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await _lifespan(receive, send)
     elif scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1000})
-    elif NATIVE.fullmatch(scope["path"]):
-        await native(cleaned(scope), receive, send)
+    elif ASYNC_PATHS.fullmatch(scope["path"]):
+        await async_views(sanitized(scope), receive, send)
     else:
-        await threads(cleaned(scope), receive, send)
+        await threads(sanitized(scope), receive, send)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

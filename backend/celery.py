@@ -1,4 +1,4 @@
-"""The Celery application. PostgreSQL holds the truth about work; a task only rings the bell.
+"""The Celery application. PostgreSQL holds the state of all work; a task is only a notification.
 
 A task carries the request id and the actor of the request that caused it, and its worker's log lines show them.
 """
@@ -12,8 +12,9 @@ from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, task_postrun, worker_init
 from click import Option
 from django.conf import settings
-from django.db import connections
 from django_structlog.celery.steps import DjangoStructLogInitStep
+
+from backend.db.connection import release_connection
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 
@@ -24,28 +25,30 @@ app = Celery("orquestra")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.steps["worker"].add(DjangoStructLogInitStep)
 app.steps["worker"].add("backend.server.heartbeat:Heartbeat")
-app.steps["worker"].add("backend.server.presence:Presence")
-app.steps["worker"].add("backend.server.garbage:Collector")
+app.steps["worker"].add("backend.server.worker_status:StatusReporter")
+app.steps["worker"].add("backend.server.garbage:GarbageCollectorSetup")
 app.steps["worker"].add("backend.server.beat:EmbeddedBeat")
-app.user_options["worker"].add(Option(["--with-beat"], help="Be beat as well; keep in this file when tasks were sent."))
+app.user_options["worker"].add(
+    Option(["--with-beat"], help="Also run beat, which stores in this file when it sent tasks.")
+)
 app.autodiscover_tasks()
 
 
 @setup_logging.connect
 def keep_logging(**_: Any) -> None:
-    """Django has set logging up; that something listens here keeps Celery from doing it again."""
+    """Django has configured logging; a receiver of this signal keeps Celery from configuring it again."""
 
 
 @worker_init.connect
 def allow_long_statements(**_: Any) -> None:
-    """Before the pool starts: connections of this worker are opened with the limits of workers."""
+    """Runs before the pool starts: this worker opens its connections with the time limits of workers."""
     options = settings.DATABASES["default"]["OPTIONS"]
     rest = options["options"].removeprefix(settings.DATABASE_SESSION_OPTIONS)
     options["options"] = f"{settings.DATABASE_WORKER_SESSION_OPTIONS}{rest}"
 
 
 @task_postrun.connect
-def give_connections_back(*, sender: Any, **_: Any) -> None:
-    """Back to the pool, which keeps them for the next task and checks them before. Celery would close the pool too."""
+def release_connection_after_task(*, sender: Any, **_: Any) -> None:
+    """The pool keeps the connection for the next task and checks it first. Celery itself would close the pool too."""
     if not sender.request.is_eager:
-        connections.close_all()
+        release_connection()

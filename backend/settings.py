@@ -14,7 +14,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from backend.celery import app as celery_app  # noqa: F401  # Tasks bind to it wherever settings are read.
-from backend.secrecy import hide_from_other_processes
+from backend.process import hide_from_other_processes
 
 hide_from_other_processes()  # Every process that reads settings holds passwords and keys from here on.
 
@@ -75,7 +75,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
-    "backend.http.errors.refusal_middleware",
+    "backend.http.errors.early_error_middleware",
     "backend.http.limits.AuthLimitsMiddleware",
     "backend.accounts.operators.middleware.OperatorSessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -86,6 +86,18 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "backend.http.methods.MethodMiddleware",
+]
+# Of the routes whose views are asynchronous (backend/server/async_views.py): the same order, without cookies and forms.
+ASYNC_MIDDLEWARE = [
+    "backend.server.request_id.request_id_middleware",
+    "backend.server.logs.access_log_middleware",
+    "backend.server.metrics.metrics_middleware",
+    "backend.http.errors.AsyncProblemMiddleware",
+    "backend.http.headers.security_headers_middleware",
+    "backend.server.async_views.AsyncSecurityMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "backend.server.async_views.AsyncLocaleMiddleware",
+    "backend.server.async_views.AsyncCommonMiddleware",
 ]
 SILENCED_SYSTEM_CHECKS = ["security.W008"]  # The gateway redirects to https.
 if "accounts" not in SERVICES:  # Log-ins, forms, pages and their files are the business of accounts.

@@ -21,7 +21,7 @@ from backend.db.redis import client as redis
 from backend.documents.models import Document, Ingestion, Usage
 from backend.documents.tests.cast import read, upload
 from backend.http.ids import encode
-from backend.server import presence
+from backend.server import worker_status
 from tests.actors import Person
 from tests.operators import admin_browser, clerk, superuser
 
@@ -347,15 +347,15 @@ def test_a_long_name_ends_in_the_middle_and_its_end_is_seen(operator: Client, ow
 
 
 def test_the_overview_shows_queues_workers_and_providers(operator: Client, run: Run, owner: Person) -> None:
-    redis().delete(presence.KEY)
+    redis().delete(worker_status.KEY)
     html = operator.get("/admin/").content.decode()
     assert "No worker is alive" in html
-    note = presence.Note(at=timezone.now().timestamp(), queues=["agents"], threads=8, busy=3, done=70)
-    redis().hset(presence.KEY, "agents@host", msgspec.json.encode(note))
-    redis().hset(presence.KEY, "nonsense@host", b"{")
+    note = worker_status.Status(at=timezone.now().timestamp(), queues=["agents"], threads=8, busy=3, done=70)
+    redis().hset(worker_status.KEY, "agents@host", msgspec.json.encode(note))
+    redis().hset(worker_status.KEY, "nonsense@host", b"{")
     upload(owner, "waits for a worker", "waits.txt")
     html = words(operator.get("/admin/").content.decode())
-    redis().delete(presence.KEY)
+    redis().delete(worker_status.KEY)
 
     assert "agents@host" in html
     assert "3 of 8" in html

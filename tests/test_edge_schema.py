@@ -16,8 +16,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry, Resource
 
 from backend.http.codes import TEXTS
-from backend.http.openapi.refusals import STATUSES
-from backend.http.openapi.words import operations as each
+from backend.http.openapi.descriptions import operations as each
+from backend.http.openapi.problems import STATUSES
 
 PROBLEM = "application/problem+json"
 

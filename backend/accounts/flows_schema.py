@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from backend.http.codes import CONTENT_TYPE
+from backend.http.openapi.descriptions import Schema
 from backend.http.openapi.fields import NOT_BLANK, UNKNOWN
 from backend.http.openapi.operations import id_schema
-from backend.http.openapi.refusals import example_of
-from backend.http.openapi.words import Schema
+from backend.http.openapi.problems import example_of
 
 TEXT: Schema = {"type": "string", "minLength": 1}
 GIVEN: Schema = {"type": "string", "pattern": NOT_BLANK}
@@ -177,7 +177,7 @@ def describe_flow(path: str, method: str, flow: Flow) -> Schema:
         "parameters": list(flow.headers),
         "responses": {str(status): _answer(status, *answer, flow) for status, answer in flow.answers.items()},
         "security": flow.security,
-        "x-refusals": [*flow.refusals, "validation_error"] if flow.headers else list(flow.refusals),
+        "x-errors": [*flow.refusals, "validation_error"] if flow.headers else list(flow.refusals),
         "x-rate-limited": path.startswith("/api/v1/auth/") and method != "get",
     }
     if flow.fields:

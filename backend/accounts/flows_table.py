@@ -10,7 +10,7 @@ from backend.accounts.flows_schema import (
     TEXT,
     Flow,
 )
-from backend.http.openapi.words import Schema
+from backend.http.openapi.descriptions import Schema
 
 PENDING = ("AuthenticationRequired", "One more step is needed: the pending one of `data.flows`.")
 NOBODY = ("AuthenticationRequired", "Not logged in.")

@@ -1,6 +1,6 @@
 """What members of agents, conversations and runs mean, for the OpenAPI document; others explain themselves."""
 
-from backend.http.openapi.words import Schema
+from backend.http.openapi.descriptions import Schema
 
 PRICE = "Per million tokens, in `currency`; null if there is none."
 MODE = (

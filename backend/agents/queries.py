@@ -11,8 +11,8 @@ from backend.agents.models.agents import AgentQuerySet
 from backend.agents.models.conversations import ConversationQuerySet, MessageQuerySet
 from backend.agents.models.runs import RunQuerySet
 from backend.agents.runs import sql
+from backend.db.accents import accent_insensitive_pattern
 from backend.errors import NotFound
-from backend.http.spelling import pattern_of
 
 T = TypeVar("T", bound=Model)
 
@@ -46,7 +46,7 @@ class _Said(Func):
 
 def matching(found: ConversationQuerySet, words: str) -> ConversationQuerySet:
     """Conversations whose title or messages contain the words in this order, upper case and accents aside."""
-    pattern = pattern_of(words)
+    pattern = accent_insensitive_pattern(words)
     said = Message.objects.alias(said=_Said("parts")).filter(conversation=OuterRef("pk"), said__iregex=pattern)
     return found.filter(Q(title__iregex=pattern) | Exists(said))
 

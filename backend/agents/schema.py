@@ -5,10 +5,10 @@ from typing import Any
 from django.conf import settings
 
 from backend.agents.members import MEMBERS, OUTPUT
+from backend.http.openapi.descriptions import Schema, Texts, describe
 from backend.http.openapi.examples import SUFFIX
 from backend.http.openapi.operations import id_schema
 from backend.http.openapi.streams import Events
-from backend.http.openapi.words import Schema, Words, describe
 
 TAGS = {
     "models": "The language models that this server offers, with their prices.",
@@ -20,71 +20,71 @@ TAGS = {
 }
 CREATED, ACCEPTED = {"201": ("Location",)}, {"202": ("Location",)}
 ASKING = ("insufficient_balance", "conversation_busy", "conflict", "model_unpriced", "context_too_long")
-WORDS: dict[str, Words] = {
-    "models_list": Words(
+TEXTS: dict[str, Texts] = {
+    "models_list": Texts(
         "List models",
         "Every model that is offered here, also those whose provider lacks its key: `available` says which to use.",
     ),
-    "agents_list": Words("List agents", "The agents of the workspace that the caller may see, the newest first."),
-    "agents_create": Words(
+    "agents_list": Texts("List agents", "The agents of the workspace that the caller may see, the newest first."),
+    "agents_create": Texts(
         "Create an agent",
         "Only `name` is needed: without a `model` the agent gets the default one, without `knowledge` it searches "
         "nothing. A document or collection that the caller may not see is refused with 404.",
         ("model_unpriced",),
         headers=CREATED,
     ),
-    "agents_retrieve": Words("Get an agent", "The agent with the settings and the knowledge of its current version."),
-    "agents_partial_update": Words(
+    "agents_retrieve": Texts("Get an agent", "The agent with the settings and the knowledge of its current version."),
+    "agents_partial_update": Texts(
         "Change an agent",
         "Members that are left out stay as they are. Anything but `name` and `visibility` makes a new version; runs "
         "that are under way keep theirs.",
         ("model_unpriced", "conflict"),
     ),
-    "agents_destroy": Words(
+    "agents_destroy": Texts(
         "Delete an agent", "Conversations with it stay readable, but take no more questions (409 `conflict`)."
     ),
-    "agents_knowledge_retrieve": Words(
+    "agents_knowledge_retrieve": Texts(
         "Get an agent's knowledge",
         "The documents and collections that the agent searches, in the order they were given.",
     ),
-    "agents_knowledge_update": Words(
+    "agents_knowledge_update": Texts(
         "Replace an agent's knowledge",
         "All that the agent is to search from now on; the list may also be sent bare. It makes a new version.",
         ("conflict",),
     ),
-    "agents_knowledge_search_create": Words(
+    "agents_knowledge_search_create": Texts(
         "Try an agent's search", "The passages that the agent would be given for this query. No model is asked."
     ),
-    "conversations_list": Words(
+    "conversations_list": Texts(
         "List conversations",
         "The caller's own conversations, the one with the latest change first. Archived ones are "
         "listed with `archived=true` only.",
     ),
-    "conversations_create": Words(
+    "conversations_create": Texts(
         "Begin a conversation",
         "With `input` it begins with a first question, and `run` of the answer is the run that answers it. If the run "
         "is refused, no conversation is made.",
         ASKING,
         headers=CREATED,
     ),
-    "conversations_retrieve": Words(
+    "conversations_retrieve": Texts(
         "Get a conversation",
         "`head` is its latest message and `active_run` the run that has not ended, if there is one.",
     ),
-    "conversations_partial_update": Words(
+    "conversations_partial_update": Texts(
         "Change a conversation",
         "Its title, whether it is archived, or the `head` of the branch that is shown. What is left out stays.",
     ),
-    "conversations_destroy": Words(
+    "conversations_destroy": Texts(
         "Delete a conversation",
         "With everything that was said. A run that has not ended is cancelled and charged for what it used.",
     ),
-    "conversations_messages_list": Words(
+    "conversations_messages_list": Texts(
         "List messages",
         "The oldest first. An answer that is being written has the status `streaming` and names its `run`. With "
         "`branch=all`, answers and questions that were replaced are listed too.",
     ),
-    "conversations_runs_create": Words(
+    "conversations_runs_create": Texts(
         "Ask a question",
         "Queues a run and holds the maximum that its answer can cost; what it does not use is given back when it ends. "
         "The answer is 202 with the run at once, whatever `Accept` says. Read what is said from the run's event "
@@ -92,30 +92,30 @@ WORDS: dict[str, Words] = {
         ASKING,
         headers=ACCEPTED,
     ),
-    "messages_feedback_update": Words(
+    "messages_feedback_update": Texts(
         "Rate an answer",
         "1 or -1, with a comment if wanted. A second rating of the same message replaces the first.",
         ("conflict",),
     ),
-    "runs_list": Words("List runs", "The caller's own runs, the latest first."),
-    "runs_retrieve": Words("Get a run", "Its status, what it used and cost, and `error` if it failed."),
-    "runs_steps_list": Words(
+    "runs_list": Texts("List runs", "The caller's own runs, the latest first."),
+    "runs_retrieve": Texts("Get a run", "Its status, what it used and cost, and `error` if it failed."),
+    "runs_steps_list": Texts(
         "List a run's steps", "Each request to the provider and each use of a tool, in the order they happened."
     ),
-    "runs_cancel_create": Words(
+    "runs_cancel_create": Texts(
         "Cancel a run",
         "The provider is stopped, the text so far is kept, and what was used is charged. A run that has ended is "
         "refused with 409.",
         ("conflict",),
         headers=ACCEPTED,
     ),
-    "runs_retry_create": Words(
+    "runs_retry_create": Texts(
         "Retry a run",
         "Asks the same question again in a new run, after one that failed or was cancelled.",
         ASKING,
         headers=ACCEPTED,
     ),
-    "runs_events": Words(
+    "runs_events": Texts(
         "Follow a run",
         "Everything that happens in the run, from the start or after `Last-Event-ID` (or `after`), until it has "
         "ended. A stream that ends without `run.completed`, `run.failed` or `run.cancelled` was interrupted: ask again "
@@ -281,7 +281,7 @@ EVENTS = Events(
 
 def add_agents(result: Schema, **kwargs: Any) -> Schema:
     """A postprocessing hook of drf-spectacular."""
-    describe(result, WORDS, TAGS, EXAMPLES, MEMBERS)
+    describe(result, TEXTS, TAGS, EXAMPLES, MEMBERS)
     schemas = result["components"]["schemas"]
     if "Message" in schemas:
         schemas["MessageTextPart"], schemas["MessageToolCallPart"] = PART_OF_TEXT, PART_OF_TOOL

@@ -2,29 +2,29 @@
 
 from typing import Any
 
-from backend.http.openapi.words import Schema, Words, describe
+from backend.http.openapi.descriptions import Schema, Texts, describe
 
 TAGS = {
     "billing": "What the workspace has, what was moved, what was used, and what it costs. Money is decimal strings."
 }
-WORDS: dict[str, Words] = {
-    "billing_balance": Words(
+TEXTS: dict[str, Texts] = {
+    "billing_balance": Texts(
         "Get the balance",
         "`posted` is the sum of all transactions, `held` is set aside for runs that have not ended, and `available` is "
         "the rest: what can be spent.",
     ),
-    "billing_prices": Words(
+    "billing_prices": Texts(
         "List prices", "What each model costs per million tokens. A price that is null: the model cannot be used."
     ),
-    "billing_transactions_list": Words(
+    "billing_transactions_list": Texts(
         "List transactions",
         "What was moved into and out of the wallet, the latest first. `balance_after` of each is the balance before "
         "the one above it.",
     ),
-    "billing_transactions_retrieve": Words(
+    "billing_transactions_retrieve": Texts(
         "Get a transaction", "`reference` names what it was for, such as the run whose usage was charged."
     ),
-    "billing_usage": Words(
+    "billing_usage": Texts(
         "Get usage",
         "Tokens and their exact cost, summed by day, model, agent, meter or user; without `from` and `to`, of the last "
         "30 days. `api_key` is one group as long as there are no API keys. What was charged is in the transactions.",
@@ -44,5 +44,5 @@ EXAMPLES: dict[str, Schema] = {
 
 def add_billing(result: Schema, **kwargs: Any) -> Schema:
     """A postprocessing hook of drf-spectacular."""
-    describe(result, WORDS, TAGS, EXAMPLES)
+    describe(result, TEXTS, TAGS, EXAMPLES)
     return result

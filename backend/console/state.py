@@ -15,7 +15,7 @@ from backend.accounts.operators.labels import code_label
 from backend.agents import overview as runs
 from backend.documents import overview as documents
 from backend.llm.catalog import CatalogError, Provider, catalog
-from backend.server import presence
+from backend.server import worker_status
 
 QUEUES = ["agents", "documents", "default"]
 ERRORS_OF = timedelta(days=7)  # How far back a provider's last error is looked for.
@@ -41,9 +41,9 @@ def _waiting(name: str, found: Any, model: str, parameter: str) -> list[Any]:
 
 
 def workers() -> dict[str, Any]:
-    """The workers that noted anything in the last hour, and how long the broker's queues are."""
+    """The workers that reported within the last hour, and how long the broker's queues are."""
     try:
-        lengths, found = presence.queue_lengths(QUEUES), presence.workers()
+        lengths, found = worker_status.queue_lengths(QUEUES), worker_status.workers()
     except RedisError:
         return {"problem": _("Redis does not answer, so queues and workers are not known.")}
     queues = ", ".join(f"{name}: {length}" for name, length in lengths.items())
@@ -53,9 +53,9 @@ def workers() -> dict[str, Any]:
             cells.clipped(worker.name, 40),
             cells.badge("active", pgettext("worker", "alive")) if worker.alive else cells.badge("ended", _("silent")),
             _("%(seconds)d s ago") % {"seconds": round(worker.age)},
-            ", ".join(worker.note.queues),
-            _("%(busy)d of %(threads)d") % {"busy": worker.note.busy, "threads": worker.note.threads},
-            cells.plain_number(worker.note.done),
+            ", ".join(worker.status.queues),
+            _("%(busy)d of %(threads)d") % {"busy": worker.status.busy, "threads": worker.status.threads},
+            cells.plain_number(worker.status.done),
         ]
         for worker in found
     ]

@@ -1,4 +1,4 @@
-"""A thread's connection to PostgreSQL: released before the thread waits, asked for again when it broke."""
+"""The PostgreSQL connection of a thread: released before the thread waits, and renewed after it broke."""
 
 import logging
 import time
@@ -15,18 +15,18 @@ MAX_RETRY_SECONDS = 60.0
 
 
 def release_connection() -> None:
-    """Return the thread's connection to the pool, before the thread waits for a network or a client.
+    """Return the thread's connection to the pool. Call this before the thread waits for a network or a client.
 
-    Within a transaction it stays: the transaction's owner releases it.
+    Does nothing inside a transaction, which needs its connection to the end.
     """
     if not connection.in_atomic_block:
         connection.close()
 
 
 def retry_on_disconnect(work: Callable[[], T], *, seconds: float = MAX_RETRY_SECONDS) -> T:
-    """Call ``work`` again and again while PostgreSQL does not answer. It must bear being repeated.
+    """Call ``work``, and call it again while PostgreSQL does not answer. ``work`` must be idempotent.
 
-    :raises OperationalError, InterfaceError: PostgreSQL did not answer for so long, or a transaction is open.
+    :raises OperationalError, InterfaceError: PostgreSQL did not answer for ``seconds``, or a transaction is open.
     """
     deadline = time.monotonic() + seconds
     pause = 0.1

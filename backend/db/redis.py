@@ -1,4 +1,4 @@
-"""Connections to Redis, with time-outs: nothing waits for ever on a server that went away."""
+"""Clients of Redis. Every command has a time-out, so that a server that went away blocks no caller for ever."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,52 +13,52 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
-LONGEST_BLOCK = 15  # Seconds; a blocking read asks for no more, so that the socket's time-out means a dead server.
-SHORT_COMMANDS = 16  # Of one event loop at once.
+MAX_BLOCK_SECONDS = 15  # Of a blocking read. The socket's time-out is longer, so that it means a dead server.
+MAX_CONCURRENT_COMMANDS = 16  # Of one event loop through ``run_limited``.
 
-_by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, "aioredis.Redis"] = WeakKeyDictionary()
-_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, "aioredis.Redis"] = WeakKeyDictionary()
+_slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 @lru_cache(maxsize=1)
 def client() -> Redis:
-    """The process's client; its pool is shared by all threads and made anew after a fork. Answers are ``bytes``."""
+    """The client of this process. All threads share its pool, which is new after a fork. Replies are ``bytes``."""
     return Redis.from_url(
         settings.REDIS_URL,
         socket_connect_timeout=2,
         socket_timeout=5,
         health_check_interval=30,
-        # Once, for a connection that went stale, and not for a server that hangs; the library's own waits for seconds.
+        # One retry without a pause, for a stale connection. The library's default would wait for seconds.
         retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
     )
 
 
 def async_client() -> "aioredis.Redis":
-    """The client of the running event loop. Blocking reads ask for at most ``LONGEST_BLOCK`` seconds."""
+    """The client of the running event loop. Blocking reads must ask for ``MAX_BLOCK_SECONDS`` at most."""
     loop = asyncio.get_running_loop()
-    found = _by_loop.get(loop)
+    found = _clients.get(loop)
     if found is None:
-        found = _by_loop[loop] = aioredis.Redis.from_url(
+        found = _clients[loop] = aioredis.Redis.from_url(
             settings.REDIS_URL,
             socket_connect_timeout=2,
-            socket_timeout=LONGEST_BLOCK + 5,
+            socket_timeout=MAX_BLOCK_SECONDS + 5,
             health_check_interval=30,
         )
     return found
 
 
-async def in_turn(command: "Callable[[aioredis.Redis], Awaitable[Any]]") -> Any:
-    """A short command. A thousand callers at once take turns on a few connections.
+async def run_limited(command: "Callable[[aioredis.Redis], Awaitable[Any]]") -> Any:
+    """Run a short command. A thousand concurrent callers queue for a few connections.
 
     :raises RedisError: Redis does not answer; or an OSError.
     """
-    turns = _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(SHORT_COMMANDS))
-    async with turns:
+    slots = _slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(MAX_CONCURRENT_COMMANDS))
+    async with slots:
         return await command(async_client())
 
 
 async def close_async_client() -> None:
-    """Close the running loop's connections, as when a test's loop or a worker ends."""
-    found = _by_loop.pop(asyncio.get_running_loop(), None)
+    """Close the connections of the running event loop, such as when a worker or a test ends."""
+    found = _clients.pop(asyncio.get_running_loop(), None)
     if found is not None:
         await found.aclose()

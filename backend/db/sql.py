@@ -1,7 +1,7 @@
-"""Statements written by hand and prepared, for what every request or every run waits for.
+"""Prepared statements for the queries that every request or every run waits for.
 
 The ORM takes longer to compose such a statement than PostgreSQL to execute it, and composes it anew each time. Models
-stay the only place that knows columns: a statement names them through ``Columns``, which turns rows into instances.
+stay the only place that defines columns: a statement names them through ``Columns``, which turns rows into instances.
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,10 @@ class _PreparingCursor(psycopg.Cursor[tuple[Any, ...]]):
 
 
 def rows(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """What the statement finds, in the transaction of Django's connection. Errors are those of ``django.db``.
+    """The rows that the statement returns, in the transaction of Django's connection.
 
-    PostgreSQL plans it once per connection, unless DATABASE_PREPARED is off.
+    Exceptions are those of ``django.db``. PostgreSQL plans the statement once per connection, unless DATABASE_PREPARED
+    is off.
     """
     with _cursor() as cursor:
         cursor.execute(statement, parameters)
@@ -32,19 +33,19 @@ def rows(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
 
 
 def row(statement: str, parameters: Sequence[Any]) -> tuple[Any, ...] | None:
-    """The first row, if there is one."""
+    """The first row; None if there is none."""
     found = rows(statement, parameters)
     return found[0] if found else None
 
 
 def execute(statement: str, parameters: Sequence[Any]) -> None:
-    """A statement that answers with no rows."""
+    """Execute a statement that returns no rows."""
     with _cursor() as cursor:
         cursor.execute(statement, parameters)
 
 
 def _cursor() -> CursorWrapper:
-    """As ``connection.cursor()``, but parameters travel beside the statement instead of inside it."""
+    """As ``connection.cursor()``, but PostgreSQL receives the parameters apart from the statement."""
     connection.close_if_health_check_failed()
     connection.ensure_connection()
     with connection.wrap_database_errors:
@@ -101,6 +102,7 @@ class Columns(Generic[M]):
 
 
 def _type_of(field: "models.Field[Any, Any]") -> str:
-    """A cast to varchar(n) would cut a text in silence; without the length the column refuses it."""
+    """The type to cast a parameter to. A cast to varchar(n) would truncate a text silently; ``text`` lets the column
+    refuse a text that is too long."""
     kind = field.db_type(connection) or "text"
     return "text" if kind.startswith("varchar") else kind

@@ -1,4 +1,4 @@
-"""Sweeps over many rows, each of which may go wrong by itself."""
+"""Periodic work over many rows, in which the failure of one row does not stop the others."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -11,9 +11,10 @@ R = TypeVar("R")
 
 
 def each(items: Iterable[T], work: Callable[[T], R], *, name: str) -> list[R]:
-    """Do the work for each item; what fails is logged as ``<name>_failed`` and holds up no other. Returns the results.
+    """Call ``work`` with each item. Logs each failure as ``<name>_failed`` and goes on. Returns the results.
 
-    A sweep of a limited batch takes it in random order, so that items that always fail do not fill it each time.
+    A caller that takes a limited batch of items should select it in random order: otherwise items that always fail
+    would fill every batch.
     """
     results = []
     for item in list(items):

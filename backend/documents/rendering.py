@@ -21,7 +21,7 @@ from backend.documents.ingestion.process import ParserProcess
 from backend.documents.models import Blob
 from backend.documents.places import Budget, Places
 from backend.errors import NotFound, ServiceUnavailable
-from backend.http.concurrency import held
+from backend.http.concurrency import hold_slot
 
 PAGE_WIDTH = 1240  # Pixels.
 THUMBNAIL_WIDTH = 240
@@ -58,7 +58,7 @@ def page_image(blob: Blob, *, page: int, width: int = PAGE_WIDTH) -> "File[Any]"
     seconds = settings.RENDER_SECONDS + 10  # Of one rendering, with the wait for its turn and for the storage.
     limit, workspace = settings.RENDERINGS_PER_WORKSPACE, str(blob.workspace_id)
     spent = _budget().spent(workspace)
-    with held("renderings", workspace, limit=limit, seconds=seconds), _places.taken(workspace, spent=spent):
+    with hold_slot("renderings", workspace, limit=limit, seconds=seconds), _places.taken(workspace, spent=spent):
         data = _render(blob, image)
     storage.save(image.key, ContentFile(data))
     return ContentFile(data)

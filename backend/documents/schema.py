@@ -3,20 +3,20 @@
 from typing import Any
 
 from backend.documents.members import MEMBERS
+from backend.http.openapi.descriptions import Schema, Texts, describe, operations
 from backend.http.openapi.examples import SUFFIX
 from backend.http.openapi.streams import Events
-from backend.http.openapi.words import Schema, Words, describe, operations
 
 TAGS = {
     "documents": "Uploaded files: their processing, text, passages, page images and bytes.",
     "collections": "Named sets of documents that agents search as one.",
     "search": "Passages of the workspace's documents.",
 }
-WORDS: dict[str, Words] = {
-    "documents_list": Words(
+TEXTS: dict[str, Texts] = {
+    "documents_list": Texts(
         "List documents", "The workspace's documents, the newest first, filtered by what is given."
     ),
-    "documents_create": Words(
+    "documents_create": Texts(
         "Upload a document",
         "Takes the file as `multipart/form-data` and returns before it is read; follow its event stream to see when it "
         "is `ready`. `content_type` is the format that it is read as: PDF, DOCX, HTML, Markdown or plain text, "
@@ -25,31 +25,31 @@ WORDS: dict[str, Words] = {
         ("file_too_large", "unsupported_file", "storage_quota_exceeded"),
         headers={"200": ("Location",), "201": ("Location",)},
     ),
-    "documents_usage": Words(
+    "documents_usage": Texts(
         "Get the storage used", "Bytes and documents that the workspace keeps, and how many it may keep."
     ),
-    "documents_retrieve": Words(
+    "documents_retrieve": Texts(
         "Get a document",
         "Its status and progress, `error` if it could not be read, and `warnings` about what was read.",
     ),
-    "documents_partial_update": Words(
+    "documents_partial_update": Texts(
         "Change a document", "Its name or its metadata; `metadata` replaces what was there as a whole."
     ),
-    "documents_destroy": Words(
+    "documents_destroy": Texts(
         "Delete a document",
         "It is out of every list and search at once; its bytes and passages are removed soon after.",
     ),
-    "documents_reprocess_create": Words(
+    "documents_reprocess_create": Texts(
         "Process a document again",
         "Reads the file anew. Until that is done, search finds what it found before.",
         ("conflict",),
     ),
-    "documents_cancel_create": Words(
+    "documents_cancel_create": Texts(
         "Cancel processing",
         "Stops reading the file. A document that is not being read is refused with 409.",
         ("conflict",),
     ),
-    "documents_content": Words(
+    "documents_content": Texts(
         "Download a document",
         "The file as it was uploaded: a redirect to a signed address, or the bytes, of which `Range` asks for a part.",
         ("precondition_failed", "range_not_satisfiable"),
@@ -61,44 +61,44 @@ WORDS: dict[str, Words] = {
             "416": ("Content-Range",),
         },
     ),
-    "documents_text": Words(
+    "documents_text": Texts(
         "Get a document's text",
         "All the text that was read from the file, and which of its characters are on which page.",
     ),
-    "documents_chunks": Words(
+    "documents_chunks": Texts(
         "List passages", "In reading order: all of the document, those on a `page`, or the one with an `index`."
     ),
-    "documents_chunk": Words(
+    "documents_chunk": Texts(
         "Get a passage", "With the box of each of its lines on the page, if the format has pages. A citation names it."
     ),
-    "documents_page_image": Words(
+    "documents_page_image": Texts(
         "Get a page image", "A page of a PDF as PNG. Boxes of passages are fractions of it.", ("conflict",)
     ),
-    "documents_thumbnail": Words("Get a thumbnail", "The first page of a PDF as a small PNG.", ("conflict",)),
-    "documents_events": Words(
+    "documents_thumbnail": Texts("Get a thumbnail", "The first page of a PDF as a small PNG.", ("conflict",)),
+    "documents_events": Texts(
         "Follow a document",
         "The document at once and whenever it changes, until its processing has ended or it was deleted. There is "
         "nothing to resume: a client that comes back gets the present state.",
     ),
-    "collections_list": Words("List collections", "The workspace's collections, the newest first."),
-    "collections_create": Words(
+    "collections_list": Texts("List collections", "The workspace's collections, the newest first."),
+    "collections_create": Texts(
         "Create a collection",
         "Empty. Its `language` is that of documents which are uploaded into it without one.",
         headers={"201": ("Location",)},
     ),
-    "collections_retrieve": Words("Get a collection", "With the number of documents in it."),
-    "collections_partial_update": Words(
+    "collections_retrieve": Texts("Get a collection", "With the number of documents in it."),
+    "collections_partial_update": Texts(
         "Change a collection", "Its name, or the language of what is uploaded into it from now on."
     ),
-    "collections_destroy": Words("Delete a collection", "Its documents stay; agents search it no longer."),
-    "collections_documents_create": Words(
+    "collections_destroy": Texts("Delete a collection", "Its documents stay; agents search it no longer."),
+    "collections_documents_create": Texts(
         "Add a document to a collection", "That it is there already is no mistake: the answer is the same."
     ),
-    "collections_documents_destroy": Words(
+    "collections_documents_destroy": Texts(
         "Remove a document from a collection",
         "The document itself stays, and so does every other collection with it.",
     ),
-    "search": Words(
+    "search": Texts(
         "Search documents",
         "The passages that answer the query best, in the given collections and documents, or in the whole workspace. "
         "The `mode` of the answer says how it was searched: lexically, whatever was asked for, while no embedding "
@@ -163,7 +163,7 @@ EVENTS = Events(
 
 def add_documents(result: Schema, **kwargs: Any) -> Schema:
     """A postprocessing hook of drf-spectacular."""
-    describe(result, WORDS, TAGS, EXAMPLES, MEMBERS)
+    describe(result, TEXTS, TAGS, EXAMPLES, MEMBERS)
     for _, _, operation in operations(result):
         upload = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data")
         if upload is not None and operation["operationId"] == "documents_create":

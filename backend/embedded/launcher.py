@@ -13,7 +13,7 @@ from backend.embedded.folders import Folders
 from backend.embedded.options import LauncherError, Options, surroundings
 from backend.embedded.output import Output
 from backend.embedded.supervisor import StopRequested, Supervisor
-from backend.secrecy import hide_from_other_processes
+from backend.process import hide_from_other_processes
 
 STOP_ORDER = (("agents", "documents", "default"), ("redis", "postgres"))  # The web process goes before all of them.
 

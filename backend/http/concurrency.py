@@ -1,13 +1,13 @@
 """Limits on what one subject (an account, a workspace, an address) does at the same time, counted across processes.
 
-Redis keeps a sorted set of holders per policy and subject; each holder is scored by the time when its lease ends. One
-script counts and adds, so that two requests cannot take the same place. A process that is killed releases nothing: its
-leases end by themselves. Holds of an event loop are renewed while they last; those of a thread are not, unless it does
-it itself, and a hold that outlasts ``seconds`` loses its place to another.
+Redis keeps a sorted set of slots per policy and subject; the score of each is the time when its lease expires. One
+script counts and adds, so that two requests cannot take the same slot. A process that is killed releases nothing: its
+leases expire. The slots of an event loop are renewed until they are released. Those of a thread are not, unless the
+thread renews them itself, and another request may take a slot that is held for longer than ``seconds``.
 
 When Redis does not answer, requests pass: reads go on without Redis (writes are refused where revocations are read),
-and each process bounds what it does at once by its threads and by the rate that it demands of a client. ``required``
-turns this around for work that is too expensive to be left uncounted.
+and each process limits its concurrent work by its threads and by the minimum rate of clients. With ``required``, for
+work that is too expensive to stay uncounted, they are refused instead.
 """
 
 import asyncio
@@ -26,16 +26,16 @@ from django.http import StreamingHttpResponse
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from backend.db.redis import client, in_turn
+from backend.db.redis import client, run_limited
 from backend.http.limits import RateLimited
 
 logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 60.0
-RETRY_SECONDS = 2  # When a place may be free cannot be known; this is what a refused client is asked to wait.
+RETRY_SECONDS = 2  # The Retry-After of a refused client. When a slot will be free is not known.
 
-# KEYS: the holders. ARGV: the limit, the lease in milliseconds, the holder. Returns whether the holder has a place.
-TAKE = """
+# KEYS: the slots. ARGV: the limit, the lease in milliseconds, the slot's id. Returns whether the id has a slot.
+ACQUIRE = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
@@ -47,174 +47,174 @@ return 1
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """A place of one holder, whether or not it has been taken."""
+class Slot:
+    """One of the ``limit`` slots under ``key``, acquired or not."""
 
     key: str
     limit: int
     seconds: float
-    holder: str
+    id: str
 
     @classmethod
-    def of(cls, policy: str, subject: str, *, limit: int, seconds: float) -> "Hold":
+    def of(cls, policy: str, subject: str, *, limit: int, seconds: float) -> "Slot":
         digest = hashlib.sha256(subject.encode()).hexdigest()[:32]
         return cls(f"held:{policy}:{digest}", limit, seconds, uuid4().hex)
 
-    def take(self) -> bool:
-        """Whether there was a place, or the hold has its place still; its lease begins anew.
+    def acquire(self) -> bool:
+        """Acquire the slot, or renew its lease. Returns False when all slots are taken.
 
         :raises RedisError: Redis does not answer.
         """
-        return bool(client().register_script(TAKE)(**self.arguments))
+        return bool(client().register_script(ACQUIRE)(**self.arguments))
 
     def release(self) -> None:
-        """Give the place back. Where that fails, its lease ends."""
+        """Free the slot. Where that fails, its lease expires."""
         try:
-            client().zrem(self.key, self.holder)
+            client().zrem(self.key, self.id)
         except (RedisError, OSError) as error:
             _warn(self, error)
 
     @property
     def arguments(self) -> dict[str, Any]:
-        return {"keys": [self.key], "args": [self.limit, round(self.seconds * 1000), self.holder]}
+        return {"keys": [self.key], "args": [self.limit, round(self.seconds * 1000), self.id]}
 
 
 @contextmanager
-def held(policy: str, subject: str, *, limit: int, seconds: float, required: bool = False) -> Iterator[None]:
-    """One of ``limit`` places of the subject, while the block runs and for ``seconds`` at most.
+def hold_slot(policy: str, subject: str, *, limit: int, seconds: float, required: bool = False) -> Iterator[None]:
+    """Hold one of the subject's ``limit`` slots while the block runs, and for ``seconds`` at most.
 
     :param policy: what is limited, such as ``uploads``.
     :param required: refuse when Redis does not answer, instead of letting the request pass uncounted.
-    :raises RateLimited: every place is taken.
-    :raises RedisError: Redis does not answer and ``required`` is set; the edge answers 503.
+    :raises RateLimited: all slots are taken.
+    :raises RedisError: Redis does not answer and ``required`` is set; the client gets 503.
     """
-    hold = Hold.of(policy, subject, limit=limit, seconds=seconds)
-    _take(hold, required=required)
+    slot = Slot.of(policy, subject, limit=limit, seconds=seconds)
+    _acquire(slot, required=required)
     try:
         yield
     finally:
-        hold.release()
+        slot.release()
 
 
-def _take(hold: Hold, *, required: bool) -> None:
+def _acquire(slot: Slot, *, required: bool) -> None:
     try:
-        taken = hold.take()
+        acquired = slot.acquire()
     except (RedisError, OSError) as error:
         if required:
             raise
-        _warn(hold, error)
+        _warn(slot, error)
     else:
-        if not taken:
-            raise refusal()
+        if not acquired:
+            raise no_free_slot()
 
 
-def while_sent(
+def hold_slot_while_sent(
     response: StreamingHttpResponse, policy: str, subject: str, *, limit: int, seconds: float = LEASE_SECONDS
 ) -> StreamingHttpResponse:
-    """The response, which has one of ``limit`` places of the subject until it is sent or its client has gone.
+    """Return the response, holding one of the subject's slots until it is sent or its client disconnects.
 
-    Its blocks renew the lease, so that between two of them no more than ``seconds`` may pass.
+    Each block renews the lease, so that no more than ``seconds`` may pass between two of them.
 
-    :raises RateLimited: every place is taken; what the response would be read from is closed.
+    :raises RateLimited: all slots are taken; the file or generator behind the response is closed.
     """
-    hold = Hold.of(policy, subject, limit=limit, seconds=seconds)
+    slot = Slot.of(policy, subject, limit=limit, seconds=seconds)
     try:
-        _take(hold, required=False)
-    except BaseException:  # Its resources alone are closed: the request goes on, with a refusal.
+        _acquire(slot, required=False)
+    except BaseException:  # Close its resources alone: the request goes on, with an error response.
         for close in response._resource_closers:  # type: ignore[attr-defined]  # Not in the stubs.
             close()
         raise
     blocks: Any = response.streaming_content
-    response.streaming_content = _renewing(blocks, hold)
-    response._resource_closers.append(hold.release)  # type: ignore[attr-defined]  # As FileResponse does.
+    response.streaming_content = _with_renewals(blocks, slot)
+    response._resource_closers.append(slot.release)  # type: ignore[attr-defined]  # As FileResponse does.
     return response
 
 
-def _renewing(blocks: Iterable[bytes], hold: Hold) -> Iterator[bytes]:
+def _with_renewals(blocks: Iterable[bytes], slot: Slot) -> Iterator[bytes]:
     renewed = time.monotonic()
     for block in blocks:
-        if time.monotonic() - renewed > hold.seconds / 3:
+        if time.monotonic() - renewed > slot.seconds / 3:
             renewed = time.monotonic()
             with suppress(RedisError, OSError):
-                hold.take()
+                slot.acquire()
         yield block
 
 
 @asynccontextmanager
-async def held_async(
+async def hold_slot_async(
     policy: str, subject: str, *, limit: int, seconds: float = LEASE_SECONDS, required: bool = False
 ) -> AsyncIterator[None]:
-    """As ``held``, in an event loop, for as long as the block runs: the lease is renewed meanwhile."""
-    hold = await _take_async(policy, subject, limit=limit, seconds=seconds, required=required)
+    """As ``hold_slot``, in an event loop, for as long as the block runs: the lease is renewed."""
+    slot = await _acquire_async(policy, subject, limit=limit, seconds=seconds, required=required)
     try:
         yield
-    finally:  # In a task of its own: the holder may be cancelled again before Redis has answered.
-        await asyncio.shield(_released(hold))
+    finally:  # In a task of its own: this one may be cancelled again before Redis has answered.
+        await asyncio.shield(_start_release(slot))
 
 
-async def while_streamed(response: StreamingHttpResponse, user_id: str) -> StreamingHttpResponse:
-    """The event stream, which has one of the user's STREAMS_PER_USER places until it is closed.
+async def hold_stream_slot(response: StreamingHttpResponse, user_id: str) -> StreamingHttpResponse:
+    """Return the event stream, holding one of the user's STREAMS_PER_USER slots until it is closed.
 
-    :raises RateLimited: every place is taken.
+    :raises RateLimited: all slots are taken.
     """
-    hold = await _take_async("streams", user_id, limit=settings.STREAMS_PER_USER, seconds=LEASE_SECONDS)
-    response._resource_closers.append(lambda: _released(hold))  # type: ignore[attr-defined]  # Not in the stubs.
+    slot = await _acquire_async("streams", user_id, limit=settings.STREAMS_PER_USER, seconds=LEASE_SECONDS)
+    response._resource_closers.append(lambda: _start_release(slot))  # type: ignore[attr-defined]  # Not in the stubs.
     return response
 
 
-async def _take_async(policy: str, subject: str, *, limit: int, seconds: float, required: bool = False) -> Hold:
-    hold = Hold.of(policy, subject, limit=limit, seconds=seconds)
+async def _acquire_async(policy: str, subject: str, *, limit: int, seconds: float, required: bool = False) -> Slot:
+    slot = Slot.of(policy, subject, limit=limit, seconds=seconds)
     try:
-        taken = bool(await in_turn(lambda redis: redis.register_script(TAKE)(**hold.arguments)))
+        acquired = bool(await run_limited(lambda redis: redis.register_script(ACQUIRE)(**slot.arguments)))
     except (RedisError, OSError) as error:
         if required:
             raise
-        _warn(hold, error)
-        taken = True
-    if not taken:
-        raise refusal()
-    _renewer().add(hold)
-    return hold
+        _warn(slot, error)
+        acquired = True
+    if not acquired:
+        raise no_free_slot()
+    _renewer().add(slot)
+    return slot
 
 
-def _released(hold: Hold) -> "asyncio.Task[None]":
-    """Renewed no longer from now on, and soon released; the task is that of the release."""
+def _start_release(slot: Slot) -> "asyncio.Task[None]":
+    """Stop renewing the slot and release it. Returns the task of the release."""
     renewer = _renewer()
-    renewer.holds.discard(hold)
-    task = asyncio.get_running_loop().create_task(_release(hold))
+    renewer.slots.discard(slot)
+    task = asyncio.get_running_loop().create_task(_release(slot))
     renewer.releases.add(task)
     task.add_done_callback(renewer.releases.discard)
     return task
 
 
 class _Renewer:
-    """Renews the leases of one event loop's holds, all together; sleeps while there are none."""
+    """Renews the leases of all slots of one event loop together; its task ends when there are none."""
 
     def __init__(self) -> None:
-        self.holds: set[Hold] = set()
+        self.slots: set[Slot] = set()
         self.releases: set[asyncio.Task[None]] = set()  # Kept from the garbage collector.
         self._task: asyncio.Task[None] | None = None
 
-    def add(self, hold: Hold) -> None:
-        self.holds.add(hold)
+    def add(self, slot: Slot) -> None:
+        self.slots.add(slot)
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._work())
+            self._task = asyncio.get_running_loop().create_task(self._run())
 
-    async def _work(self) -> None:
+    async def _run(self) -> None:
         while True:
-            await asyncio.sleep(min((hold.seconds for hold in self.holds), default=LEASE_SECONDS) / 3)
-            if not self.holds:
+            await asyncio.sleep(min((slot.seconds for slot in self.slots), default=LEASE_SECONDS) / 3)
+            if not self.slots:
                 return
             try:
-                await in_turn(self._renew)
+                await run_limited(self._renew)
             except (RedisError, OSError) as error:
-                logger.warning("holds_not_renewed count=%s error=%s", len(self.holds), error)
+                logger.warning("slots_not_renewed count=%s error=%s", len(self.slots), error)
 
     async def _renew(self, redis: "Redis") -> None:
-        """A hold whose lease ended meanwhile, while Redis was away, takes its place again, if there is one."""
+        """A slot whose lease expired while Redis was away is acquired again, if there is a free one."""
         pipeline = redis.pipeline(transaction=False)
-        for hold in self.holds:
-            pipeline.eval(TAKE, 1, hold.key, *hold.arguments["args"])
+        for slot in self.slots:
+            pipeline.eval(ACQUIRE, 1, slot.key, *slot.arguments["args"])
         await pipeline.execute()
 
 
@@ -225,16 +225,16 @@ def _renewer() -> _Renewer:
     return _renewers.setdefault(asyncio.get_running_loop(), _Renewer())
 
 
-def refusal() -> RateLimited:
+def no_free_slot() -> RateLimited:
     return RateLimited(headers={"Retry-After": str(RETRY_SECONDS)})
 
 
-async def _release(hold: Hold) -> None:
+async def _release(slot: Slot) -> None:
     try:
-        await in_turn(lambda redis: redis.zrem(hold.key, hold.holder))
+        await run_limited(lambda redis: redis.zrem(slot.key, slot.id))
     except (RedisError, OSError) as error:
-        _warn(hold, error)
+        _warn(slot, error)
 
 
-def _warn(hold: Hold, error: Exception) -> None:
-    logger.warning("hold_not_counted key=%s error=%s", hold.key, error)
+def _warn(slot: Slot, error: Exception) -> None:
+    logger.warning("slot_not_counted key=%s error=%s", slot.key, error)

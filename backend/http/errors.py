@@ -15,7 +15,8 @@ from django.views import defaults
 
 from backend.http.codes import CONTENT_TYPE, code_of
 from backend.http.problems import ProblemField, problem_of, problem_response
-from backend.server.scope import REFUSAL
+from backend.server.async_views import InEventLoop
+from backend.server.scope import ERROR
 
 KEPT_FOR_PEOPLE = "/admin/"  # The admin shows its own pages, errors too.
 PAGE = "orquestra_page"  # An attribute of responses that stay as they are.
@@ -50,19 +51,23 @@ class ProblemMiddleware(MiddlewareMixin):
         return problem
 
 
-def refusal_middleware(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Answers a request that was refused before it got here, such as for a body that came too slowly."""
+class AsyncProblemMiddleware(InEventLoop, ProblemMiddleware):
+    """The same for asynchronous views."""
 
-    def refuse(request: HttpRequest) -> HttpResponseBase:
-        refused = request.META.get(REFUSAL)
-        if refused is None:
+
+def early_error_middleware(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Answers a request that failed before Django was called, such as one whose body arrived too slowly."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        error = request.META.get(ERROR)
+        if error is None:
             return get_response(request)
-        problem = problem_of(refused)
+        problem = problem_of(error)
         if problem is None:
-            raise refused
+            raise error
         return problem.response(request)
 
-    return refuse
+    return middleware
 
 
 def _for_people(request: HttpRequest) -> bool:

@@ -1,7 +1,7 @@
-"""Problem documents (RFC 9457): the one shape of every refusal, whoever refuses.
+"""Problem documents (RFC 9457): the one format of every error response, whichever layer responds.
 
-``type`` is a name, not an address: ``urn:orquestra:problem:<code>``. ``instance`` is the path that was asked for, so
-the answers to two unknown ids differ in it and in ``request_id`` alone. Texts follow Accept-Language; codes never do.
+``type`` is a name, not an address: ``urn:orquestra:problem:<code>``. ``instance`` is the path of the request, so the
+responses to two unknown ids differ in it and in ``request_id`` alone. Texts follow Accept-Language; codes never do.
 """
 
 import json
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import islice
 from typing import Any, TypedDict
+from uuid import uuid4
 
 from django.core.exceptions import (
     BadRequest,
@@ -39,7 +40,7 @@ from backend.server.request_id import request_id_of
 
 logger = logging.getLogger(__name__)
 
-MAX_ERRORS = 100  # In one answer; who sent more mistakes corrects these first.
+MAX_ERRORS = 100  # In one response; a client with more errors corrects these first.
 
 # Among the OperationalErrors are statement_timeout, lock_timeout and the victim of a deadlock. The last of this list is
 # an InternalError to psycopg.
@@ -63,7 +64,7 @@ class ProblemField(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A refusal before it is written down."""
+    """An error response before it is rendered."""
 
     status: int
     code: str
@@ -97,20 +98,20 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
     **extra: Any,
 ) -> HttpResponse:
-    """The answer itself. ``title`` and ``detail`` may be lazy translations or message ids of one of our catalogues."""
+    """The error response. ``title`` and ``detail`` may be lazy translations or message ids of one of our catalogues."""
     with translation.override(translation.get_language_from_request(request)):
         known_title, known_detail = TEXTS.get(code) or TEXTS[code_of(status)]
         document: dict[str, Any] = {
             "type": f"urn:orquestra:problem:{code}",
-            "title": _say(title or known_title),
+            "title": _translated(title or known_title),
             "status": int(status),
-            "detail": _say(detail or known_detail),
+            "detail": _translated(detail or known_detail),
             "instance": request.path,
             "code": code,
             "request_id": request_id_of(request),
         }
         if errors is not None:
-            document["errors"] = [{**error, "detail": _say(error["detail"])} for error in errors]
+            document["errors"] = [{**error, "detail": _translated(error["detail"])} for error in errors]
         document.update(extra)
         response = HttpResponse(_dumps(document), content_type=CONTENT_TYPE, status=status)
         response["Content-Length"] = str(len(response.content))
@@ -125,8 +126,32 @@ def problem_response(
     return response
 
 
-def _say(text: object) -> str:
-    """In the language of the moment; nothing stays nothing, where gettext would tell of its catalogue."""
+def raw_problem(status: int, code: str) -> bytes:
+    """The bytes of a whole HTTP/1.1 error response, for a request that neither Django nor WSGI ever receives.
+
+    The connection closes after it.
+    """
+    title, detail = TEXTS[code]
+    request_id = uuid4().hex
+    document = {
+        "type": f"urn:orquestra:problem:{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": None,
+        "code": code,
+        "request_id": request_id,
+    }
+    body = _dumps(document)
+    head = (
+        f"HTTP/1.1 {status} {title}\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
+        f"X-Request-ID: {request_id}\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode("ascii") + body
+
+
+def _translated(text: object) -> str:
+    """In the active language. The empty text stays empty: gettext would return the header of the catalogue for it."""
     return gettext(str(text)) if text else ""
 
 
@@ -148,7 +173,7 @@ KNOWN: tuple[tuple[tuple[type[BaseException], ...], Problem], ...] = (
 
 
 def problem_of(error: BaseException) -> Problem | None:
-    """What to tell a client about an exception; nothing for a bug, which is a 500."""
+    """The error response to an exception; None for a bug, which is a 500."""
     if isinstance(error, DomainError):
         extra = dict(error.extra)
         errors, headers = extra.pop("errors", None), extra.pop("headers", {})
@@ -172,9 +197,9 @@ def problem_of(error: BaseException) -> Problem | None:
 
 def _log(error: BaseException, problem: Problem) -> None:
     if isinstance(error, DataError | IntegrityError):
-        logger.warning("refused by the database: %s", error)
+        logger.warning("database_refused_value error=%s", error)
     elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        logger.error("a dependency does not answer: %s: %s", type(error).__name__, error)
+        logger.error("dependency_unavailable kind=%s error=%s", type(error).__name__, error)
 
 
 def _text(error: drf.APIException) -> str | None:
@@ -200,7 +225,7 @@ def _dumps(document: Mapping[str, Any]) -> bytes:
 
 
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
-    """DRF's EXCEPTION_HANDLER. A transaction around the view is rolled back, as by DRF's own."""
+    """DRF's EXCEPTION_HANDLER. Rolls back a transaction around the view, as DRF's own handler does."""
     problem = problem_of(error)
     if problem is None:
         return None

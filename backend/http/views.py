@@ -39,7 +39,7 @@ class PublicIdLookup:
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
-def truth_of(request: Request, name: str, *, default: bool) -> bool:
+def boolean_parameter(request: Request, name: str, *, default: bool) -> bool:
     """A parameter of the query that is true or false.
 
     :raises FieldError: it is something else.

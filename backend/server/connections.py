@@ -1,14 +1,16 @@
-"""HTTP/1.1 connections that end in bounded time, whatever their clients do or leave undone.
+"""HTTP/1.1 connections with time limits on all that clients can delay.
 
-uvicorn's protocol has no clock but that of an idle connection between two requests. Here one look per second at every
-connection of the process (``examine``) finds what takes too long, at no cost to an ordinary request:
+The only time-out of uvicorn's protocol is that of an idle connection between two requests. Here a check of every
+connection of the process once per second (``check_connections``) enforces these limits, at no cost to an ordinary
+request:
 
-- a head that does not come, or not to its end: 408 and the connection ends;
-- an answer that its client does not take at the minimum rate: the connection is cut. Streams are included, so no reader
-  that stands still makes the process keep what it was sent;
-- a body that goes on after its answer: it is drained for some seconds and bytes, for a client that is hung up on while
-  it sends might never read the answer;
-- more than some slow heads and bodies from one address: the oldest go. Bodies of accounts are counted per account.
+- a head that does not arrive, or not completely: 408, and the connection closes;
+- a response that the client does not read at the minimum rate: the connection is cut. This includes event streams, so
+  that a stalled reader does not make the process keep its data in memory;
+- a body that continues after its response: the process drains it for some seconds and bytes, since a client whose
+  connection is cut while it sends might never read the response;
+- too many slow heads and bodies from one address: the oldest connections are cut. Bodies of known accounts are limited
+  per account instead.
 """
 
 import asyncio
@@ -22,15 +24,15 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from backend.server.scope import ABORT, ACCOUNT
 
-LONGEST_HEAD = 64 * 1024  # Bytes of request line and headers; llhttp itself would collect them without end.
-PIPELINED = 16  # Requests that may wait on one connection while one is answered; each costs more than its bytes.
-DRAIN_SECONDS, DRAIN_BYTES = 5.0, 16 * 1024 * 1024  # What may follow of a body when its request has been answered.
-SLOW_SECONDS = 2.0  # From then on an unfinished request counts as slow.
-SLOW_PER_ADDRESS = 64  # Of one process.
+MAX_HEAD_BYTES = 64 * 1024  # Of request line and headers; llhttp itself has no limit.
+MAX_PIPELINED = 16  # Requests that wait on one connection for the one before; each costs more memory than its bytes.
+DRAIN_SECONDS, DRAIN_BYTES = 5.0, 16 * 1024 * 1024  # Limits on the rest of a body after the response to its request.
+SLOW_SECONDS = 2.0  # After this time an unfinished request counts as slow.
+MAX_SLOW_PER_ADDRESS = 64  # Connections, per process.
 
 
 class Flow(FlowControl):
-    """uvicorn's, of a connection that may have been cut a moment ago: uvloop's transport takes no orders then."""
+    """uvicorn's flow control, except on a connection that is closing: uvloop's transport raises errors then."""
 
     def pause_reading(self) -> None:
         if not self._transport.is_closing():
@@ -42,22 +44,23 @@ class Flow(FlowControl):
 
 
 class Protocol(HttpToolsProtocol):
-    """HTTP/1.1 of one connection.
+    """HTTP/1.1 on one connection.
 
-    :cvar refusal: the whole answer to what never became a request, by status and code; ``backend.asgi`` sets it.
+    :cvar error_response: returns the bytes of the response to bytes that are not a request, by status and code;
+        ``backend.asgi`` sets it.
     """
 
-    refusal: Callable[[int, str], bytes] = staticmethod(lambda status, code: b"")
+    error_response: Callable[[int, str], bytes] = staticmethod(lambda status, code: b"")
 
-    _running: RequestResponseCycle | None = None  # The request that is answered; ``cycle`` is the one read last.
-    _received = 0  # Bytes since the head began, for one that never ends.
-    _parsed = 0  # Bytes of the head's parts, for one that comes at once.
+    _running: RequestResponseCycle | None = None  # The request in progress; ``cycle`` is the one that was read last.
+    _received = 0  # Bytes since the head began, to limit a head that never ends.
+    _parsed = 0  # Bytes of the parsed parts of the head, to limit a head that arrives at once.
     _in_head = True
     _in_body = False
     _since = 0.0  # When this head, or this body, began.
-    _answered: float | None = None  # When the answer was complete, while its request was not.
+    _responded: float | None = None  # When the response was complete, while its request was not.
     _drained = 0
-    _stuck_until: float | None = None  # When what waits to be sent must have left.
+    _write_deadline: float | None = None  # When the client must have received what waits to be sent.
 
     def connection_made(self, transport: Any) -> None:
         self._since = self.loop.time()
@@ -65,7 +68,7 @@ class Protocol(HttpToolsProtocol):
         self.flow = Flow(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tells the request that is answered, where uvicorn tells the one read last, which may wait behind it."""
+        """Disconnect the request in progress. uvicorn disconnects the one read last, which may still be waiting."""
         self.pipeline.clear()
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
@@ -78,7 +81,7 @@ class Protocol(HttpToolsProtocol):
                 self._since = self.loop.time()
             self._received += len(data)
         super().data_received(data)
-        if self._in_head and self._received > LONGEST_HEAD and not self.transport.is_closing():
+        if self._in_head and self._received > MAX_HEAD_BYTES and not self.transport.is_closing():
             self._refuse(431, "headers_too_large")
 
     def on_message_begin(self) -> None:
@@ -95,8 +98,8 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head, self._in_body, self._drained = False, True, 0
-        if len(self.pipeline) >= PIPELINED:
-            raise ValueError("too many requests at once")  # Stops the parser, which then asks for a refusal.
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise ValueError("too many requests at once")  # The parser stops and calls ``send_400_response``.
         scope: Any = self.scope
         scope[ABORT] = self.transport.abort
         super().on_headers_complete()
@@ -113,16 +116,16 @@ class Protocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._in_head, self._in_body, self._received, self._answered = True, False, 0, None
+        self._in_head, self._in_body, self._received, self._responded = True, False, 0, None
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         if self._in_body and not self.pipeline:
-            self._answered = self.loop.time()
+            self._responded = self.loop.time()
         super().on_response_complete()
 
     def timeout_keep_alive_handler(self) -> None:
-        """An idle connection ends; one whose client still takes the answer is not idle."""
+        """Close an idle connection. One whose client is still receiving a response is not idle."""
         if self.transport.get_write_buffer_size():
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
@@ -130,9 +133,9 @@ class Protocol(HttpToolsProtocol):
         else:
             super().timeout_keep_alive_handler()
 
-    def examine(self, now: float) -> str | None:
-        """Ends what takes too long. Returns the client's address when a request of no known account is slow to come."""
-        if self._is_stuck(now) or (self._answered is not None and now - self._answered > DRAIN_SECONDS):
+    def check(self, now: float) -> str | None:
+        """Enforce the time limits. Returns the client's address if it is slow to send a request of no known account."""
+        if self._is_stalled(now) or (self._responded is not None and now - self._responded > DRAIN_SECONDS):
             self.transport.abort()
             return None
         if self.transport.is_closing():
@@ -160,47 +163,47 @@ class Protocol(HttpToolsProtocol):
         return self._running is None or self._running.response_complete
 
     def _address(self) -> str:
-        """The client's, as a trusted gateway names it where there is one."""
+        """The address of the client, as reported by a trusted gateway where there is one."""
         client: Any = self.cycle.scope.get("client") if self._in_body else self.client
         return str(client[0]) if client else ""
 
-    def _is_stuck(self, now: float) -> bool:
-        """Whether the client takes too long over what cannot be followed by more until it has taken it."""
+    def _is_stalled(self, now: float) -> bool:
+        """Whether the client has not received, within its time, data that blocks this connection."""
         size = self.transport.get_write_buffer_size()
         if not size or not (self.flow.write_paused or self._idle or self.transport.is_closing()):
-            self._stuck_until = None
+            self._write_deadline = None
             return False
-        if self._stuck_until is None:
-            self._stuck_until = now + settings.CLIENT_GRACE_SECONDS + size / settings.CLIENT_MIN_BYTES_PER_SECOND
-        return now > self._stuck_until
+        if self._write_deadline is None:
+            self._write_deadline = now + settings.CLIENT_GRACE_SECONDS + size / settings.CLIENT_MIN_BYTES_PER_SECOND
+        return now > self._write_deadline
 
     def _count(self, *parts: bytes) -> None:
         self._parsed += sum(map(len, parts))
-        if self._parsed > LONGEST_HEAD:
+        if self._parsed > MAX_HEAD_BYTES:
             raise ValueError("the head is too long")  # As above.
 
     def send_400_response(self, msg: str) -> None:
         if self._running is not None and self._running.response_started and not self._idle:
-            self.transport.abort()  # In the middle of an answer, another would be taken for a part of it.
-        elif self._parsed > LONGEST_HEAD:
+            self.transport.abort()  # In the middle of a response, the client would take another for a part of it.
+        elif self._parsed > MAX_HEAD_BYTES:
             self._refuse(431, "headers_too_large")
         else:
             self._refuse(400, "bad_request")
 
     def _refuse(self, status: int, code: str) -> None:
-        """Answer what never became a request, and hang up."""
-        self.transport.write(self.refusal(status, code))
+        """Send the response to bytes that are not a request, and close the connection."""
+        self.transport.write(self.error_response(status, code))
         self.transport.close()
 
 
-def examine(connections: Iterable[Any]) -> None:
-    """Look at each connection of the process once."""
+def check_connections(connections: Iterable[Any]) -> None:
+    """Check each connection of the process once."""
     now = asyncio.get_running_loop().time()
     slow: defaultdict[str, deque[Protocol]] = defaultdict(deque)
     for connection in list(connections):
-        if (address := connection.examine(now)) is not None:
+        if (address := connection.check(now)) is not None:
             slow[address].append(connection)
     for found in slow.values():
-        if len(found) > SLOW_PER_ADDRESS:
-            for connection in sorted(found, key=lambda each: each.since)[: len(found) - SLOW_PER_ADDRESS]:
+        if len(found) > MAX_SLOW_PER_ADDRESS:
+            for connection in sorted(found, key=lambda each: each.since)[: len(found) - MAX_SLOW_PER_ADDRESS]:
                 connection.transport.abort()

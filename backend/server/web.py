@@ -1,4 +1,4 @@
-"""uvicorn inside gunicorn: with our connections, a look at each of them every second, and streams that end in time."""
+"""gunicorn's worker class of the web process: uvicorn with our connections, checked every second."""
 
 import logging
 import socket
@@ -10,18 +10,18 @@ from gunicorn.arbiter import Arbiter
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
-from backend.server.connections import Protocol, examine
+from backend.server.connections import Protocol, check_connections
 
 at_shutdown: list[Callable[[], None]] = []  # Called in the event loop before it waits for the open requests.
 TICKS_PER_SECOND = 10  # Of uvicorn's main loop.
 
 
 class StreamingServer(Server):
-    """Looks at its connections. Ends event streams before it waits for requests: their clients resume elsewhere."""
+    """Checks its connections. At shutdown, ends event streams before it waits for requests: their clients reconnect."""
 
     async def on_tick(self, counter: int) -> bool:
         if counter % TICKS_PER_SECOND == 0:
-            examine(self.server_state.connections)
+            check_connections(self.server_state.connections)
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -31,7 +31,7 @@ class StreamingServer(Server):
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]  # Untyped upstream.
-    """gunicorn's worker class of the web process."""
+    """Set as ``worker_class`` in ``gunicorn.py``."""
 
     CONFIG_KWARGS: dict[str, Any] = {
         "loop": "auto",
@@ -45,7 +45,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # Untyped upstream.
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.config.timeout_graceful_shutdown = max(1, int(self.cfg.graceful_timeout) - 1)
-        for name in ("uvicorn.error", "uvicorn.access"):  # Back to our own handlers, from those of gunicorn.
+        for name in ("uvicorn.error", "uvicorn.access"):  # UvicornWorker gave them the handlers of gunicorn.
             logger = logging.getLogger(name)
             logger.handlers, logger.propagate = [], True
             logger.setLevel(logging.NOTSET)

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from backend.agents.stream.events import Event, Position, event_of, text_of
-from backend.db.redis import async_client, in_turn
+from backend.db.redis import async_client, run_limited
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class Hub:
     async def _catch_up(self, key: str, after: Position, subscription: Subscription) -> None:
         """The stream is being read already, from further on."""
         try:
-            entries = await in_turn(lambda redis: redis.xrange(key, min=f"({text_of(after)}"))
+            entries = await run_limited(lambda redis: redis.xrange(key, min=f"({text_of(after)}"))
         except (RedisError, OSError):
             subscription.trouble()
         else:
@@ -113,7 +113,7 @@ class Hub:
             await pipeline.execute()
 
         try:
-            await in_turn(wake)
+            await run_limited(wake)
         except (RedisError, OSError):
             self._woken = False
             subscription.trouble()

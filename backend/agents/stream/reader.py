@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from backend.agents.stream.events import TERMINAL, Event, Position, event_of, json_of, key_of, text_of
 from backend.agents.stream.hub import hub
-from backend.db.redis import in_turn
+from backend.db.redis import run_limited
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ def _next(position: Position) -> Position:
 
 async def _range(key: str, after: Position) -> list[Event] | None:
     try:
-        entries = await in_turn(lambda redis: redis.xrange(key, min=f"({text_of(after)}"))
+        entries = await run_limited(lambda redis: redis.xrange(key, min=f"({text_of(after)}"))
     except (RedisError, OSError) as error:
         logger.warning("run_stream_unreadable run=%s error=%s", key, error)
         return None
@@ -122,7 +122,7 @@ async def _range(key: str, after: Position) -> list[Event] | None:
 
 async def _last(key: str) -> Event | None:
     try:
-        entries = await in_turn(lambda redis: redis.xrevrange(key, count=1))
+        entries = await run_limited(lambda redis: redis.xrevrange(key, count=1))
     except (RedisError, OSError):
         return None
     return event_of(entries[0]) if entries else None
@@ -130,6 +130,6 @@ async def _last(key: str) -> Event | None:
 
 async def _is_gone(key: str) -> bool:
     try:
-        return not await in_turn(lambda redis: redis.exists(key))
+        return not await run_limited(lambda redis: redis.exists(key))
     except (RedisError, OSError):
         return True

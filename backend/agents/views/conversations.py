@@ -33,7 +33,7 @@ from backend.errors import FieldError, NotFound
 from backend.http.ids import decode
 from backend.http.openapi.fields import NO_NUL
 from backend.http.pagination import TIMES, CursorPagination
-from backend.http.views import PublicIdLookup, truth_of
+from backend.http.views import PublicIdLookup, boolean_parameter
 
 
 class LatestFirst(CursorPagination):
@@ -71,7 +71,7 @@ class ConversationViewSet(
         if self.action != "list":
             return queryset
         asked = self.request.query_params
-        archived = truth_of(self.request, "archived", default=False)
+        archived = boolean_parameter(self.request, "archived", default=False)
         queryset = queryset.filter(archived_at__isnull=not archived)
         if "agent" in asked:
             try:

@@ -20,7 +20,7 @@ from backend.agents.schema import EVENTS
 from backend.agents.stream.events import Position, position_of
 from backend.agents.stream.reader import Glance, follow
 from backend.db.connection import release_connection
-from backend.http.concurrency import while_streamed
+from backend.http.concurrency import hold_stream_slot
 from backend.http.ids import decode
 from backend.http.openapi.streams import streams
 from backend.http.sse import event_stream, frame
@@ -36,7 +36,7 @@ async def run_events(request: HttpRequest, pk: str) -> HttpResponseBase:
     after = position_of(request.headers.get("Last-Event-ID") or request.GET.get("after"))
     allowed = still_allowed(actor, scope="agents:read", sees=lambda actor: bool(queries.run_status(actor, run_id)))
     response = event_stream(_frames(run_id, status, after), still_allowed=allowed)
-    return await while_streamed(response, str(actor.user_id))
+    return await hold_stream_slot(response, str(actor.user_id))
 
 
 async def _frames(run_id: UUID, status: str, after: Position) -> AsyncIterator[bytes]:

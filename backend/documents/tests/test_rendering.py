@@ -15,7 +15,7 @@ from backend.documents.ingestion import process
 from backend.documents.places import Places
 from backend.documents.tests.cast import make_document, pdf, slow_pdf, upload
 from backend.errors import ServiceUnavailable
-from backend.http.concurrency import held
+from backend.http.concurrency import hold_slot
 from tests.actors import Person
 
 pytestmark = pytest.mark.django_db
@@ -60,7 +60,7 @@ def test_a_workspace_renders_few_pages_at_once_and_no_other_is_refused(
 ) -> None:
     mine, theirs = (make_document(person, pdf("A page."), "page.pdf") for person in (owner, stranger))
     limit = configured.RENDERINGS_PER_WORKSPACE
-    holds = [held("renderings", str(owner.workspace.pk), limit=limit, seconds=30) for _ in range(limit)]
+    holds = [hold_slot("renderings", str(owner.workspace.pk), limit=limit, seconds=30) for _ in range(limit)]
     for hold in holds:
         hold.__enter__()
 
@@ -235,7 +235,7 @@ def test_a_search_that_takes_too_long_is_given_up(
 
 def test_a_workspace_searches_few_times_at_once(owner: Person, stranger: Person, settings: Any) -> None:
     settings.SEARCHES_PER_WORKSPACE = 1
-    with held("searches", str(owner.workspace.pk), limit=1, seconds=30):
+    with hold_slot("searches", str(owner.workspace.pk), limit=1, seconds=30):
         assert owner.post("/api/v1/search", {"query": "zebra"}).status_code == 429
         assert stranger.post("/api/v1/search", {"query": "zebra"}).status_code == 200
     assert owner.post("/api/v1/search", {"query": "zebra"}).status_code == 200

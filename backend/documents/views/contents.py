@@ -23,10 +23,10 @@ from backend.documents.models import Chunk, Document
 from backend.documents.serializers import ChunkSerializer, TextSerializer
 from backend.documents.views.access import DocumentsView
 from backend.errors import FieldError, NotFound
-from backend.http.concurrency import while_sent
+from backend.http.concurrency import hold_slot_while_sent
 from backend.http.ids import decode
 from backend.http.pagination import NUMBERS, CursorPagination
-from backend.http.views import PublicIdLookup, truth_of
+from backend.http.views import PublicIdLookup, boolean_parameter
 
 BLOCK = 256 * 1024
 NUMBER = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
@@ -80,7 +80,7 @@ class ContentView(OfDocument):
         """The file as it was uploaded: a redirect to a signed address, or the bytes, also in part (`Range`)."""
         document = self.document()
         kind = document.blob.content_type
-        attachment = truth_of(request, "download", default=False) or kind not in SHOWN_INLINE
+        attachment = boolean_parameter(request, "download", default=False) or kind not in SHOWN_INLINE
         if kind in (filetypes.PLAIN, filetypes.MARKDOWN):
             kind = f"{filetypes.PLAIN}; charset=utf-8"
         key = document.blob.key
@@ -98,7 +98,7 @@ class ContentView(OfDocument):
         except FileNotFoundError as error:
             raise NotFound from error
         if isinstance(sent, StreamingHttpResponse):
-            while_sent(sent, "downloads", str(self.actor.user_id), limit=settings.DOWNLOADS_PER_USER)
+            hold_slot_while_sent(sent, "downloads", str(self.actor.user_id), limit=settings.DOWNLOADS_PER_USER)
         return sent
 
 
@@ -107,7 +107,7 @@ class TextView(OfDocument):
     def get(self, request: Request, pk: str) -> HttpResponseBase:
         """The text that was read from the file."""
         sent = StreamingHttpResponse(texts.blocks(self.document()), content_type="application/json")
-        return while_sent(sent, "downloads", str(self.actor.user_id), limit=settings.DOWNLOADS_PER_USER)
+        return hold_slot_while_sent(sent, "downloads", str(self.actor.user_id), limit=settings.DOWNLOADS_PER_USER)
 
 
 class InReadingOrder(CursorPagination):

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from backend.accounts.idempotency import IdempotentCreate
+from backend.db.accents import accent_insensitive_pattern
 from backend.documents import filetypes, operations, quota
 from backend.documents.models import Collection, Document, DocumentQuerySet, Ingestion
 from backend.documents.serializers import (
@@ -29,7 +30,6 @@ from backend.errors import FieldError, NotFound
 from backend.http.ids import decode
 from backend.http.openapi.fields import NO_NUL
 from backend.http.parsers import JSONParser
-from backend.http.spelling import pattern_of
 from backend.http.views import PublicIdLookup
 
 ACCEPTED = ", ".join(sorted(set(filetypes.EXTENSIONS.values()), key=lambda kind: (kind != filetypes.PLAIN, kind)))
@@ -61,7 +61,7 @@ class DocumentFilter(django_filters.FilterSet):  # type: ignore[misc]  # Its bas
         return documents.filter(metadata__contains={"tags": [value]})
 
     def named(self, documents: DocumentQuerySet, name: str, value: str) -> DocumentQuerySet:
-        return documents.filter(name__iregex=pattern_of(value))
+        return documents.filter(name__iregex=accent_insensitive_pattern(value))
 
     def with_status(self, documents: DocumentQuerySet, name: str, value: str) -> DocumentQuerySet:
         if value not in Ingestion.Status.values:

@@ -20,7 +20,7 @@ from backend.documents.schema import EVENTS
 from backend.documents.serializers import DocumentSerializer
 from backend.documents.watching import watcher
 from backend.errors import NotFound
-from backend.http.concurrency import while_streamed
+from backend.http.concurrency import hold_stream_slot
 from backend.http.ids import decode
 from backend.http.openapi.streams import streams
 from backend.http.sse import event_stream, frame
@@ -36,7 +36,7 @@ async def document_events(request: HttpRequest, pk: str) -> HttpResponseBase:
     actor, document_id = await sync_to_async(_allowed, thread_sensitive=False)(request, pk)
     allowed = still_allowed(actor, scope="documents:read", sees=lambda actor: _sees(actor, document_id))
     response = event_stream(_frames(actor, document_id), still_allowed=allowed)
-    return await while_streamed(response, str(actor.user_id))
+    return await hold_stream_slot(response, str(actor.user_id))
 
 
 def _sees(actor: Actor, document_id: UUID) -> bool:

@@ -13,7 +13,7 @@ from backend.documents.models import Collection, Document
 from backend.documents.serializers import SearchResultSerializer, SearchSerializer
 from backend.documents.views.access import DocumentsView
 from backend.errors import NotFound
-from backend.http.concurrency import held
+from backend.http.concurrency import hold_slot
 from backend.http.ids import decode
 
 
@@ -31,7 +31,7 @@ class SearchView(DocumentsView):
         documents = self._own(Document.id_prefix, fields.get("documents", ()), queries.existing_documents)
         workspace_id = self.actor.workspace_id
         seconds = 4 * settings.SEARCH_SECONDS  # The statements of one search, and some more for its answer.
-        with held("searches", str(workspace_id), limit=settings.SEARCHES_PER_WORKSPACE, seconds=seconds):
+        with hold_slot("searches", str(workspace_id), limit=settings.SEARCHES_PER_WORKSPACE, seconds=seconds):
             result = queries.search(
                 workspace_id=workspace_id,
                 query=fields["query"],

@@ -5,19 +5,19 @@ from typing import Any
 from django.http import HttpRequest
 from drf_spectacular.generators import SchemaGenerator
 
-from backend.http.openapi import examples, headers, refusals
+from backend.http.openapi import examples, headers, problems
+from backend.http.openapi.descriptions import Schema, operations
 from backend.http.openapi.fields import JSON_OBJECT, JSON_VALUE
-from backend.http.openapi.words import Schema, operations
 
 # Left in operations by other modules for this one.
-NOTES = ("x-workspace", "x-idempotent", "x-refusals", "x-headers", "x-rate-limited")
+NOTES = ("x-workspace", "x-idempotent", "x-errors", "x-headers", "x-rate-limited")
 
 
 def add_conventions(result: Schema, generator: SchemaGenerator, request: HttpRequest | None, public: bool) -> Schema:
     components: Schema = result.setdefault("components", {})
     components.setdefault("schemas", {}).update(JsonValue=JSON_VALUE, JsonObject=JSON_OBJECT)
     headers.add_components(components)
-    refusals.add_components(components)
+    problems.add_components(components)
     for path, method, operation in operations(result):
         operation.setdefault("parameters", [])
         if not _secured(operation):
@@ -48,7 +48,7 @@ def _parameters(operation: Schema, *, secured: bool) -> list[str]:
 def _add_answers(path: str, method: str, operation: Schema, components: Schema) -> None:
     answers: dict[str, Any] = operation["responses"]
     resolved = [parameter for parameter in operation["parameters"] if "in" in parameter]
-    for status, answer in refusals.responses_of(path, method, {**operation, "parameters": resolved}):
+    for status, answer in problems.responses_of(path, method, {**operation, "parameters": resolved}):
         answers.setdefault(status, answer)
     for status, answer in answers.items():
         if "$ref" not in answer:

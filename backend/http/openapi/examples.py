@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from backend.http.openapi.words import operations
+from backend.http.openapi.descriptions import operations
 
 Schema = dict[str, Any]
 

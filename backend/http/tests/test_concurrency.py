@@ -12,12 +12,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from backend.db.redis import client, close_async_client
 from backend.http import concurrency
-from backend.http.concurrency import held, held_async, while_sent
+from backend.http.concurrency import hold_slot, hold_slot_async, hold_slot_while_sent
 from backend.http.limits import RateLimited
 
 
 def take(subject: str = "account:1", *, policy: str = "uploads", limit: int = 2, seconds: float = 60) -> Any:
-    return held(policy, subject, limit=limit, seconds=seconds)
+    return hold_slot(policy, subject, limit=limit, seconds=seconds)
 
 
 def test_places_run_out_and_come_back() -> None:
@@ -80,16 +80,16 @@ def test_without_redis_requests_pass_unless_the_count_is_required() -> None:
     with mock.patch.object(concurrency, "client", side_effect=RedisConnectionError("gone")):
         with take():
             pass
-        with pytest.raises(RedisConnectionError), held("pages", "wsp", limit=1, seconds=1, required=True):
+        with pytest.raises(RedisConnectionError), hold_slot("pages", "wsp", limit=1, seconds=1, required=True):
             pass
 
 
 def test_an_event_loop_counts_with_the_threads() -> None:
     async def scene() -> None:
         try:
-            async with held_async("streams", "account:1", limit=2, seconds=60):
-                with held("streams", "account:1", limit=2, seconds=60), pytest.raises(RateLimited):
-                    async with held_async("streams", "account:1", limit=2, seconds=60):
+            async with hold_slot_async("streams", "account:1", limit=2, seconds=60):
+                with hold_slot("streams", "account:1", limit=2, seconds=60), pytest.raises(RateLimited):
+                    async with hold_slot_async("streams", "account:1", limit=2, seconds=60):
                         pass
         finally:
             await close_async_client()
@@ -101,7 +101,7 @@ def test_an_event_loop_counts_with_the_threads() -> None:
 def test_what_lasts_renews_its_lease() -> None:
     async def scene() -> None:
         try:
-            async with held_async("streams", "account:1", limit=1, seconds=0.3):
+            async with hold_slot_async("streams", "account:1", limit=1, seconds=0.3):
                 [key] = client().keys("held:*")
                 expire(key)
                 async with asyncio.timeout(10):
@@ -116,7 +116,7 @@ def test_what_lasts_renews_its_lease() -> None:
 def test_a_holder_that_is_cancelled_gives_its_place_back() -> None:
     async def scene() -> None:
         async def stream() -> None:
-            async with held_async("streams", "account:1", limit=1, seconds=60):
+            async with hold_slot_async("streams", "account:1", limit=1, seconds=60):
                 entered.set()
                 await asyncio.sleep(3600)
 
@@ -136,7 +136,7 @@ def test_a_holder_that_is_cancelled_gives_its_place_back() -> None:
 def test_an_answer_keeps_its_place_until_it_is_sent() -> None:
     def answer() -> StreamingHttpResponse:
         blocks = StreamingHttpResponse(iter([b"a", b"b"]))
-        return while_sent(blocks, "downloads", "account:1", limit=1)
+        return hold_slot_while_sent(blocks, "downloads", "account:1", limit=1)
 
     first = answer()
     assert next(iter(first)) == b"a"

@@ -4,7 +4,7 @@ import asyncio
 import re
 from typing import Any
 
-from backend.server.bridge import in_turn
+from backend.server.queueing import queue_requests
 from backend.server.scope import Receive, Scope, Send
 
 UNUSED: Any = None
@@ -23,7 +23,7 @@ def test_few_at_a_time_in_order_of_arrival() -> None:
             if scope["name"] == "b":
                 raise ZeroDivisionError
 
-        serve = in_turn(application, paths=PATHS, at_once=2, patience=60)
+        serve = queue_requests(application, paths=PATHS, max_concurrent=2, max_wait=60)
         asking = {
             name: asyncio.ensure_future(serve({"path": "/questions", "name": name}, UNUSED, UNUSED)) for name in "abcd"
         }
@@ -53,7 +53,7 @@ def test_other_paths_wait_for_nobody() -> None:
             begun.append(scope["path"])
             await asyncio.sleep(3600)
 
-        serve = in_turn(application, paths=PATHS, at_once=1, patience=60)
+        serve = queue_requests(application, paths=PATHS, max_concurrent=1, max_wait=60)
         paths = ["/questions", "/questions", "/questions/1", "/documents"]
         asking = [asyncio.ensure_future(serve({"path": path}, UNUSED, UNUSED)) for path in paths]
         await asyncio.sleep(0)
@@ -77,7 +77,7 @@ def test_nobody_waits_for_ever() -> None:
                 all_of_them.set()
             await all_of_them.wait()
 
-        serve = in_turn(application, paths=PATHS, at_once=1, patience=0.01)
+        serve = queue_requests(application, paths=PATHS, max_concurrent=1, max_wait=0.01)
         async with asyncio.timeout(10):
             await asyncio.gather(*(serve({"path": "/questions"}, UNUSED, UNUSED) for _ in range(3)))
 
@@ -100,7 +100,7 @@ def test_a_queue_that_moves_is_waited_for() -> None:
             working -= 1
             ended.append(scope["number"])
 
-        serve = in_turn(application, paths=PATHS, at_once=1, patience=patience)
+        serve = queue_requests(application, paths=PATHS, max_concurrent=1, max_wait=patience)
         await asyncio.gather(*(serve({"path": "/questions", "number": number}, UNUSED, UNUSED) for number in range(10)))
         return most, ended
 

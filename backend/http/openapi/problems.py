@@ -120,7 +120,7 @@ def _codes(path: str, method: str, operation: Schema) -> Iterator[str]:
         if not body:
             yield "validation_error"  # Of the key.
     yield "rate_limited"
-    yield from operation.get("x-refusals", ())
+    yield from operation.get("x-errors", ())
 
 
 def response(description: str, codes: Iterable[str]) -> Schema:
