@@ -6,6 +6,7 @@ from django.conf import settings
 from rest_framework import serializers
 
 from backend.accounts.models import Membership, Session, User, Workspace
+from backend.accounts.queries import Profile
 from backend.http.fields import CharField, ChoiceField
 from backend.http.ids import PublicIdField
 
@@ -27,21 +28,29 @@ class MembershipSerializer(serializers.ModelSerializer[Membership]):
         return membership.workspace.personal_owner_id == membership.user_id
 
 
-class UserSerializer(serializers.ModelSerializer[User]):
-    id = PublicIdField(User.id_prefix, read_only=True)
+class UserSerializer(serializers.Serializer[Profile]):
+    id = PublicIdField(User.id_prefix, source="user.id", read_only=True)
+    email = serializers.EmailField(source="user.email", read_only=True)
+    name = serializers.CharField(source="user.name", read_only=True)
+    # Not the choices of the model: their schema would omit the empty value.
+    language = serializers.CharField(
+        source="user.language", read_only=True, help_text="``en``, ``pt-br``, or empty: that of the request."
+    )
     workspace = serializers.SerializerMethodField(help_text="The personal workspace.")
     workspaces = MembershipSerializer(source="memberships", many=True, read_only=True)
-    # Not the choices of the model: their schema would leave out the empty one, as it is only read here.
-    language = serializers.CharField(read_only=True, help_text="``en``, ``pt-br``, or empty: that of the request.")
+    created_at = serializers.DateTimeField(source="user.created_at", read_only=True)
 
-    class Meta:
-        model = User
-        fields = ["id", "email", "name", "language", "workspace", "workspaces", "created_at"]
-        read_only_fields = fields
+    def get_workspace(self, profile: Profile) -> str | None:
+        workspaces = (membership.workspace for membership in profile.memberships)
+        return next((found.public_id for found in workspaces if found.personal_owner_id == profile.user.pk), None)
 
-    def get_workspace(self, user: User) -> str | None:
-        personal = (row.workspace for row in user.memberships.all() if row.workspace.personal_owner_id == user.pk)
-        return next((workspace.public_id for workspace in personal), None)
+
+# Made once: a serializer copies its fields for each instance of itself, which takes longer than to show one user.
+_USER = UserSerializer()
+
+
+def user_data(profile: Profile) -> dict[str, Any]:
+    return dict(_USER.to_representation(profile))
 
 
 class UserChangeSerializer(serializers.Serializer[Any]):

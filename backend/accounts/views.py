@@ -25,6 +25,7 @@ from backend.accounts.serializers import (
     SessionSerializer,
     UserChangeSerializer,
     UserSerializer,
+    user_data,
 )
 from backend.errors import NotFound
 from backend.http import limits
@@ -39,7 +40,7 @@ class MeView(APIView):
     @extend_schema(responses=UserSerializer)
     def get(self, request: Request) -> Response:
         """The person behind the token, and where they may act."""
-        return Response(UserSerializer(queries.user_with_workspaces(caller_of(request).id)).data)
+        return Response(user_data(queries.profile(caller_of(request).id)))
 
     @extend_schema(request=UserChangeSerializer, responses=UserSerializer)
     def patch(self, request: Request) -> Response:
