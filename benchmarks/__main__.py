@@ -2,7 +2,7 @@
 
     .venv/bin/python -m benchmarks --pdf some.pdf --faquad faquad.json [--json] [--only NAME …]
 
-Each script runs as a process of its own with ``--json``; what they say meanwhile goes to the error output. Exit 1 when
+Each script runs as a process of its own with ``--json``; what they log meanwhile goes to the error output. Exit 1 when
 one of them gave no figures. The machine should be doing nothing else: the load at the start is shown.
 """
 
@@ -69,6 +69,38 @@ def first_token(found: dict[str, Any]) -> list[Row]:
     ]
 
 
+def answers(found: dict[str, Any]) -> list[Row]:
+    bare, ours, goals = found["bare"], found["products"][0], found["goals"]
+    rows = []
+
+    def add(what: str, value: float, unit: str, name: str, *, reference: float | None, least: bool = False) -> None:
+        ratio = "" if reference is None else f" ({value / reference:.1f} × the provider alone)"
+        goal = goals[name]
+        reached = value >= goal if least else value <= goal
+        rows.append(Row(what, f"{value:.0f} {unit}{ratio}".strip(), f"{goal:.0f} {unit}".strip(), reached))
+
+    cpu, alone = ({pace: sum(groups.values()) for pace, groups in each["cpu_ms"].items()} for each in (ours, bare))
+    add("processor time of an answer of 100 tokens, everything", cpu["0"], "ms", "cpu_ms", reference=alone["0"])
+    rows.append(Row("the same with 20 ms between two tokens", f"{cpu['20']:.0f} ms"))
+    speed = ours["answers_per_second"]
+    add(
+        "answers a second, 64 clients",
+        speed,
+        "",
+        "answers_per_second",
+        reference=bare["answers_per_second"],
+        least=True,
+    )
+    first, straight = ours["first_ms"], bare["first_ms"]
+    what = "first token, median, 64 clients, 20 ms a token"
+    add(what, first["64"], "ms", "first_ms_64", reference=straight["64"])
+    add("the same, added at one client", first["1"] - straight["1"], "ms", "first_added_ms_1", reference=None)
+    add("processor time of `GET users/me`", ours["users_me_ms"], "ms", "users_me_ms", reference=None)
+    add("memory of all processes after that load (PSS)", ours["pss_mb"]["after"], "MB", "pss_mb", reference=None)
+    rows.append(Row("PostgreSQL connections after that load", str(ours["connections"])))
+    return rows
+
+
 def search(found: dict[str, Any]) -> list[Row]:
     what = (
         f"FaQuAD ({found['questions']} Portuguese questions), nDCG@10 through `POST /api/v1/search`, lexical "
@@ -117,12 +149,12 @@ def ledger(found: dict[str, Any]) -> list[Row]:
 
 # In the order of README.md; what needs the machine to itself for longest comes last.
 SCRIPTS: dict[str, Callable[[dict[str, Any]], list[Row]]] = {
-    each.__name__: each for each in (startup, ingestion, first_token, search, adapters, gateway, ledger)
+    each.__name__: each for each in (startup, ingestion, first_token, answers, search, adapters, gateway, ledger)
 }
 
 
 def run(name: str, *arguments: str) -> dict[str, Any] | None:
-    """The figures of one script, or None where it gave none. Its exit code does not count: 1 says a goal is missed."""
+    """The figures of one script, or None where it gave none. Its exit code is ignored: 1 means a missed goal."""
     command = [sys.executable, "-m", f"benchmarks.{name}", *arguments, "--json"]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     try:
@@ -141,8 +173,8 @@ def additions() -> float:
 
 
 def table(rows: list[Row]) -> str:
-    said = {True: "yes", False: "**no**", None: "–"}
-    lines = [f"| {row.what} | {row.measured} | {row.goal} | {said[row.reached]} |" for row in rows]
+    reached = {True: "yes", False: "**no**", None: "–"}
+    lines = [f"| {row.what} | {row.measured} | {row.goal} | {reached[row.reached]} |" for row in rows]
     return "\n".join(["| | measured | goal | reached |", "|---|---|---|---|", *lines])
 
 

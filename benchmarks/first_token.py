@@ -23,13 +23,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.client import LAST_CHUNK, Connection
 from tests import services
 from tests.http_client import ApiClient
 from tests.live import stack
 
 TARGETS = {1: 40.0, 16: 150.0}  # Milliseconds, by streams at once.
 STREAM_SECONDS = 2.0  # How long one answer takes: 100 tokens at 50 per second.
-LAST_CHUNK = b"\r\n0\r\n\r\n"
 MODELS = """
 [[provider]]
 name = "bench"
@@ -44,43 +44,6 @@ max_output_tokens = 1000
 """
 
 Ask = Callable[[], Awaitable[float]]
-
-
-class Connection:
-    """One connection kept open, HTTP/1.1 in bytes: the client shares the processor with what it measures."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, host: str, token: str) -> None:
-        self._reader, self._writer = reader, writer
-        self._head = f"Host: {host}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
-
-    @classmethod
-    async def to(cls, url: str, *, token: str = "none") -> "Connection":
-        host = url.removeprefix("http://")
-        name, _, port = host.partition(":")
-        return cls(*await asyncio.open_connection(name, int(port)), host=host, token=token)
-
-    async def send(self, method: str, path: str, body: Any = None) -> dict[bytes, bytes]:
-        """The headers of the answer, whose body is still to be read."""
-        content = b"" if body is None else json.dumps(body).encode()
-        head = f"{method} {path} HTTP/1.1\r\n{self._head}Content-Length: {len(content)}\r\n\r\n"
-        self._writer.write(head.encode() + content)
-        status, *lines = (await self._reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
-        if not status.startswith(b"HTTP/1.1 2"):
-            raise RuntimeError(f"{method} {path}: {status!r}")
-        return {name.lower(): value for name, _, value in (line.partition(b": ") for line in lines)}
-
-    async def post(self, path: str, body: Any) -> Any:
-        """The JSON of the answer."""
-        headers = await self.send("POST", path, body)
-        return json.loads(await self._reader.readexactly(int(headers[b"content-length"])))
-
-    async def until(self, text: bytes) -> None:
-        """Read a streamed body so far; what is looked for never lies across two of its chunks."""
-        async with asyncio.timeout(60):
-            await self._reader.readuntil(text)
-
-    def close(self) -> None:
-        self._writer.close()
 
 
 async def straight(provider: Connection) -> float:
@@ -131,8 +94,8 @@ async def measure(
     direct: list[float] = []
     ours: list[float] = []
     ask_all = always_open if spread else in_the_same_instant
-    outside = [await Connection.to(provider) for _ in range(streams)]
-    clients = [await Connection.to(base_url, token=token) for _ in range(streams)]
+    outside = [Connection(provider) for _ in range(streams)]
+    clients = [Connection(base_url, token=token) for _ in range(streams)]
     try:
         for number in range(rounds + 1):
             made = [await client.post("/api/v1/conversations", {"agent": agent}) for client in clients]

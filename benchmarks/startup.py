@@ -1,13 +1,12 @@
 """How long `make run` takes to be ready, the dependencies being there, and what all processes hold when idle.
 
-    .venv/bin/python benchmarks/startup.py [--json]
+    .venv/bin/python -m benchmarks.startup [--json]
 
 Prints one line per figure: the first start in an empty folder, starts after it, the sum of the proportional set sizes.
 """
 
 import argparse
 import json
-import re
 import select
 import signal
 import socket
@@ -16,6 +15,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from benchmarks.processes import family, pss
 
 ROOT = Path(__file__).resolve().parent.parent
 READY = "Orquestra is ready at "
@@ -60,28 +61,6 @@ def stop(process: "subprocess.Popen[bytes]") -> float:
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     return time.monotonic() - began
-
-
-def family(pid: int) -> dict[int, str]:
-    """The process and everything below it: id and name."""
-    parents: dict[int, tuple[int, str]] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            head, _, rest = entry.read_text().rpartition(")")
-            command = (entry.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        parents[int(head.split(" ", 1)[0])] = (int(rest.split()[1]), command)
-    members = {pid}
-    while more := {child for child, (parent, _) in parents.items() if parent in members} - members:
-        members |= more
-    return {member: parents[member][1] for member in members if member in parents}
-
-
-def pss(pid: int) -> float:
-    """Megabytes."""
-    found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
-    return int(found[1]) / 1024 if found else 0.0
 
 
 def main() -> None:
