@@ -1,7 +1,7 @@
 """Server-sent events: frames, headers, heartbeats, and an end to every stream when the client or the server goes.
 
 Use: an async view returns ``event_stream(frames())`` where ``frames`` is an async generator of ``frame(…)``. A stream
-of what not every client may read also passes ``still_allowed``.
+that not every client may read also passes ``still_allowed``.
 """
 
 import asyncio
@@ -17,10 +17,11 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 15.0
 HEARTBEAT = b": heartbeat\n\n"
 ACCESS_ENDED = b": access ended\n\n"
+MAX_WAITING_BYTES = 64 * 1024  # Frames that a client has not taken; beyond them the source waits.
 
 StillAllowed = Callable[[], Awaitable[bool]]
 
-_open: set[asyncio.Event] = set()
+_open: set["_Stream"] = set()
 
 
 def frame(id: str | None, event: str | None, data: Any) -> bytes:
@@ -36,16 +37,16 @@ def frame(id: str | None, event: str | None, data: Any) -> bytes:
 def event_stream(
     frames: AsyncIterator[bytes], *, still_allowed: StillAllowed | None = None, headers: dict[str, str] | None = None
 ) -> StreamingHttpResponse:
-    """An answer that streams ``frames`` as they come, with a comment every 15 s in between.
+    """A response that streams ``frames`` as they come, with a comment every 15 s.
 
-    The iterator is closed when it ends, when the client disconnects and when this process is told to stop; then
-    the client comes back with ``Last-Event-ID``. The view gives its database connection back before it returns this.
+    The iterator is closed when it ends, when the client disconnects and when this process stops; then the client
+    reconnects with ``Last-Event-ID``. The view releases its database connection before it returns this.
 
-    :param still_allowed: asked every 15 s, however busy the stream is. Once it returns false, or raises, the client
-        gets a last comment and no further frame; coming back, it is refused as by any other route.
+    :param still_allowed: called every 15 s, however busy the stream is. Once it returns false, or raises, the client
+        gets a last comment and no further frame; when it reconnects, it is refused as by any other route.
     """
     return StreamingHttpResponse(
-        _paced(frames, still_allowed),
+        _Stream(frames, still_allowed).chunks(),
         content_type="text/event-stream",
         headers={"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no", **(headers or {})},
     )
@@ -53,53 +54,83 @@ def event_stream(
 
 def end_streams() -> None:
     """End every open stream of this process; called in the event loop when the process stops."""
-    for ending in _open:
-        ending.set()
+    for stream in list(_open):
+        stream.end()
 
 
-async def _paced(frames: AsyncIterator[bytes], still_allowed: StillAllowed | None) -> AsyncGenerator[bytes, None]:
-    ending = asyncio.Event()
-    _open.add(ending)
-    end: asyncio.Future[Any] = asyncio.ensure_future(ending.wait())
-    access: set[asyncio.Future[Any]] = set() if still_allowed is None else {asyncio.ensure_future(_lost(still_allowed))}
-    following: asyncio.Future[Any] | None = None
-    try:
-        while not ending.is_set():
-            following = following or asyncio.ensure_future(anext(frames))
-            done, _ = await asyncio.wait(
-                {following, end, *access}, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
-            if access & done:  # Looked at first: a frame that is ready at the same moment is not sent any more.
-                yield ACCESS_ENDED
-                return
-            if following in done:
-                try:
-                    chunk = following.result()
-                except StopAsyncIteration:
-                    return
-                following = None
-                yield chunk
-            elif not done:
-                yield HEARTBEAT
-    finally:
-        _open.discard(ending)
-        await _finish(frames, [task for task in (following, end, *access) if task is not None])
+class _Stream:
+    """What the source has given and the client has not taken yet.
 
+    One task reads the source and one watches the time, both for as long as the stream lasts, so that a frame costs no
+    task and no timer. Frames that are ready together leave as one chunk.
+    """
 
-async def _lost(still_allowed: StillAllowed) -> None:
-    """Return when the reader may not read any longer."""
-    try:
-        while True:
-            await asyncio.sleep(HEARTBEAT_SECONDS)
-            if not await still_allowed():
-                return
-    except Exception:  # Whether the reader may go on is not known: the stream ends, and a new request decides.
-        logger.exception("stream_access_unknown")
+    def __init__(self, frames: AsyncIterator[bytes], still_allowed: StillAllowed | None) -> None:
+        self._frames, self._still_allowed = frames, still_allowed
+        self._waiting: list[bytes] = []
+        self._bytes = 0
+        self._error: BaseException | None = None
+        self._exhausted = False  # The source has ended: what waits is still sent.
+        self._ended = False  # Ended from outside: what waits is not sent any more.
+        self._news = asyncio.Event()  # There is something to send, or an end.
+        self._room = asyncio.Event()  # The client has taken what waited.
 
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        _open.add(self)
+        tasks = [asyncio.ensure_future(self._read()), asyncio.ensure_future(self._watch())]
+        try:
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                waiting, self._waiting, self._bytes = self._waiting, [], 0
+                self._room.set()
+                if waiting:
+                    yield b"".join(waiting)
+                if (self._ended or self._exhausted) and not self._waiting:
+                    break
+            if self._error is not None:
+                raise self._error
+        finally:
+            _open.discard(self)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if isinstance(self._frames, AsyncGenerator):
+                await self._frames.aclose()
 
-async def _finish(frames: AsyncIterator[bytes], tasks: "list[asyncio.Future[Any]]") -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    if isinstance(frames, AsyncGenerator):
-        await frames.aclose()
+    def end(self, last: bytes | None = None) -> None:
+        """End the stream now. Frames that wait are dropped: the client may not read them, or gets them elsewhere."""
+        if not self._ended:
+            self._ended, self._waiting = True, [last] if last else []
+            self._news.set()
+
+    def _put(self, chunk: bytes) -> None:
+        if not self._ended:
+            self._waiting.append(chunk)
+            self._bytes += len(chunk)
+            self._news.set()
+
+    async def _read(self) -> None:
+        try:
+            async for chunk in self._frames:
+                self._put(chunk)
+                if self._bytes > MAX_WAITING_BYTES:
+                    self._room.clear()
+                    await self._room.wait()
+        except Exception as error:
+            self._error = error
+        self._exhausted = True
+        self._news.set()
+
+    async def _watch(self) -> None:
+        """Send heartbeats; end the stream when the reader may not read any longer."""
+        try:
+            while True:
+                await asyncio.sleep(HEARTBEAT_SECONDS)
+                if not self._waiting:
+                    self._put(HEARTBEAT)
+                if self._still_allowed is not None and not await self._still_allowed():
+                    break
+        except Exception:  # Whether the reader may go on is not known: the stream ends, and a new request decides.
+            logger.exception("stream_access_unknown")
+        self.end(ACCESS_ENDED)

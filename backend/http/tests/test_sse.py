@@ -54,7 +54,7 @@ def test_text_of_many_lines_is_many_data_lines() -> None:
     assert sse.frame(None, None, "a\nb\r\nc") == b"data: a\ndata: b\ndata: c\n\n"
 
 
-def test_frames_come_in_order_and_the_stream_ends_with_them() -> None:
+def test_frames_that_are_ready_together_leave_together_and_the_stream_ends_with_them() -> None:
     async def frames() -> AsyncIterator[bytes]:
         for number in range(3):
             yield b"%d" % number
@@ -62,7 +62,38 @@ def test_frames_come_in_order_and_the_stream_ends_with_them() -> None:
     async def test() -> list[bytes]:
         return [chunk async for chunk in body_of(sse.event_stream(frames()))]
 
-    assert run(test) == [b"0", b"1", b"2"]
+    assert run(test) == [b"012"]
+
+
+def test_a_client_that_takes_nothing_makes_the_source_wait() -> None:
+    given = 0
+
+    async def frames() -> AsyncIterator[bytes]:
+        nonlocal given
+        while True:
+            given += 1
+            yield b"x" * 1024
+
+    async def test() -> None:
+        stream = body_of(sse.event_stream(frames()))
+        assert len(await anext(stream)) <= sse.MAX_WAITING_BYTES + 1024
+        for _ in range(1000):
+            await asyncio.sleep(0)  # The source may go on, and does not.
+        assert given <= 2 * (sse.MAX_WAITING_BYTES // 1024 + 1)
+        await cast(Any, stream).aclose()
+
+    run(test)
+
+
+def test_the_last_comment_reaches_a_client_that_was_slow_to_take_what_came_before() -> None:
+    async def test() -> list[bytes]:
+        stream = body_of(sse.event_stream(Source(b"first")()))
+        chunks = [await anext(stream)]
+        for open_stream in list(sse._open):
+            open_stream.end(sse.ACCESS_ENDED)
+        return chunks + [chunk async for chunk in stream]
+
+    assert run(test) == [b"first", sse.ACCESS_ENDED]
 
 
 def test_silence_is_filled_with_comments(monkeypatch: pytest.MonkeyPatch) -> None:
