@@ -39,11 +39,11 @@ class Supervisor:
         signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
         self._selector.register(self._wake, selectors.EVENT_READ, None)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._ask_to_stop)
+            signal.signal(number, self._publish_cancel)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
-    def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
+    def _publish_cancel(self, number: int, frame: FrameType | None) -> None:
         self._stop_asked += 1
 
     # Running ----------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from backend.agents.readiness import kept
 from backend.agents.representations import run_data
 from backend.agents.runs import awaiting, cost, offer, prompt, recovery, settlement, sql
 from backend.agents.runs.settlement import Ending
-from backend.agents.stream.publish import ask_to_stop, publish
+from backend.agents.stream.publish import publish, publish_cancel
 from backend.billing import operations as billing
 from backend.billing import queries as wallets
 from backend.errors import FieldError, NotFound
@@ -140,7 +140,7 @@ def stop_run(run: Run) -> Run:
     if run.status == Run.Status.RUNNING:
         run.status = Run.Status.CANCELLING
         run.save(update_fields=["status", "cancel_requested_at"])
-        transaction.on_commit(lambda: ask_to_stop(run.pk), robust=True)
+        transaction.on_commit(lambda: publish_cancel(run.pk), robust=True)
         return run
     run.save(update_fields=["cancel_requested_at"])
     ended = settlement.finish(

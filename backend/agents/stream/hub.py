@@ -1,9 +1,9 @@
-"""One blocking read per process for all the streams that its readers follow, however many there are."""
+"""Reads all streams that the readers of a process follow, with one blocking XREAD at a time."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 from weakref import WeakKeyDictionary
@@ -17,63 +17,82 @@ from backend.db.redis import async_client, run_limited
 logger = logging.getLogger(__name__)
 
 BLOCK_SECONDS = 10
-LONGEST_BACKLOG = 5_000  # Events that wait for one reader.
-WAKE_SECONDS = 60  # How long the key that wakes the reader outlives its last use.
+# Between two reads, for each stream that is followed, and at most: what many runs write meanwhile is one read instead
+# of many, while a process that follows one run reads at once.
+PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.001, 0.02
+FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.1, 1.0  # While Redis does not answer.
+MAX_BACKLOG = 5_000  # Events that wait for one reader.
+WAKE_KEY_SECONDS = 60  # How long the key that wakes the hub outlives its last use.
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, "Hub"] = WeakKeyDictionary()
 
 
 class Subscription:
-    """What one reader has not yet taken.
+    """Events that one reader has not taken yet.
 
-    :ivar troubled: Redis failed since the last look; events may be missing.
-    :ivar overrun: the reader takes events more slowly than they come; they are kept for it no longer.
+    :ivar failed: Redis failed since the last ``next``; events may be missing.
+    :ivar overrun: the reader takes events more slowly than they come; no more are kept for it.
     """
 
     def __init__(self) -> None:
-        self.troubled = self.overrun = False
+        self.failed = self.overrun = False
         self._events: list[Event] = []
-        self._news = asyncio.Event()
+        self._waiter: asyncio.Future[None] | None = None
 
     async def next(self, seconds: float) -> list[Event]:
-        """The events that came, at once when there are some; empty after ``seconds`` or on trouble."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
-        self._news.clear()
+        """Return the events that came, at once if there are any; none after ``seconds`` or a failure."""
+        if not self._events and not self.failed:
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            timer = loop.call_later(seconds, self._wake)
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
         events, self._events = self._events, []
         return events
 
-    def give(self, events: list[Event]) -> None:
-        if len(self._events) > LONGEST_BACKLOG:
+    def deliver(self, events: list[Event]) -> None:
+        if len(self._events) > MAX_BACKLOG:
             self.overrun, events, self._events = True, [], []
         self._events += events
-        self._news.set()
+        self._wake()
 
-    def trouble(self) -> None:
-        self.troubled = True
-        self._news.set()
+    def deliver_first(self, events: list[Event]) -> None:
+        """Deliver events that precede those that came already."""
+        later, self._events = self._events, []
+        self.deliver(events + later)
+
+    def fail(self) -> None:
+        self.failed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 class _Followed:
+    """A stream with its readers. ``position``: of the last event that was read."""
+
     def __init__(self, position: Position) -> None:
         self.position = position
         self.subscriptions: set[Subscription] = set()
 
 
 class Hub:
-    """Reads every followed stream with one XREAD; a small stream of its own wakes it when the set changes."""
+    """Reads every followed stream with one XREAD. A small stream of its own wakes it when the set changes."""
 
     def __init__(self) -> None:
         self._followed: dict[str, _Followed] = {}
         self._wake_key = f"hub:{uuid4().hex}"
         self._wake_id = "0-0"
-        self._woken = False  # The read that blocks now is about to return; whoever comes meanwhile is in the next one.
+        self._rereads = False  # The current read returns soon, or none blocks: the next one includes new streams.
         self._task: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def follow(self, key: str, after: Position) -> AsyncIterator[Subscription]:
-        """Events of the stream behind ``after``. A subscriber may get older ones too: it skips what it knows."""
+        """Events of the stream after ``after``. A subscriber may get older ones too: it skips what it has."""
         subscription = Subscription()
         followed = self._followed.get(key)
         known = followed is not None
@@ -85,8 +104,8 @@ class Hub:
                 await self._catch_up(key, after, subscription)
             elif self._task is None or self._task.done():
                 self._task = asyncio.get_running_loop().create_task(self._work())
-            elif not self._woken:
-                self._woken = True
+            elif not self._rereads:
+                self._rereads = True
                 await self._wake(subscription)
             yield subscription
         finally:
@@ -95,33 +114,31 @@ class Hub:
                 del self._followed[key]
 
     async def _catch_up(self, key: str, after: Position, subscription: Subscription) -> None:
-        """The stream is being read already, from further on."""
+        """Another reader follows the stream already, from a later position: read what is before that."""
         try:
             entries = await run_limited(lambda redis: redis.xrange(key, min=f"({text_of(after)}"))
         except (RedisError, OSError):
-            subscription.trouble()
+            subscription.fail()
         else:
-            later = subscription._events
-            subscription._events = []
-            subscription.give([event_of(entry) for entry in entries] + later)
+            subscription.deliver_first([event_of(entry) for entry in entries])
 
     async def _wake(self, subscription: Subscription) -> None:
         async def wake(redis: Redis) -> None:
             pipeline = redis.pipeline(transaction=False)
             pipeline.xadd(self._wake_key, {"w": "1"}, maxlen=1, approximate=False)
-            pipeline.expire(self._wake_key, WAKE_SECONDS)
+            pipeline.expire(self._wake_key, WAKE_KEY_SECONDS)
             await pipeline.execute()
 
         try:
             await run_limited(wake)
         except (RedisError, OSError):
-            self._woken = False
-            subscription.trouble()
+            self._rereads = False
+            subscription.fail()
 
     async def _work(self) -> None:
-        pause = 0.1
+        retry = FIRST_RETRY_SECONDS
         while self._followed:
-            self._woken, asked = False, dict(self._followed)
+            self._rereads, asked = False, dict(self._followed)
             wanted = {self._wake_key: self._wake_id}
             wanted |= {key: text_of(followed.position) for key, followed in asked.items()}
             try:
@@ -130,14 +147,16 @@ class Hub:
                 logger.warning("run_streams_unreadable error=%s", error)
                 for followed in list(self._followed.values()):
                     for subscription in followed.subscriptions:
-                        subscription.trouble()
-                self._wake_id = "0-0"  # A restarted Redis counts anew.
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 1.0)
+                        subscription.fail()
+                self._wake_id = "0-0"  # A restarted Redis counts from the start.
+                await asyncio.sleep(retry)
+                retry = min(retry * 2, MAX_RETRY_SECONDS)
                 continue
-            pause = 0.1
+            retry = FIRST_RETRY_SECONDS
             for name, entries in found:
                 self._deliver(name.decode(), entries, asked)
+            self._rereads = True
+            await asyncio.sleep(min(PAUSE_SECONDS * len(self._followed), MAX_PAUSE_SECONDS))
 
     def _deliver(self, key: str, entries: list[Any], asked: dict[str, _Followed]) -> None:
         if key == self._wake_key:
@@ -145,11 +164,11 @@ class Hub:
             return
         followed = self._followed.get(key)
         if followed is None or followed is not asked.get(key):
-            return  # Its readers left meanwhile, and another came who wants the stream from further back.
+            return  # Its readers left meanwhile, and a new one wants the stream from an earlier position.
         events = [event_of(entry) for entry in entries]
         followed.position = events[-1].position
         for subscription in followed.subscriptions:
-            subscription.give(events)
+            subscription.deliver(events)
 
 
 def hub() -> Hub:

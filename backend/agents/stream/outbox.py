@@ -1,7 +1,7 @@
-"""What all runs of a process have to tell, sent to Redis together: one round trip, however many of them stream.
+"""Sends the events of all runs of a process to Redis together: one round trip, however many of them stream.
 
-A round trip for each piece of each run would cost more than everything else about streaming. So whoever is due takes
-along whoever would be due a moment later, and runs that stream side by side fall into step.
+A round trip for each piece of each run would cost more than everything else about streaming. So when one sender is due,
+those that would be due a moment later are sent along, and runs that stream at the same time fall into step.
 """
 
 import asyncio
@@ -17,29 +17,31 @@ from backend.db.redis import async_client
 
 logger = logging.getLogger(__name__)
 
-TOGETHER_SECONDS = 0.02  # Who is due within this time is sent along.
+TOGETHER_SECONDS = 0.02  # A sender that is due within this time is sent along.
 
 _outboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, "Outbox"] = WeakKeyDictionary()
 
 
 class Sender(Protocol):
-    """:ivar due: the time of the event loop from which on it wants to be sent.
-    :ivar closed: it wants nothing to be sent any more.
+    """Writes to Redis through the outbox.
+
+    :ivar due: the time of the event loop from which on its commands are to be sent.
+    :ivar closed: nothing of it is sent any more.
     """
 
     due: float
     closed: bool
 
     def compose(self, pipeline: Pipeline) -> int:
-        """Add its commands; answers how many."""
+        """Add its commands, and return how many."""
         ...
 
-    async def settle(self, replies: Sequence[Any]) -> bool:
-        """Take the replies to them; answers whether there is more to send. Raises what went wrong."""
+    async def take_replies(self, replies: Sequence[Any]) -> bool:
+        """Take the replies to them, and return whether there is more to send. Raises the error of a refused command."""
         ...
 
     def defer(self, error: Exception) -> None:
-        """Be due later: it was not sent."""
+        """Be due later: its commands were not sent."""
         ...
 
 
@@ -55,21 +57,21 @@ class Outbox:
     def post(self, sender: Sender) -> None:
         """Send it when it is due."""
         self._waiting.add(sender)
-        self._arm(sender.due)
+        self._set_timer(sender.due)
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._work())
 
-    def forget(self, sender: Sender) -> None:
+    def remove(self, sender: Sender) -> None:
         self._waiting.discard(sender)
 
-    def _arm(self, due: float) -> None:
+    def _set_timer(self, due: float) -> None:
         if self._timer is not None:
             if self._timer.when() <= due:
                 return
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_at(due, self._ring)
+        self._timer = asyncio.get_running_loop().call_at(due, self._on_time)
 
-    def _ring(self) -> None:
+    def _on_time(self) -> None:
         self._timer = None
         self._wake.set()
 
@@ -83,10 +85,10 @@ class Outbox:
             self._waiting.difference_update(senders)
             await self._send(senders)
             if self._waiting:
-                self._arm(min(sender.due for sender in self._waiting))
+                self._set_timer(min(sender.due for sender in self._waiting))
 
     async def _send(self, senders: list[Sender]) -> None:
-        """Never raises: whatever it is, the runs go on, and what Redis did not take is sent again."""
+        """Never raises: whatever fails, the runs go on, and what Redis did not take is sent again."""
         pipeline = async_client().pipeline(transaction=False)
         counts = [self._compose(sender, pipeline) for sender in senders]
         try:
@@ -98,14 +100,14 @@ class Outbox:
         start = 0
         for sender, count in zip(senders, counts, strict=True):
             try:
-                if await sender.settle(replies[start : start + count]):
+                if await sender.take_replies(replies[start : start + count]):
                     self._wait(sender)
             except Exception as error:
                 self._again(sender, error)
             start += count
 
     def _compose(self, sender: Sender, pipeline: Pipeline) -> int:
-        """How many commands. What cannot be written at all is left out and logged: it must not keep back other runs."""
+        """Return how many commands. A sender that fails is left out and logged: it must not delay other runs."""
         before = len(pipeline)
         try:
             return sender.compose(pipeline)
@@ -121,7 +123,7 @@ class Outbox:
         self._wait(sender)
 
     def _wait(self, sender: Sender) -> None:
-        """Unless it was closed while it was being sent: it would be sent again for ever."""
+        """Unless it was closed while it was being sent: it would be sent again and again."""
         if not sender.closed:
             self._waiting.add(sender)
 

@@ -1,4 +1,4 @@
-"""Events written by somebody who is not working on the run: the request that queued it, the reaper that ended it."""
+"""Publishes events of a run from outside its worker: the request that queues it, the sweep that ends it."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from backend.db.redis import client
 logger = logging.getLogger(__name__)
 
 CANCEL_CHANNEL = "runs:cancel"
-LONGEST_LIFE = 24 * 3600  # Seconds that a stream may live when nobody ends its run.
+MAX_STREAM_SECONDS = 24 * 3600  # The life of a stream whose run does not end.
 
 
 def publish(
@@ -25,16 +25,19 @@ def publish(
     ended: bool = False,
     more: bool = False,
 ) -> bool:
-    """Append events as the first ones of ``epoch``, or after those with ``more``; whether Redis took them.
+    """Append events to the run's stream, and return whether Redis took them.
 
-    A failure is only logged: what happened is in PostgreSQL, where every reader looks when its stream is silent.
+    A failure is only logged: the run's state is in PostgreSQL, where every reader looks when its stream is silent.
+
+    :param more: append after events of the same epoch; else these are its first.
+    :param ended: the run has ended, and so its stream expires after RUN_STREAM_SECONDS.
     """
     key = key_of(run_id)
     try:
         pipeline = client().pipeline(transaction=False)
         for seq, (name, data) in enumerate(events, start=1):
             pipeline.xadd(key, fields_of(name, json_of(data)), id=f"{epoch}-{'*' if more else seq}")  # type: ignore[arg-type]  # str is a field value.
-        pipeline.expire(key, settings.RUN_STREAM_SECONDS if ended else LONGEST_LIFE)
+        pipeline.expire(key, settings.RUN_STREAM_SECONDS if ended else MAX_STREAM_SECONDS)
         pipeline.execute()
     except RedisError as error:
         logger.warning("run_events_not_published run=%s error=%s", key, error)
@@ -42,8 +45,8 @@ def publish(
     return True
 
 
-def ask_to_stop(run_id: UUID) -> None:
-    """Tell whichever worker holds the run to stop now; it also looks at the row every second."""
+def publish_cancel(run_id: UUID) -> None:
+    """Notify the worker that holds the run, which stops it now; it also looks at the row every second."""
     try:
         client().publish(CANCEL_CHANNEL, str(run_id))
     except RedisError as error:
@@ -51,7 +54,7 @@ def ask_to_stop(run_id: UUID) -> None:
 
 
 def recorded(run_id: UUID) -> list[Event]:
-    """Every event of the run that Redis still has; empty when it has none or does not answer."""
+    """Return every event of the run that Redis still has; none when it does not answer."""
     try:
         entries: Any = client().xrange(key_of(run_id))
     except RedisError:

@@ -1,4 +1,4 @@
-"""A reader of a run: replays from where it stopped, follows, and ends truthfully even when Redis lost the stream."""
+"""Reads the events of a run for one client: replays, follows, and ends as the run did even if Redis lost the stream."""
 
 import asyncio
 import logging
@@ -15,20 +15,20 @@ from backend.db.redis import run_limited
 
 logger = logging.getLogger(__name__)
 
-SILENCE_SECONDS = 5.0  # After so long without an event the row is asked whether the run still lives.
-PUBLISHING_SECONDS = 0.3  # The terminal event follows its commit within this time.
+SILENCE_SECONDS, MAX_SILENCE_SECONDS = 5.0, 15.0  # Without an event; then the reader looks at the row.
+PUBLISHING_SECONDS = 0.3  # The terminal event is published within this time after its commit.
 
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """The run as PostgreSQL has it now, with its question and its answer."""
+    """The run as PostgreSQL has it at one moment, with its question and its answer."""
 
     run: Mapping[str, Any]
     messages: list[Mapping[str, Any]]
 
     @property
     def ending(self) -> str | None:
-        """The terminal event's name; none while the run goes on."""
+        """The name of the terminal event; none while the run goes on."""
         name = f"run.{self.run['status']}"
         return name if name in TERMINAL else None
 
@@ -37,11 +37,17 @@ Look = Callable[[], Awaitable[Glance | None]]  # None: PostgreSQL does not answe
 
 
 async def follow(*, run_id: UUID, status: str, after: Position, look: Look) -> AsyncIterator[list[Event]]:
-    """The run's events behind ``after``, until the terminal one, those that are there together as one list.
+    """Yield the run's events after ``after`` until the terminal one, those that are there together as one list.
+
+    1. A run that has ended: yield the rest of its stream, or a snapshot and the terminal event.
+    2. Else subscribe. If Redis has no stream of a run that has begun, yield a snapshot first.
+    3. Yield events as they come. After a silence, or a failure of Redis, look at the row: the terminal event may never
+       come, because it is published after the commit that ends the run, and Redis may be away then.
+    4. Once the row has ended, go on as in 1.
 
     Holds no database connection between looks.
 
-    :param status: the run's, a moment ago.
+    :param status: of the run, a moment ago.
     """
     key, position = key_of(run_id), after
     if f"run.{status}" in TERMINAL:
@@ -54,28 +60,28 @@ async def follow(*, run_id: UUID, status: str, after: Position, look: Look) -> A
         while True:
             events = await subscription.next(silence)
             if subscription.overrun:
-                return  # The client comes back with the id of the last event that it has.
-            if new := _behind(position, events):
+                return  # The client reconnects with the id of the last event that it has.
+            if new := _after(position, events):
                 position = new[-1].position
                 yield new
                 if new[-1].is_terminal:
                     return
-            if events and not subscription.troubled:
+            if events and not subscription.failed:
                 silence = SILENCE_SECONDS
                 continue
-            if subscription.troubled:
-                subscription.troubled = False
+            if subscription.failed:
+                subscription.failed = False
                 await asyncio.sleep(PUBLISHING_SECONDS)
             else:
-                silence = min(silence * 1.5, 15.0)
+                silence = min(silence * 1.5, MAX_SILENCE_SECONDS)
             seen = await look()
             if seen is not None and seen.ending:
                 break
     yield await _ending(key, position, look)
 
 
-def _behind(position: Position, events: list[Event]) -> list[Event]:
-    """Those that the reader has not had, up to the terminal one."""
+def _after(position: Position, events: list[Event]) -> list[Event]:
+    """Those that the reader does not have, up to the terminal one."""
     new: list[Event] = []
     for event in events:
         if event.position > position:
@@ -88,17 +94,17 @@ def _behind(position: Position, events: list[Event]) -> list[Event]:
 
 async def _ending(key: str, position: Position, look: Look) -> list[Event]:
     """The rest of a run that has ended: from its stream while that is whole, else a snapshot and the end."""
-    for patience in (PUBLISHING_SECONDS, 0.0):
+    for wait in (PUBLISHING_SECONDS, 0.0):
         events = await _range(key, position)
         if events and events[-1].is_terminal:
             return events
         if events is not None and not events and (last := await _last(key)) and last.is_terminal:
-            if last.position == position:  # The reader has it all and came back: say again that it is over.
+            if last.position == position:  # The reader has all of it and reconnected: repeat the end.
                 return [last]
-            break  # It asks for what never was: give it the whole.
-        if patience:
-            await asyncio.sleep(patience)
-    while (seen := await look()) is None:  # noqa: ASYNC110  # PostgreSQL tells nobody when it is back.
+            break  # Its position is none of this stream: start again from a snapshot.
+        if wait:
+            await asyncio.sleep(wait)
+    while (seen := await look()) is None:  # noqa: ASYNC110  # PostgreSQL does not notify when it is back.
         await asyncio.sleep(1)
     return [_snapshot(position, seen), Event(_next(position), str(seen.ending), json_of({"run": seen.run}))]
 

@@ -13,7 +13,7 @@ from backend.agents.models import Message, Run, Step
 from backend.agents.runs import lease, runner, steps, worker
 from backend.agents.runs.lease import LeaseLost
 from backend.agents.stream.events import Event
-from backend.agents.stream.publish import ask_to_stop, recorded
+from backend.agents.stream.publish import publish_cancel, recorded
 from backend.agents.tests.conftest import row
 from backend.agents.tests.test_runs import balance
 from backend.agents.tools import search_knowledge
@@ -406,7 +406,7 @@ def test_stop_stops_the_provider_and_the_cost(ask: Any, owner: Person, provider:
         while time.monotonic() < deadline and not text_of(recorded(run_id)):
             time.sleep(0.02)
         stopped.append(time.monotonic())
-        ask_to_stop(run_id)
+        publish_cancel(run_id)
         provider.requests[0].disconnected.wait(5)
         stopped.append(time.monotonic())
 

@@ -194,11 +194,11 @@ def test_readers_of_many_runs_share_one_connection() -> None:
 
 def test_a_reader_that_takes_nothing_is_kept_few_events() -> None:
     subscription = Subscription()
-    event = Event((1, 1), "text.delta", "{}")
+    event = Event((1, 1), "text.delta", b"{}")
 
     async def work() -> None:
         for _ in range(20):
-            subscription.give([event] * 1000)
+            subscription.deliver([event] * 1000)
             assert len(subscription._events) <= 6000
         assert subscription.overrun
 

@@ -23,7 +23,7 @@ from backend.db.connection import release_connection
 from backend.http.concurrency import hold_stream_slot
 from backend.http.ids import decode
 from backend.http.openapi.streams import streams
-from backend.http.sse import event_stream, frame
+from backend.http.sse import event_stream
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ async def run_events(request: HttpRequest, pk: str) -> HttpResponseBase:
 async def _frames(run_id: UUID, status: str, after: Position) -> AsyncIterator[bytes]:
     look = sync_to_async(_look, thread_sensitive=False)
     async for events in follow(run_id=run_id, status=status, after=after, look=lambda: look(run_id)):
-        yield b"".join([frame(event.id, event.name, event.data) for event in events])
+        yield b"".join([event.frame for event in events])
 
 
 def _authorize(request: HttpRequest, pk: str) -> tuple[Actor, UUID, str]:
