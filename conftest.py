@@ -1,6 +1,5 @@
 """Fixtures of every test: three people, and Redis emptied between tests."""
 
-import resource
 from collections.abc import Iterator
 
 import pytest
@@ -15,7 +14,8 @@ from redis import Redis
 
 from backend.accounts import mail, outbox
 from backend.billing import roles
-from tests.actors import Person, join, sign_up
+from tests.actors import Person, join, register
+from tests.economy import economy
 from tests.services import PRODUCT
 
 # By itself, Hypothesis fails an example that takes 200 ms: on a busy machine, any.
@@ -47,19 +47,22 @@ def product_role(request: pytest.FixtureRequest) -> None:
             cursor.execute(f"SET LOCAL ROLE {PRODUCT}")  # Until the transaction around the test ends.
 
 
-@pytest.fixture(autouse=True)
-def clean_redis() -> None:
-    """Each test starts with its own Redis database empty: no rate limits, streams or caches of the one before."""
+@pytest.fixture(scope="session", autouse=True)
+def economical() -> Iterator[None]:
+    with economy():
+        yield
+
+
+@pytest.fixture(scope="session")
+def redis_of_the_run() -> Iterator[Redis]:
     with Redis.from_url(settings.REDIS_URL) as client:
-        client.flushdb()
+        yield client
 
 
 @pytest.fixture(autouse=True)
-def processor_time() -> Iterator[None]:
-    """Document readers limit the processor time of their process, a child elsewhere and this one in their own tests."""
-    yield
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))
+def clean_redis(redis_of_the_run: Redis) -> None:
+    """Each test starts with its own Redis database empty: no rate limits, streams or caches of the one before."""
+    redis_of_the_run.flushdb()
 
 
 @pytest.fixture(autouse=True)
@@ -71,25 +74,25 @@ def default_language() -> None:
 @pytest.fixture
 def owner(db: None) -> Person:
     """Owns the workspace that the test is about."""
-    return sign_up("owner@example.com")
+    return register("owner@example.com")
 
 
 @pytest.fixture
 def member(owner: Person) -> Person:
     """Works in the owner's workspace."""
-    return join(sign_up("member@example.com"), owner.workspace)
+    return join(register("member@example.com"), owner.workspace)
 
 
 @pytest.fixture
 def viewer(owner: Person) -> Person:
     """May only read in the owner's workspace."""
-    return join(sign_up("viewer@example.com"), owner.workspace, role="viewer")
+    return join(register("viewer@example.com"), owner.workspace, role="viewer")
 
 
 @pytest.fixture
 def stranger(db: None) -> Person:
     """Has a workspace of their own and no business in the owner's."""
-    return sign_up("stranger@example.com")
+    return register("stranger@example.com")
 
 
 @pytest.fixture

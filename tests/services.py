@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -112,6 +113,17 @@ else:
     make_product_role(os.environ["DATABASE_URL"])
 
 os.environ.setdefault("SIGNUP_CREDIT", "5.00")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object | None) -> None:
+    """A worker of pytest-xdist that ended by itself: its exit status says which signal did that, if one did."""
+    if error is not None:
+        code = node.gateway._io.popen.wait(10)
+        how = f"{signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        node.config.pluginmanager.get_plugin("terminalreporter").write_line(
+            f"[{node.gateway.id}] ended with {how}", red=True
+        )
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

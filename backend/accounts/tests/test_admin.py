@@ -210,6 +210,7 @@ def test_nobody_is_deleted_here(operator: Client, owner: Person) -> None:
 
 
 def test_log_ins_are_only_ended(operator: Client, owner: Person, django_capture_on_commit_callbacks: Any) -> None:
+    assert owner.get("/api/v1/auth/session").status_code == 200  # Makes the state of the log-in.
     session = Session.objects.get(user=owner.user)
     assert operator.get("/admin/accounts/session/add/").status_code == 403
     assert operator.post(f"/admin/accounts/session/{session.pk}/change/", {"generation": 7}).status_code == 403

@@ -34,6 +34,8 @@ def test_old_revocations_are_not_told_again(owner: Person) -> None:
 
 
 def test_log_ins_that_ended_long_ago_are_forgotten(owner: Person, stranger: Person) -> None:
+    for person in (owner, stranger):
+        assert person.get("/api/v1/auth/session").status_code == 200  # Makes the state of the log-in.
     long_ago = timezone.now() - timedelta(days=91)
     Session.objects.filter(user=owner.user).update(revoked_at=long_ago)
     State.objects.filter(session_key=Session.objects.get(user=owner.user).state_key).update(expire_date=long_ago)
