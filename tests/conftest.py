@@ -1,4 +1,8 @@
-"""What several modules need running: the product with its page and two people before it, and the small site."""
+"""What several modules need running: the product, with people before its page, the gateway, and the small site.
+
+Each is started once in a worker of pytest-xdist, for the first test that needs it, and ends with the worker. A test
+that ends one of its processes starts it again; one that needs other settings, or a server of its own, has its own.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +12,7 @@ from django.conf import settings
 from playwright.sync_api import Browser
 from redis import Redis
 
+from tests import contract, gateway
 from tests.browser import Visitor, chromium, email, visitor
 from tests.edge_server import Site
 from tests.live import Stack, stack
@@ -28,17 +33,33 @@ max_output_tokens = 2048
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Everything, with a model that takes its time. A module that needs other settings has its own."""
+    """The product with demonstration content and a model that takes its time."""
     models = tmp_path_factory.mktemp("models") / "models.toml"
     models.write_text(MODELS)
     with stack(settings={"DEMO_CONTENT": "true", "MODELS_FILE": str(models)}) as running:
         yield running
 
 
+@pytest.fixture(scope="session")
+def plain() -> Iterator[Stack]:
+    """The product as it comes."""
+    with stack() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def house() -> Iterator[gateway.Site]:
+    """The product as four services behind nginx."""
+    many = {"AUTH_RATE_LIMIT": "off", "REFRESH_RATE_LIMIT": "off", "SIGNUP_CREDIT": "1000.00"}
+    with gateway.site(settings=many if contract.EXAMPLES else None) as running:
+        yield running
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """In a module of browser tests alone: while Playwright runs, Django refuses the thread its database."""
     with chromium() as browser:
         yield browser
 
@@ -58,7 +79,7 @@ def rui(browser: Browser, live: Stack) -> Iterator[Visitor]:
     yield from visitor(browser, live.base_url, viewport=size, locale="pt-BR", color_scheme="dark", has_touch=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     running = Site(tmp_path_factory.mktemp("site"))
     yield running

@@ -9,6 +9,9 @@ import sys
 
 from tests.live import ROOT
 
+# CONTRACT_EXAMPLES=100 makes many requests of each operation, which takes a quarter of an hour; see CONTRIBUTING.md.
+EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "0"))
+
 
 def run(base: str, *options: str, sample: int = 1) -> "subprocess.CompletedProcess[str]":
     """

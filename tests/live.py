@@ -4,6 +4,7 @@ A stack has a database of its own on the servers of this test run, so its proces
 tests; tests make people of their own through HTTP and share one stack. Killing and restarting its processes is allowed.
 """
 
+import itertools
 import os
 import signal
 import subprocess
@@ -17,10 +18,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
 
 import psycopg
 
-from tests.services import PRODUCT, free_port
+from tests.services import PRODUCT, free_port, redis_url
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -95,6 +97,20 @@ def wait_for(url: str, seconds: float = 30) -> None:
     raise TimeoutError(f"{url}: {last}")
 
 
+_open: set[int] = set()  # Numbers of the stacks that run, counted from 0 in each worker of pytest-xdist.
+
+
+@contextmanager
+def own_number() -> Iterator[int]:
+    """The lowest number that no other stack of this worker has."""
+    number = next(number for number in itertools.count() if number not in _open)
+    _open.add(number)
+    try:
+        yield number
+    finally:
+        _open.remove(number)
+
+
 @contextmanager
 def stack(
     *, settings: Mapping[str, str] | None = None, web: bool = True, workers: bool = True, beat: bool = True
@@ -105,7 +121,10 @@ def stack(
         DATABASE_URL, MIGRATION_DATABASE_URL and REDIS_URL.
     """
     port = free_port()
-    with tempfile.TemporaryDirectory(prefix="orquestra-live-", ignore_cleanup_errors=True) as temporary:
+    with (
+        own_number() as number,
+        tempfile.TemporaryDirectory(prefix="orquestra-live-", ignore_cleanup_errors=True) as temporary,
+    ):
         folder = Path(temporary)
         environment = {
             **os.environ,
@@ -119,10 +138,9 @@ def stack(
             "WEB_CONCURRENCY": "1",
         }
         if "DATABASE_URL" not in (settings or {}):
-            environment |= make_migrated_database(os.environ["DATABASE_URL"], f"live_{port}")
+            environment |= make_migrated_database(os.environ["DATABASE_URL"], f"live_{uuid4().hex}")
         if "REDIS_URL" not in (settings or {}):
-            number = 8 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
-            environment["REDIS_URL"] = os.environ["REDIS_URL"].rsplit("/", 1)[0] + f"/{number}"
+            environment["REDIS_URL"] = redis_url(number)
         environment.update(settings or {})
         if "DATABASE_URL" in (settings or {}):
             migrate(environment)

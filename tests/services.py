@@ -1,7 +1,8 @@
 """A pytest plugin: real PostgreSQL and Redis of this run alone, started before Django reads its settings.
 
 Loaded by ``-p tests.services``. Workers of pytest-xdist inherit the servers of the controlling process; each has its
-own test database and its own Redis database. DATABASE_URL and REDIS_URL, where both are set, are used as they are.
+own test database and its own Redis databases. DATABASE_URL and REDIS_URL, where both are set, are used as they are;
+that Redis needs eight databases per worker.
 """
 
 import atexit
@@ -25,6 +26,7 @@ from backend.embedded import postgres, redis
 from backend.embedded.privileges import dying_with_us, own, popen_options, unprivileged
 
 PRODUCT = "orquestra_app"  # The role that the product connects as; it does not own the tables.
+STACKS = 7  # That a worker of pytest-xdist may have running at once, each with a Redis database of its own.
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
 
 
@@ -79,7 +81,7 @@ def start() -> None:
         )
         processes.append(
             subprocess.Popen(
-                redis.server_command(redis_data, port=redis_port, save=False),
+                [*redis.server_command(redis_data, port=redis_port, save=False), "--databases", "512"],
                 cwd="/",
                 stdout=log,
                 stderr=log,
@@ -104,9 +106,16 @@ def make_product_role(server: str) -> None:
             connection.execute(f"CREATE ROLE {PRODUCT} LOGIN".encode())
 
 
+def redis_url(stack: int) -> str:
+    """The Redis database of the stack with this number, from 0 on; the tests of this process use the one below."""
+    base, _, own = os.environ["REDIS_URL"].rpartition("/")
+    assert stack < STACKS
+    return f"{base}/{int(own) + 1 + stack}"
+
+
 if "PYTEST_XDIST_WORKER" in os.environ:
-    number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
-    os.environ["REDIS_URL"] = os.environ["REDIS_URL"].rsplit("/", 1)[0] + f"/{number + 1}"
+    worker = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+    os.environ["REDIS_URL"] = os.environ["REDIS_URL"].rpartition("/")[0] + f"/{(worker + 1) * (STACKS + 1)}"
 else:
     if not {"DATABASE_URL", "REDIS_URL"} <= os.environ.keys():
         start()

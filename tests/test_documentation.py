@@ -4,23 +4,16 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.live import ROOT, Stack, stack
+from tests.live import ROOT, Stack
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("jq") and shutil.which("curl")), reason="the documentation's examples need jq and curl"
 )
-
-
-@pytest.fixture(scope="module")
-def live() -> Iterator[Stack]:
-    with stack() as running:
-        yield running
 
 
 def shell_blocks(document: str, *, after: str = "") -> list[str]:
@@ -52,12 +45,12 @@ def run(script: str, folder: Path, base_url: str) -> str:
     ],
 )
 def test_five_calls_of_the_readme_do_the_main_job_when_pasted_at_once(
-    readme: str, quote: str, live: Stack, tmp_path: Path
+    readme: str, quote: str, plain: Stack, tmp_path: Path
 ) -> None:
     blocks = [block for block in shell_blocks(readme) if "curl" in block]
     assert len(blocks) == 5
 
-    output = run("".join(blocks), ROOT, live.base_url)
+    output = run("".join(blocks), ROOT, plain.base_url)
 
     events = [json.loads(line.removeprefix("data: ")) for line in output.splitlines() if line.startswith("data: ")]
     answer = "".join(event["delta"] for event in events if "delta" in event)
@@ -82,13 +75,13 @@ def shown_citation() -> Any:
     return next(json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL) if '"quote"' in block)
 
 
-def test_examples_for_front_ends_run_in_their_order(live: Stack, tmp_path: Path) -> None:
+def test_examples_for_front_ends_run_in_their_order(plain: Stack, tmp_path: Path) -> None:
     shutil.copy(ROOT / "samples" / "contract.pdf", tmp_path)
     blocks = shell_blocks("FRONTEND_INTEGRATION.md")
     stop = next(block for block in blocks if "/cancel" in block)
     blocks.remove(stop)  # It would stop the answer that the later examples show; it is tried on a run that has ended.
 
-    output = run("\n".join([*blocks, stop]), tmp_path, live.base_url)
+    output = run("\n".join([*blocks, stop]), tmp_path, plain.base_url)
 
     assert "The run has already ended." in output
     assert shown_citation() == {**first_citation(tmp_path / "events.txt"), **IDS}

@@ -1,7 +1,6 @@
 """The gateway in front of the four services: who answers what, and what is refused before anybody has to answer."""
 
 import json
-import os
 import re
 from collections.abc import Iterator
 
@@ -13,23 +12,13 @@ from django.urls import Resolver404, resolve
 from backend.embedded.gateway import SERVICES
 from backend.urls import MODULES, routes
 from tests import contract
-from tests.gateway import PROTECTION, Nginx, Site, eventually, needs_nginx, site
+from tests.contract import EXAMPLES
+from tests.gateway import PROTECTION, Nginx, Site, eventually, needs_nginx
 from tests.http_client import ApiClient, deltas, text_of
 from tests.pages import pdf
 from tests.raw_http import JSON, request
 
 pytestmark = [needs_nginx, pytest.mark.timeout(180)]  # The first test starts everything.
-
-
-# CONTRACT_EXAMPLES=100 makes many requests of each operation, which takes a quarter of an hour; see CONTRIBUTING.md.
-EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "0"))
-
-
-@pytest.fixture(scope="module")
-def house() -> Iterator[Site]:
-    many = {"AUTH_RATE_LIMIT": "off", "REFRESH_RATE_LIMIT": "off", "SIGNUP_CREDIT": "1000.00"}
-    with site(settings=many if EXAMPLES else None) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -3,22 +3,15 @@
 import resource
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 
 from backend.embedded.gateway import SERVICES
-from tests.gateway import Nginx, Site, needs_nginx, problem, site
+from tests.gateway import Nginx, Site, needs_nginx, problem
 from tests.raw_http import CHUNKED, JSON, chunks, request
 
 pytestmark = [needs_nginx, pytest.mark.timeout(180)]  # The first test starts everything.
-
-
-@pytest.fixture(scope="module")
-def house() -> Iterator[Site]:
-    with site(workers=False) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from tests.http_client import ApiClient, deltas, text_of
-from tests.live import Stack, stack
+from tests.live import Stack
 from tests.pages import pdf
 
 REGULATION = pdf(
@@ -17,15 +17,9 @@ REGULATION = pdf(
 )
 
 
-@pytest.fixture(scope="module")
-def live() -> Iterator[Stack]:
-    with stack() as running:
-        yield running
-
-
 @pytest.fixture
-def person(live: Stack) -> Iterator[ApiClient]:
-    client = ApiClient.sign_up(live.base_url)
+def person(plain: Stack) -> Iterator[ApiClient]:
+    client = ApiClient.sign_up(plain.base_url)
     yield client
     client.close()
 
@@ -114,14 +108,14 @@ def test_stopping_keeps_the_text_and_gives_the_hold_back(person: ApiClient) -> N
     assert Decimal(person.call("GET", "/api/v1/billing/balance")["held"]) == 0
 
 
-def test_a_dead_worker_leaves_a_truthful_run_and_no_hold(person: ApiClient, live: Stack) -> None:
+def test_a_dead_worker_leaves_a_truthful_run_and_no_hold(person: ApiClient, plain: Stack) -> None:
     document = person.upload("Lagoa Itaperema.pdf", REGULATION)
     agent = person.agent(document["id"])
     run = person.start(agent["id"], "Quanto custa a licença de pesca por temporada?")
     with person.stream(f"/api/v1/runs/{run['id']}/events") as events:
         next(event for event in events if event.event == "text.delta")
-        live.kill("agents")
-        live.start("agents")
+        plain.kill("agents")
+        plain.start("agents")
         ending = list(events)[-1]
 
     assert ending.event in ("run.failed", "run.completed")
@@ -134,11 +128,11 @@ def test_a_dead_worker_leaves_a_truthful_run_and_no_hold(person: ApiClient, live
     assert Decimal(balance["posted"]) == Decimal("5.00") - Decimal(after["cost"])
 
 
-def test_strangers_find_nothing(person: ApiClient, live: Stack) -> None:
+def test_strangers_find_nothing(person: ApiClient, plain: Stack) -> None:
     document = person.upload("Lagoa Itaperema.pdf", REGULATION)
     agent = person.agent(document["id"])
     run, _, _ = person.ask(agent["id"], "Quanto custa a licença?")
-    stranger = ApiClient.sign_up(live.base_url)
+    stranger = ApiClient.sign_up(plain.base_url)
     paths = [
         f"/api/v1/documents/{document['id']}",
         f"/api/v1/documents/{document['id']}/content",
