@@ -61,11 +61,15 @@ def change_agent(
 
     :raises Forbidden: only its creator and the workspace's admins may.
     :raises UnknownModel: there is no such model.
-    :raises NotFound: a document or collection that the workspace does not have.
+    :raises NotFound: a document or collection that the workspace does not have, or the agent was deleted meanwhile.
     """
     _may_change(actor, agent)
-    # Its version is read after the wait for the lock: joined, it would be the one from before.
-    agent = Agent.objects.select_for_update().get(pk=agent.pk)
+    # Another transaction may have changed or deleted it since it was read. Its version is read in a statement of its
+    # own after the wait for the lock: joined to this one, it would be the version from before the wait.
+    locked = Agent.objects.select_for_update().filter(pk=agent.pk, deleted_at=None).first()
+    if locked is None:
+        raise NotFound
+    agent = locked
     for name in ("name", "visibility"):
         setattr(agent, name, fields.get(name, getattr(agent, name)))
     agent.updated_at = timezone.now()

@@ -28,7 +28,7 @@ def create_conversation(*, actor: Actor, agent_id: UUID, title: str = "") -> Con
 def change_conversation(*, actor: Actor, conversation: Conversation, fields: dict[str, Any]) -> Conversation:
     """Change ``title``, ``archived`` or ``head``: the answer that the next question goes on from.
 
-    :raises NotFound: this conversation has no such message as its head.
+    :raises NotFound: the conversation has no such message, or was deleted meanwhile.
     :raises FieldError: the head is a question.
     :raises ConversationBusy: its head cannot change while a run has not ended.
     """
@@ -48,7 +48,10 @@ def change_conversation(*, actor: Actor, conversation: Conversation, fields: dic
     if "archived" in fields:
         conversation.archived_at = (conversation.archived_at or timezone.now()) if fields["archived"] else None
     changed = {"title": "title", "archived": "archived_at", "head": "head_id"}
-    conversation.save(update_fields=[column for name, column in changed.items() if name in fields])
+    columns = {changed[name]: getattr(conversation, changed[name]) for name in fields}
+    # The condition is on the row as it is now: since it was read, it may have been deleted, even purged.
+    if columns and not Conversation.objects.filter(pk=conversation.pk, deleted_at=None).update(**columns):
+        raise NotFound
     return conversation
 
 

@@ -4,12 +4,15 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
 from backend.agents.models import Agent, Conversation, Feedback, Run
 from backend.agents.operations import conversations as operations
 from backend.agents.tests.conftest import row
 from backend.agents.tests.test_runs import start
+from backend.agents.views.agents import AgentViewSet
+from backend.agents.views.conversations import ConversationViewSet
 from backend.documents import queries as documents
 from backend.http.ids import decode
 from tests.actors import Person, sign_up
@@ -188,3 +191,26 @@ def test_operators_cancel_runs(ask: Any, operator: Client) -> None:
 
     assert response.status_code == 302
     assert Run.objects.get(pk=run.pk).status == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("view", "body"),
+    [(AgentViewSet, {"name": "Renamed", "instructions": "Other ones."}), (ConversationViewSet, {"title": "Renamed"})],
+)
+def test_a_change_of_what_was_deleted_since_it_was_read_finds_nothing(
+    view: Any, body: dict[str, str], owner: Person, conversation: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"agents/{conversation['agent']}" if view is AgentViewSet else f"conversations/{conversation['id']}"
+    read = view.get_object
+
+    def read_then_deleted(self: Any) -> Any:
+        found = read(self)
+        type(found).objects.filter(pk=found.pk).update(deleted_at=timezone.now())
+        return found
+
+    monkeypatch.setattr(view, "get_object", read_then_deleted)
+    response = owner.patch(f"/api/v1/{path}", body)
+
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+    assert not Agent.objects.filter(name="Renamed").exists()
+    assert not Conversation.objects.filter(title="Renamed").exists()
