@@ -1,9 +1,10 @@
 """CPU that this process spends on one streamed answer of 100 chunks, through each adapter and through bare httpx.
 
-    python -m benchmarks.adapters [--answers 200] [--json]
+    python -m benchmarks.adapters [--answers 200] [--tokens-per-second 200] [--json]
 
-The provider runs in another process. Every figure comes from the same run; the ratios carry over to other machines,
-the milliseconds do not.
+With a pace, 16 answers stream at once and every chunk arrives by itself, as from a real provider; without, the chunks
+arrive as fast as they are read, several in one read. The provider runs in another process. Every figure comes from the
+same run; the ratios carry over to other machines, the milliseconds do not.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from pathlib import Path
 
 CHUNKS = 100
 WARM_UP = 5
+AT_ONCE = 16  # With a pace.
 ROUNDS = 5
 
 
@@ -38,17 +40,17 @@ def wait_for(port: int) -> None:
     raise SystemExit("The provider did not start.")
 
 
-async def cost(answer: Callable[[], Awaitable[int]], answers: int) -> float:
+async def cost(answer: Callable[[], Awaitable[int]], answers: int, at_once: int) -> float:
     """Milliseconds of CPU for one answer."""
-    for _ in range(WARM_UP):
+    for _ in range(WARM_UP if at_once == 1 else 1):
         assert await answer() == CHUNKS
     before = time.process_time()
-    for _ in range(answers):
-        await answer()
-    return (time.process_time() - before) / answers * 1000
+    for _ in range(-(-answers // at_once)):
+        await asyncio.gather(*(answer() for _ in range(at_once)))
+    return (time.process_time() - before) / (-(-answers // at_once) * at_once) * 1000
 
 
-async def measure(port: int, answers: int) -> dict[str, float]:
+async def measure(port: int, answers: int, at_once: int) -> dict[str, float]:
     """Milliseconds of CPU for one answer, by adapter."""
     import httpx2
     import msgspec
@@ -81,7 +83,8 @@ async def measure(port: int, answers: int) -> dict[str, float]:
             subjects[provider.kind] = ours
         # By turns, and the best of each: whatever else the machine does then burdens all alike.
         rounds = [
-            {name: await cost(subject, answers // ROUNDS) for name, subject in subjects.items()} for _ in range(ROUNDS)
+            {name: await cost(subject, answers // ROUNDS, at_once) for name, subject in subjects.items()}
+            for _ in range(ROUNDS)
         ]
     await close_clients()
     return {name: min(figures[name] for figures in rounds) for name in subjects}
@@ -90,10 +93,12 @@ async def measure(port: int, answers: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--answers", type=int, default=200)
+    parser.add_argument("--tokens-per-second", type=float)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     port = free_port()
-    provider = subprocess.Popen([sys.executable, "-m", "tests.providers", "--port", str(port)])
+    pace = ["--tokens-per-second", str(asked.tokens_per_second)] if asked.tokens_per_second else []
+    provider = subprocess.Popen([sys.executable, "-m", "tests.providers", "--port", str(port), *pace])
     try:
         wait_for(port)
         with tempfile.TemporaryDirectory() as folder:
@@ -111,7 +116,7 @@ def main() -> None:
             import django
 
             django.setup()
-            best = asyncio.run(measure(port, asked.answers))
+            best = asyncio.run(measure(port, asked.answers, AT_ONCE if pace else 1))
     finally:
         provider.terminate()
         provider.wait(10)

@@ -254,7 +254,8 @@ class Connection:
             return True
         self.head(200, {"content-type": reply.content_type, "transfer-encoding": "chunked"})
         if reply.raw is not None:
-            await self.chunk(reply.raw)
+            if reply.raw:  # An empty chunk would be the end, and a second one no HTTP.
+                await self.chunk(reply.raw)
             for _ in range(200 if reply.stays_open is not None else 0):
                 if reply.stays_open:
                     await self.chunk(reply.stays_open)

@@ -26,6 +26,7 @@ class Client:
         anthropic = provider.kind == "anthropic"
         self.sdk: ModuleType = import_module("anthropic" if anthropic else "openai")
         self.http: ModuleType = import_module("httpx2")
+        self.aiohttp: ModuleType = import_module("aiohttp")
         self.key = key
         self.client: Any = (self.sdk.AsyncAnthropic if anthropic else self.sdk.AsyncOpenAI)(
             api_key=key or NO_KEY,
@@ -33,6 +34,7 @@ class Client:
             default_headers={"X-Api-Key": key}
             if anthropic and provider.base_url and key
             else None,  # Gateways want it.
+            http_client=self.sdk.DefaultAioHttpClient(),
             max_retries=0,  # Whoever asks for the stream retries, visibly.
             timeout=self.http.Timeout(
                 connect=provider.connect_timeout,
@@ -73,7 +75,7 @@ async def client_for(provider: Provider) -> Client:
         key = None
     if provider.api_key_env and key is None:
         detail = f"{provider.api_key_env} is not set."
-        raise ProviderError("provider_auth", detail, provider=provider.name, retryable=False, sent=False)
+        raise ProviderError("provider_auth", detail, provider=provider.name, retryable=False)
     pool = _pools.setdefault(asyncio.get_running_loop(), _Pool())
     name = (provider.kind, provider.base_url, provider.connect_timeout, provider.read_timeout, key)
     client = pool.clients.get(name)

@@ -28,7 +28,6 @@ class ProviderError(Exception):
     :ivar detail: what happened, in a person's words; never holds a key.
     :ivar provider: the provider's name in the catalog.
     :ivar retryable: the same request may succeed later.
-    :ivar sent: the provider may have acted on the request, and charged for it.
     :ivar retry_after: seconds that the provider asked to wait, if it did.
     """
 
@@ -39,7 +38,6 @@ class ProviderError(Exception):
         *,
         provider: str,
         retryable: bool,
-        sent: bool,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(detail)
@@ -47,5 +45,4 @@ class ProviderError(Exception):
         self.detail = detail
         self.provider = provider
         self.retryable = retryable
-        self.sent = sent
         self.retry_after = retry_after

@@ -45,8 +45,6 @@ CODES: Mapping[str, FailureCode] = {
 }
 MESSAGES = ("message", "detail", "msg", "status_msg", "error_msg", "error_message")
 ABOUT_THE_REQUEST = frozenset({400, 404, 405, 409, 413, 415, 422})
-# The provider read these and did nothing; any other failure may have cost something.
-UNTOUCHED = frozenset({400, 401, 402, 403, 404, 405, 409, 413, 415, 422, 429, 503, 529})
 
 
 def clean(text: str, *, key: str | None) -> str:
@@ -102,7 +100,6 @@ def from_status(error: Any, *, client: Client, provider: str) -> ProviderError:
         provider=provider,
         retryable=(code == "provider_rate_limited" and not QUOTA.search(f"{words} {message}"))
         or (code == "provider_unavailable" and (status >= 500 or status in (408, 409, 425))),
-        sent=status not in UNTOUCHED,
         retry_after=retry_after(error.response.headers),
     )
 
@@ -117,38 +114,33 @@ def from_event(error: Any, *, client: Client, provider: str) -> ProviderError:
         f"{provider} broke off{': ' + said if said else '.'}",
         provider=provider,
         retryable=code in ("provider_unavailable", "provider_rate_limited"),
-        sent=True,
     )
 
 
 def from_transport(error: BaseException, *, client: Client, provider: str, opened: bool = False) -> ProviderError:
-    """From an error of the connection; ``opened`` when the answer had begun."""
-    cause = error.__cause__ if isinstance(error, client.sdk.APIConnectionError) else error
-    http = client.http
-    never_left = (
-        http.ConnectError,
-        http.ConnectTimeout,
-        http.PoolTimeout,
-        http.ProxyError,
-        http.UnsupportedProtocol,
-        http.LocalProtocolError,
-        http.InvalidURL,
-    )
-    if isinstance(cause, http.ConnectTimeout | http.PoolTimeout):
+    """From an error of the connection; ``opened`` when the answer had begun.
+
+    The error of aiohttp decides, which stands at the end of the causes: the layers between rename some, so that a
+    refused connection and a broken one both look like a connection that was not made in time.
+    """
+    causes = [error]
+    while (cause := causes[-1].__cause__) is not None:
+        causes.append(cause)
+
+    def is_any(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(cause, kinds) for cause in causes)
+
+    unusable = is_any(ValueError)  # An address or a header that cannot be sent.
+    aiohttp = client.aiohttp
+    if is_any(aiohttp.ConnectionTimeoutError):
         what = "did not accept the connection in time"
-    elif isinstance(cause, http.TimeoutException | TimeoutError):
-        what = "stopped sending in the middle of the answer" if opened else "did not answer in time"
-    elif isinstance(cause, never_left):
+    elif unusable or is_any(aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError):
         what = "cannot be reached"
+    elif is_any(TimeoutError):
+        what = "stopped sending in the middle of the answer" if opened else "did not answer in time"
     else:
         what = "broke the connection in the middle of the answer" if opened else "broke the connection"
-    return ProviderError(
-        "provider_unavailable",
-        f"{provider} {what}.",
-        provider=provider,
-        retryable=not isinstance(cause, http.UnsupportedProtocol | http.InvalidURL | http.LocalProtocolError),
-        sent=opened or not isinstance(cause, never_left),
-    )
+    return ProviderError("provider_unavailable", f"{provider} {what}.", provider=provider, retryable=not unusable)
 
 
 def unwrapped(value: Any, *, event: bytes) -> Any:
@@ -170,14 +162,12 @@ def unwrapped(value: Any, *, event: bytes) -> Any:
 
 def broken(what: str, *, provider: str, retryable: bool = True) -> ProviderError:
     """The provider answered, but not as agreed."""
-    return ProviderError(
-        "provider_unavailable", f"{provider} {what}.", provider=provider, retryable=retryable, sent=True
-    )
+    return ProviderError("provider_unavailable", f"{provider} {what}.", provider=provider, retryable=retryable)
 
 
 def filtered(provider: str) -> ProviderError:
     detail = f"{provider} withheld the answer because of its content rules."
-    return ProviderError("content_filtered", detail, provider=provider, retryable=False, sent=True)
+    return ProviderError("content_filtered", detail, provider=provider, retryable=False)
 
 
 def _message(body: Any) -> tuple[str, str]:

@@ -76,7 +76,7 @@ class Exchange:
                 if error.status_code not in (400, 422) or failure.code != "provider_unavailable" or culprit is None:
                     raise failure from None
                 refused.add(culprit)
-            except (self.client.sdk.APIConnectionError, self.client.http.HTTPError, TimeoutError) as error:
+            except (self.client.sdk.APIConnectionError, self.client.aiohttp.ClientError, OSError) as error:
                 raise refusals.from_transport(error, client=self.client, provider=self.name) from error
         if refused:
             _refused[place] = frozenset(refused)
@@ -107,7 +107,7 @@ class Exchange:
                     raise refusals.broken("took too long over the answer", provider=self.name)
             for self.event, payload in payloads.end():
                 yield payload
-        except (self.client.http.HTTPError, self.client.http.StreamError) as error:
+        except (self.client.http.HTTPError, self.client.http.StreamError, self.client.aiohttp.ClientError) as error:
             raise refusals.from_transport(error, client=self.client, provider=self.name, opened=True) from error
         finally:
             await chunks.aclose()

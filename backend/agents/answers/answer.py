@@ -60,11 +60,6 @@ class Answer:
         with self._lock:
             return copy.deepcopy(self._citations)
 
-    @property
-    def has_text(self) -> bool:
-        with self._lock:
-            return any(part["type"] == "text" and part["text"] for part in self._parts)
-
 
 def replay(events: Iterable[Event]) -> Answer | None:
     """The answer that a run's events add up to; None if the first of them are missing."""

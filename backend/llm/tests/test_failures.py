@@ -34,41 +34,41 @@ def failure(model: str) -> ProviderError:
 @pytest.mark.parametrize(
     ("reply", "expected"),
     [
-        (Reply(status=401, message="No such key."), ("provider_auth", False, False)),
-        (Reply(status=402, message="Pay first."), ("provider_auth", False, False)),
-        (Reply(status=403, message="Not yours."), ("provider_auth", False, False)),
-        (Reply(status=404, message="No such model."), ("provider_unavailable", False, False)),
-        (Reply(status=429, message="Slow down."), ("provider_rate_limited", True, False)),
-        (Reply(status=429, error_code="insufficient_quota"), ("provider_rate_limited", False, False)),
-        (Reply(status=400, error_code="context_length_exceeded"), ("context_too_long", False, False)),
-        (Reply(status=400, message=PROMPT), ("context_too_long", False, False)),
-        (Reply(status=413), ("context_too_long", False, False)),
-        (Reply(status=400, error_code="content_filter"), ("content_filtered", False, False)),
-        (Reply(status=400, message="tools[0] is odd"), ("provider_unavailable", False, False)),
-        (Reply(status=500), ("provider_unavailable", True, True)),
-        (Reply(status=503), ("provider_unavailable", True, False)),
-        (Reply(status=529, error_code="overloaded_error"), ("provider_unavailable", True, False)),
-        (Reply(status=302), ("provider_unavailable", False, True)),
-        (Reply(raw=b"<html>", content_type="text/html"), ("provider_unavailable", False, True)),
-        (Reply(raw=b'{"ok": true}', content_type="application/json"), ("provider_unavailable", False, True)),
-        (Reply(raw=b"data: {not json\n\n"), ("provider_unavailable", True, True)),
-        (Reply(raw=b"data: \xff\xfe\x00\n\n"), ("provider_unavailable", True, True)),
-        (Reply(raw=b'data: ["a", 1]\n\n'), ("provider_unavailable", True, True)),
-        (Reply(raw=b"\x00\x01\x02 nothing at all"), ("provider_unavailable", True, True)),
-        (Reply(raw=b""), ("provider_unavailable", True, True)),
-        (Reply(text="I can", finish="content_filter"), ("content_filtered", False, True)),
-        (Reply(text="I can", error_after="rate_limit_error"), ("provider_rate_limited", True, True)),
-        (Reply(text="I can", error_after="overloaded_error"), ("provider_unavailable", True, True)),
+        (Reply(status=401, message="No such key."), ("provider_auth", False)),
+        (Reply(status=402, message="Pay first."), ("provider_auth", False)),
+        (Reply(status=403, message="Not yours."), ("provider_auth", False)),
+        (Reply(status=404, message="No such model."), ("provider_unavailable", False)),
+        (Reply(status=429, message="Slow down."), ("provider_rate_limited", True)),
+        (Reply(status=429, error_code="insufficient_quota"), ("provider_rate_limited", False)),
+        (Reply(status=400, error_code="context_length_exceeded"), ("context_too_long", False)),
+        (Reply(status=400, message=PROMPT), ("context_too_long", False)),
+        (Reply(status=413), ("context_too_long", False)),
+        (Reply(status=400, error_code="content_filter"), ("content_filtered", False)),
+        (Reply(status=400, message="tools[0] is odd"), ("provider_unavailable", False)),
+        (Reply(status=500), ("provider_unavailable", True)),
+        (Reply(status=503), ("provider_unavailable", True)),
+        (Reply(status=529, error_code="overloaded_error"), ("provider_unavailable", True)),
+        (Reply(status=302), ("provider_unavailable", False)),
+        (Reply(raw=b"<html>", content_type="text/html"), ("provider_unavailable", False)),
+        (Reply(raw=b'{"ok": true}', content_type="application/json"), ("provider_unavailable", False)),
+        (Reply(raw=b"data: {not json\n\n"), ("provider_unavailable", True)),
+        (Reply(raw=b"data: \xff\xfe\x00\n\n"), ("provider_unavailable", True)),
+        (Reply(raw=b'data: ["a", 1]\n\n'), ("provider_unavailable", True)),
+        (Reply(raw=b"\x00\x01\x02 nothing at all"), ("provider_unavailable", True)),
+        (Reply(raw=b""), ("provider_unavailable", True)),
+        (Reply(text="I can", finish="content_filter"), ("content_filtered", False)),
+        (Reply(text="I can", error_after="rate_limit_error"), ("provider_rate_limited", True)),
+        (Reply(text="I can", error_after="overloaded_error"), ("provider_unavailable", True)),
     ],
 )
 def test_every_refusal_has_its_code(
-    provider: FakeProvider, model: str, reply: Reply, expected: tuple[str, bool, bool]
+    provider: FakeProvider, model: str, reply: Reply, expected: tuple[str, bool]
 ) -> None:
     provider.script(reply)
 
     error = failure(model)
 
-    assert (error.code, error.retryable, error.sent) == expected
+    assert (error.code, error.retryable) == expected
     assert len(provider.requests) == 1  # Nothing retries by itself.
     assert error.detail.startswith(f"fake-{model} ")
 
@@ -100,7 +100,7 @@ def test_a_stall_and_a_half_stream_fail_and_keep_what_was_said(
     said, error = run(collect())
 
     assert said == ("" if reply.stall_before else "word " * 3)
-    assert (error.code, error.retryable, error.sent) == ("provider_unavailable", True, True)
+    assert (error.code, error.retryable) == ("provider_unavailable", True)
     assert what in error.detail
 
 
@@ -222,7 +222,7 @@ def test_a_missing_key_is_told_before_anything_is_sent(
 
     error = failure("chat")
 
-    assert (error.code, error.sent, error.retryable) == ("provider_auth", False, False)
+    assert (error.code, error.retryable) == ("provider_auth", False)
     assert provider.requests == []
 
 
@@ -241,7 +241,7 @@ def nobody(settings: Settings, tmp_path: Path) -> Iterator[None]:
 def test_a_provider_that_is_not_there_got_nothing(model: str) -> None:
     error = failure(model)
 
-    assert (error.code, error.retryable, error.sent) == ("provider_unavailable", True, False)
+    assert (error.code, error.retryable) == ("provider_unavailable", True)
     assert "cannot be reached" in error.detail
 
 
