@@ -7,4 +7,4 @@ class AgentsConfig(AppConfig):
     def ready(self) -> None:
         # Importing connects them; models are loaded only now.
         from backend.agents import receivers  # noqa: F401
-        from backend.agents.runs import shutdown  # noqa: F401
+        from backend.agents.runs import worker  # noqa: F401

@@ -31,7 +31,8 @@ BEGIN
             -- sent to a provider.
             PERFORM set_config('synchronous_commit', 'off', true);
             RETURN QUERY UPDATE agents_run
-                SET status = 'running', lease_owner = p_owner, lease_until = p_until, epoch = epoch + 1, started_at = p_now
+                SET status = 'running', lease_owner = p_owner, lease_until = p_until, epoch = epoch + 1,
+                    started_at = coalesce(started_at, p_now)  -- One that is continued began earlier.
                 WHERE id = chosen RETURNING *;
             RETURN;
         END IF;

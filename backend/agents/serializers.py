@@ -90,7 +90,7 @@ class KnowledgeListSerializer(serializers.Serializer[Any]):
 
 
 class QuerySerializer(serializers.Serializer[Any]):
-    query = CharField(max_length=search_knowledge.LONGEST_QUERY)
+    query = CharField(max_length=search_knowledge.MAX_QUERY_CHARACTERS)
 
 
 class QuestionField(CharField):

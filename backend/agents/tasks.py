@@ -1,4 +1,4 @@
-"""Notifications and sweeps. A worker that is notified claims from PostgreSQL the run whose turn it is.
+"""Notifications and sweeps. A worker that is notified claims from PostgreSQL the run that is next.
 
 Messages are acknowledged at once: a lost one is sent again by the sweep, and a worker that holds unacknowledged ones
 does not survive the loss of its connection to Redis (kombu fails to restore them).
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 @shared_task(ignore_result=True, acks_late=False)
 def execute_run(*, run_id: str) -> None:
-    """Carry a run to its end, then notify a worker of the one that waited for it."""
+    """Carry a run to its end, then notify a worker of the next one of its workspace."""
     waiting = runner.execute(run_id=UUID(run_id))
     if waiting is not None:
         notify([waiting])
@@ -33,14 +33,14 @@ def notify(run_ids: Iterable[UUID]) -> None:
             logger.warning("run_not_notified run=%s error=%r", run_id, error)
 
 
-def ring(run_id: UUID) -> None:
-    """Tell the workers of a queued run once the transaction that queued it has committed."""
-    transaction.on_commit(lambda: execute_run.delay(run_id=str(run_id)), robust=True)  # The reaper rings again.
+def notify_on_commit(run_id: UUID) -> None:
+    """Notify a worker of a queued run once the transaction that queued it has committed."""
+    transaction.on_commit(lambda: execute_run.delay(run_id=str(run_id)), robust=True)  # The sweep repeats a lost one.
 
 
 @shared_task(ignore_result=True, acks_late=False)
 def reap_runs() -> None:
-    """Every few seconds: no run stays "running" for ever, no queued one is forgotten."""
+    """Recover the runs of dead workers and those whose notification was lost; runs every few seconds."""
     notify(recovery.reap())
 
 

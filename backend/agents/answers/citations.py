@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -72,6 +72,12 @@ class CitationTracker:
     def add_source(self, source: Source) -> None:
         self._sources[source.n] = source
         self._by_chunk[source.passage.chunk_id] = source
+
+    def resume(self, sources: Iterable[Source], *, cited: int) -> None:
+        """Go on with an answer that another worker began, which had cited so often."""
+        for source in sources:
+            self.add_source(source)
+        self._count = cited
 
     def feed(self, delta: str, *, part: int = 0) -> list[dict[str, Any]]:
         """The citations that are certain with this piece of a part's text, in the order of their markers."""

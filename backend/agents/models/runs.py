@@ -1,4 +1,4 @@
-"""Runs: one answer being worked out, owned by one worker at a time under a lease."""
+"""Runs: one answer each, made by one worker at a time under a lease, and the steps that they took."""
 
 from datetime import datetime
 from typing import Self
@@ -23,7 +23,7 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(workspace_id=actor.workspace_id, created_by_id=actor.user_id, conversation__deleted_at=None)
 
     def active(self) -> Self:
-        """Not ended and not waiting behind another run of its conversation."""
+        """Not ended and not waiting for another run of its conversation."""
         return self.filter(status__in=ACTIVE, waits=False)
 
     def startable(self) -> Self:
@@ -53,12 +53,12 @@ class RunQuerySet(models.QuerySet["Run"]):
 class Run(PublicId, models.Model):
     """One answer: queued, claimed by a worker, ended once. Amounts in micro-units of ``currency``.
 
-    :ivar waits: queued behind another run of its conversation, which promotes it when it ends.
+    :ivar waits: queued after another run of its conversation, which promotes it when it ends.
     :ivar awaits_knowledge: queued until no document of its knowledge is being read, as ``wait_for_knowledge`` asks for.
     :ivar knowledge: how many documents it knows, and how many of them were ready or had failed when last looked at.
     :ivar language: the question's client reads it, as Django names it; empty if it did not say.
-    :ivar epoch: counts the claims; whoever holds an older one may write nothing any more.
-    :ivar attempt: counts how often it was queued; more than once only where nothing had been sent to a provider.
+    :ivar epoch: counts the claims and recoveries; a worker that claimed an older one may write nothing any more.
+    :ivar attempt: 1, and one more for each dead worker whose work another one continues.
     """
 
     id_prefix = "run"
@@ -91,7 +91,7 @@ class Run(PublicId, models.Model):
     epoch = models.PositiveIntegerField(default=0)
     lease_owner = models.CharField(max_length=128, blank=True)
     lease_until = models.DateTimeField(null=True)
-    rung_at = models.DateTimeField(default=timezone.now)  # When a worker was last told of it.
+    notified_at = models.DateTimeField(default=timezone.now, db_column="rung_at")  # When workers were last notified.
     cancel_requested_at = models.DateTimeField(null=True)
     # The sweep could not recover it this often in a row, and tries again after that time.
     recovery_failures = models.PositiveSmallIntegerField(default=0, db_default=0)
@@ -154,8 +154,8 @@ class Run(PublicId, models.Model):
             models.Index(fields=["workspace", "created_by", "-id"], name="run_of_person"),
             models.Index(fields=["workspace", "id"], condition=Q(status__in=ACTIVE), name="run_unfinished"),
             models.Index(fields=["lease_until"], condition=Q(status__in=LEASED), name="run_lease"),
-            models.Index(fields=["rung_at"], condition=Q(status="queued"), name="run_queued"),
-            models.Index(fields=["workspace", "rung_at"], condition=Q(awaits_knowledge=True), name="run_awaiting"),
+            models.Index(fields=["notified_at"], condition=Q(status="queued"), name="run_queued"),
+            models.Index(fields=["workspace", "notified_at"], condition=Q(awaits_knowledge=True), name="run_awaiting"),
         ]
 
     def __str__(self) -> str:
@@ -167,7 +167,13 @@ class Run(PublicId, models.Model):
 
 
 class Step(PublicId, models.Model):
-    """One request to a provider, or one tool's work. Stored before it begins, so that a lost worker leaves a trace."""
+    """One request to a provider, or one tool's work. Stored before it begins, so that a lost worker leaves a trace.
+
+    :ivar index: counts the steps of the run, through all its attempts.
+    :ivar side_effects: the tool changes something outside: what it did is unknown if its outcome was never stored.
+    :ivar messages: what the step added to the transcript, as ``chat.message_to_json`` gives it; none until it ends.
+    :ivar sources: passages that it gave the model to cite, so that another worker numbers and cites on.
+    """
 
     id_prefix = "stp"
 
@@ -182,8 +188,11 @@ class Step(PublicId, models.Model):
     kind = models.CharField(max_length=5, choices=Kind)
     model = models.CharField(max_length=200, blank=True)
     provider = models.CharField(max_length=100, blank=True)
-    request = models.JSONField(default=dict)  # What was asked: numbers and names, not the conversation again.
-    reply = models.JSONField(default=dict)  # finish reason and tool calls, or the tool's output
+    request = models.JSONField(default=dict)  # Numbers and names, not the conversation again.
+    reply = models.JSONField(default=dict)  # Finish reason and tool calls, or the tool's output as people are shown it.
+    side_effects = models.BooleanField(default=False, db_default=False)
+    messages = models.JSONField(null=True)
+    sources = models.JSONField(null=True)
     usage = models.JSONField(default=dict)
     cost = models.DecimalField(max_digits=24, decimal_places=12, default=0)  # Exact, in units of the run's currency.
     error = models.JSONField(null=True)

@@ -101,7 +101,7 @@ def start_run(
     if run.awaits_knowledge:  # What it waits for may have ended before it could be seen to wait.
         transaction.on_commit(lambda: tasks.notify(awaiting.look(run)), robust=True)
     elif not run.waits:
-        tasks.ring(run.pk)
+        tasks.notify_on_commit(run.pk)
     return run
 
 
@@ -227,7 +227,7 @@ def _new_run(
         waits=situation.busy,
         currency=_currency(conversation.workspace_id),
         max_cost=max_cost,
-        reserved=cost.most_possible_cost(
+        reserved=cost.max_possible_cost(
             model=model,
             version=version,
             input_tokens=input_tokens,
@@ -235,7 +235,7 @@ def _new_run(
             max_cost=max_cost,
         ),
         offer=offer.offer_of(model),
-        rung_at=now,
+        notified_at=now,
         created_at=now,
     )
     return run, is_new

@@ -53,7 +53,7 @@ def look(run: Run) -> list[UUID]:
     found = of_version(run.agent_version, run.workspace_id) or Readiness(total=0, ready=0, failed=0)
     waiting = Run.objects.awaiting_knowledge().filter(pk=run.pk)
     if not found.pending:
-        if not waiting.update(awaits_knowledge=False, knowledge=kept(found), rung_at=timezone.now()):
+        if not waiting.update(awaits_knowledge=False, knowledge=kept(found), notified_at=timezone.now()):
             return []
         logger.info("run_knowledge_ready run=%s", run.public_id)
         return list(Run.objects.startable().filter(pk=run.pk).values_list("pk", flat=True))
@@ -69,7 +69,7 @@ def look_in(workspace_id: UUID) -> list[UUID]:
 
 
 def _loaded(runs: Any) -> list[Run]:
-    return list(runs.select_related("agent_version", "output_message").order_by("rung_at")[:BATCH])
+    return list(runs.select_related("agent_version", "output_message").order_by("notified_at")[:BATCH])
 
 
 def overdue(run: Run, *, at: datetime) -> bool:

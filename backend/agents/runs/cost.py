@@ -11,8 +11,8 @@ from backend.http.money import MICRO
 from backend.llm.catalog import Model
 
 PASSAGE_TOKENS = 750  # A generous passage with its name and number, as the model reads it.
-FEWEST_OUTPUT_TOKENS = 32  # An answer cut shorter than this is not worth its input.
-SMALLEST_LIMIT = 16  # Providers take no lower limit on an answer, so fewer tokens are never what it may cost.
+MIN_OUTPUT_TOKENS = 32  # An answer cut shorter than this is not worth its input.
+MIN_OUTPUT_LIMIT = 16  # Providers take no lower limit on an answer, so fewer tokens are never what it may cost.
 ESTIMATE_OF_OUTPUT = 2  # What was so many tokens as an answer may be estimated as this many times that when it is read.
 
 
@@ -24,7 +24,7 @@ def max_output_tokens(version: AgentVersion, model: Model) -> int:
 
 def search_tokens(*, passages: int) -> int:
     """Tokens that the model may have to read of one search."""
-    return min(passages * PASSAGE_TOKENS, search_knowledge.LONGEST_OUTPUT_TOKENS)
+    return min(passages * PASSAGE_TOKENS, search_knowledge.MAX_OUTPUT_TOKENS)
 
 
 def longest_answer(version: AgentVersion, model: Model, *, searches: bool) -> int:
@@ -41,7 +41,7 @@ def limit_on_cost(version: AgentVersion, max_cost: int | None) -> int | None:
     return min((limit for limit in (max_cost, version.limits.get("max_cost")) if limit is not None), default=None)
 
 
-def most_possible_cost(
+def max_possible_cost(
     *, model: Model, version: AgentVersion, input_tokens: int, passages: int, max_cost: int | None
 ) -> int:
     """Micro-units to set aside: every step in full, each reading what the ones before it found and said.
@@ -56,7 +56,7 @@ def most_possible_cost(
         pricing.most_possible_cost(
             model,
             input_tokens=min(input_tokens + step * grown, model.context_window - output),
-            max_output_tokens=max(output, SMALLEST_LIMIT),
+            max_output_tokens=max(output, MIN_OUTPUT_LIMIT),
         )
         for step in range(max_steps(version, searches=passages > 0))
     )
@@ -71,6 +71,6 @@ def affordable_output_tokens(*, model: Model, input_tokens: int, left: Decimal, 
     if input_cost == 0 and price == 0:
         return wanted
     affordable = wanted if price == 0 else int((left - input_cost) / price)
-    if left < input_cost or affordable < max(SMALLEST_LIMIT, min(FEWEST_OUTPUT_TOKENS, wanted)):
+    if left < input_cost or affordable < max(MIN_OUTPUT_LIMIT, min(MIN_OUTPUT_TOKENS, wanted)):
         return 0
     return min(wanted, affordable)

@@ -1,65 +1,73 @@
-"""Who may write to a run: the worker that claimed it, while it renews its lease and nobody claimed it after."""
+"""Who may write to a run: the worker that claimed it last, while it renews its lease.
+
+Each claim and each recovery counts the run's ``epoch`` up, and every write of a worker names the epoch of its claim.
+Case: a worker is frozen for a minute, its lease expires, the sweep queues the run and another worker claims it; then
+the first one wakes up. Without the epoch it would go on writing text, steps and charges beside the second one.
+"""
 
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db.models import Case, Exists, F, OuterRef, When
 from django.utils import timezone
 
-from backend.agents.models import Run
+from backend.agents.models import Run, Step
 from backend.agents.runs import sql
 
 
-class LeaseLost(Exception):
-    """Somebody else ended or claimed the run: its writer must stop and leave everything as it is."""
+class RunLost(Exception):
+    """The run has ended or belongs to another worker: the caller must leave everything as it is."""
 
 
 def claim(hint: UUID | None = None) -> Run | None:
-    """Take the queued run whose turn it is, in its workspace the one of ``hint`` first; none if none may start."""
+    """Take the queued run that is next, in its workspace the one of ``hint`` first; none if none may start."""
     now, owner = timezone.now(), f"{socket.gethostname()}:{os.getpid()}"[:128]
     bound = settings.RUNS_AT_ONCE_PER_WORKSPACE
     return sql.claim(hint, owner=owner, now=now, until=now + lease_time(), bound=bound)
 
 
-def put_back(run: Run) -> bool:
-    """Queue a claimed run again of which nothing was sent; whether it was still ours and nobody asked to cancel it.
+def begin_step(run: Run, step: Step, *, seconds: float = 0.0) -> bool:
+    """Store a step that begins; returns whether the run is to be cancelled.
 
-    Repeating it after a lost connection answers the same, unless somebody has claimed the run meanwhile.
+    :param seconds: that the step takes without a checkpoint; the lease is renewed for all of it.
+    :raises RunLost: the run is not the caller's any more.
     """
-    held = Run.objects.filter(pk=run.pk, epoch=run.epoch, status__in=[Run.Status.RUNNING, Run.Status.QUEUED])
-    return bool(held.update(status=Run.Status.QUEUED, lease_owner="", lease_until=None, started_at=None))
-
-
-@contextmanager
-def fenced(run: Run) -> Iterator[Run]:
-    """A transaction in which the run's row is locked and still ours.
-
-    :raises LeaseLost: it is not ours any more.
-    """
-    with transaction.atomic():
-        rows = Run.objects.select_for_update().held_by(epoch=run.epoch).filter(pk=run.pk)
-        row = rows.only("cancel_requested_at", "output_message").order_by().first()
-        if row is None:
-            raise LeaseLost
-        yield row
+    until = timezone.now() + lease_time() + timedelta(seconds=seconds) if seconds else None
+    cancelled = sql.begin_step(run, step, until=until)
+    if cancelled is None:
+        raise RunLost
+    return cancelled
 
 
 def checkpoint(run: Run, answer: dict[str, Any] | None) -> bool:
-    """Renew the lease and store the answer so far; whether somebody asked to cancel.
+    """Renew the lease and store the answer so far; returns whether the run is to be cancelled.
 
-    :raises LeaseLost: the run is not ours any more.
+    :raises RunLost: the run is not the caller's any more.
     """
     stored = None if answer is None else (answer["parts"], answer["citations"])
     cancelled = sql.checkpoint(run, until=timezone.now() + lease_time(), answer=stored)
     if cancelled is None:
-        raise LeaseLost
+        raise RunLost
     return cancelled
+
+
+def give_back(run: Run) -> bool:
+    """Queue a claimed run again that has nothing in flight; False if it is not the caller's or is to be cancelled.
+
+    Repeating it after a lost connection returns the same, unless another worker has claimed the run meanwhile.
+    """
+    held = Run.objects.filter(pk=run.pk, epoch=run.epoch, status__in=[Run.Status.RUNNING, Run.Status.QUEUED])
+    return bool(held.update(**queued_again(), notified_at=timezone.now()))
+
+
+def queued_again() -> dict[str, Any]:
+    """The columns of a run that has no worker any more. One that has done a step keeps the time at which it began."""
+    begun = Case(When(Exists(Step.objects.filter(run=OuterRef("pk"))), then=F("started_at")), default=None)
+    return {"status": Run.Status.QUEUED, "lease_owner": "", "lease_until": None, "started_at": begun}
 
 
 def lease_time() -> timedelta:

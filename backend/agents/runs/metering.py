@@ -1,36 +1,75 @@
-"""What came of a request to a provider: what it used, measured or estimated, how it failed, what it asked for."""
+"""What a request to a provider used: measured or estimated, and recorded with billing; how it failed."""
 
 import logging
 from typing import Any
 
 from rest_framework.exceptions import ParseError
 
+from backend.agents.models import Step
+from backend.agents.runs import offer
 from backend.agents.runs.live import Reply
-from backend.agents.runs.settlement import Failure
+from backend.billing import operations as billing
 from backend.http import parsers
 from backend.llm import chat
 from backend.llm.errors import ProviderError
 
 logger = logging.getLogger(__name__)
 
-NONSENSE = 2  # Context windows: no usage is so large, and ours may be told smaller than they are.
+Failure = dict[str, Any]  # code, detail, provider, retryable
+MAX_CONTEXT_WINDOWS = 2  # No usage is so large; the window that we know may be smaller than the model's.
+
+
+def used(reply: Reply, request: chat.ChatRequest, input_tokens: int) -> chat.Usage | None:
+    """What the provider will charge: as it says or, where it does not say or cannot be believed, as we estimate."""
+    return credible(reply.usage, request) or estimated(reply, request, input_tokens)
 
 
 def credible(usage: chat.Usage | None, request: chat.ChatRequest) -> chat.Usage | None:
     """What the provider says that it used, unless no request to this model can have used so much."""
-    if usage is None or max(usage.input_tokens, usage.output_tokens) <= NONSENSE * request.model.context_window:
+    limit = MAX_CONTEXT_WINDOWS * request.model.context_window
+    if usage is None or max(usage.input_tokens, usage.output_tokens) <= limit:
         return usage
     logger.warning("usage_not_credible model=%s usage=%s", request.model.id, usage)
     return None
 
 
 def estimated(reply: Reply, request: chat.ChatRequest, input_tokens: int) -> chat.Usage | None:
-    """What the provider will charge for an answer that did not end, as well as we can tell."""
+    """What the provider will charge for an answer that did not end, as far as we can count."""
     if not (reply.began or (reply.interrupted and reply.sent)):
         return None
     output = chat.count_tokens(reply.text) + chat.count_tokens(reply.reasoning) + chat.count_calls(reply.calls)
     output = min(output, request.max_tokens or output)
     return chat.Usage(input_tokens=input_tokens, cached_input_tokens=0, output_tokens=output, estimated=True)
+
+
+def record(step: Step, usage: chat.Usage | None) -> None:
+    """Record the step's usage with billing at the prices of its run's offer, once however often it is repeated.
+
+    This charges nothing yet: ``settlement.finish`` charges the run, once, for all that its steps recorded.
+
+    :raises UnknownModel, ModelUnpriced: the run has no offer, and the catalog no price for its model any more.
+    """
+    if usage is None:
+        return
+    run = step.run
+    step.usage = {
+        "input_tokens": usage.input_tokens,
+        "cached_input_tokens": usage.cached_input_tokens,
+        "output_tokens": usage.output_tokens,
+        "estimated": usage.estimated,
+    }
+    step.cost = billing.record_usage(
+        workspace_id=run.workspace_id,
+        user_id=run.created_by_id,
+        agent_id=run.agent_version.agent_id,
+        reference=run.public_id,
+        attempt=step.attempt,
+        step=step.index,
+        model=offer.agreed_model(run),
+        input_tokens=usage.input_tokens,
+        cached_input_tokens=usage.cached_input_tokens,
+        output_tokens=usage.output_tokens,
+    )
 
 
 def failure_of(error: ProviderError | None) -> Failure | None:
@@ -40,7 +79,7 @@ def failure_of(error: ProviderError | None) -> Failure | None:
 
 
 def decoded(arguments: str) -> Any:
-    """The arguments that a model wrote, or its words where they are no JSON that can be stored."""
+    """The arguments that a model wrote, or their text where that is no JSON that can be stored."""
     try:
         return parsers.loads(arguments.encode() or b"{}")
     except ParseError:

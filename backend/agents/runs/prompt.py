@@ -1,4 +1,4 @@
-"""What the model is told: instructions, how to use its knowledge, as much of the conversation as it can read."""
+"""The first request of a run: instructions, how to use the knowledge, as much of the conversation as fits."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -9,11 +9,12 @@ from django.conf import settings
 from backend.agents.answers.markers import MARKER
 from backend.agents.models import AgentVersion, Message
 from backend.agents.runs import sql
+from backend.agents.runs.toolbox import definition_of
 from backend.agents.tools import search_knowledge
 from backend.llm import chat
 from backend.llm.catalog import Model
 
-LONGEST_HISTORY = 100  # Messages.
+MAX_HISTORY_MESSAGES = 100  # Messages.
 SPARE_OVERHEAD = 100  # Tokens of what is put around the passages of a search, and of the last step's instruction.
 
 KNOWLEDGE = """\
@@ -22,6 +23,7 @@ again in other words if the passages do not fit. Rest what you say on the passag
 such as [1], right behind each statement that it supports. Cite only numbers you were given. When the passages do not \
 answer the question, say so. Answer in the language of the question."""
 
+SEARCH = definition_of(search_knowledge.SearchKnowledge(()))
 LAST_STEP = "Do not call a tool again: answer now from what you have."
 
 
@@ -29,19 +31,18 @@ def instructions_of(version: AgentVersion, *, knows: bool) -> str:
     return "\n\n".join(text for text in (version.instructions.strip(), KNOWLEDGE if knows else "") if text)
 
 
-def tools_of(*, knows: bool) -> tuple[chat.ToolDefinition, ...]:
-    return (search_knowledge.DEFINITION,) if knows else ()
-
-
 def opening(
     *, version: AgentVersion, model: Model, history: Sequence[Message], knows: bool, language: str = ""
 ) -> chat.ChatRequest:
-    """The first request of a run; ``history`` ends with the question. Old messages are left out until it fits."""
+    """The first request of a run; ``history`` ends with the question. Old messages are left out until it fits.
+
+    :param knows: whether the agent has knowledge to search.
+    """
     request = chat.ChatRequest(
         model=model,
         instructions=instructions_of(version, knows=knows),
         messages=tuple(turn for message in history if (turn := _turn(message)) is not None),
-        tools=tools_of(knows=knows),
+        tools=(SEARCH,) if knows else (),
         temperature=version.setting("temperature", None) if model.temperature else None,
         language=language,
     )
@@ -61,14 +62,14 @@ def fitted(request: chat.ChatRequest, *, tokens: int) -> chat.ChatRequest:
     return msgspec.structs.replace(request, messages=turns[start:]) if start else request
 
 
-def spare(request: chat.ChatRequest, turns: Sequence[chat.Message], *, answered: int) -> int:
-    """Tokens for what one more search finds, after the request, the ``turns`` that follow it and an answer.
+def spare(request: chat.ChatRequest, *, answered: int) -> int:
+    """Tokens for what one more tool call returns, after what the request holds and an answer of ``answered`` tokens.
 
     Old messages are left out for it, as far as it needs a quarter of the window.
     """
     window = request.model.context_window
     older = sum(map(chat.count_turn, request.messages[: _last_question(request.messages)]))
-    left = window - answered - chat.count_request(request) - sum(map(chat.count_turn, turns)) - SPARE_OVERHEAD
+    left = window - answered - chat.count_request(request) - SPARE_OVERHEAD
     return max(0, min(left + older, max(left, window // 4)))
 
 
@@ -78,7 +79,7 @@ def _last_question(turns: Sequence[chat.Message]) -> int:
 
 def room(model: Model, *, knows: bool) -> int:
     """Tokens for the conversation, with the answer and one search left free."""
-    searched = min(search_knowledge.LONGEST_OUTPUT_TOKENS, model.context_window // 4) if knows else 0
+    searched = min(search_knowledge.MAX_OUTPUT_TOKENS, model.context_window // 4) if knows else 0
     answered = min(settings.RUN_MAX_OUTPUT_TOKENS, model.max_output_tokens, model.context_window // 2)
     return model.context_window - answered - searched
 
@@ -87,11 +88,11 @@ def history_of(last: Message) -> list[Message]:
     """The branch that ends with ``last``, oldest first, bounded: one query for the neighbourhood, walked here."""
     if last.parent_id is None:
         return [last]
-    recent = sql.messages_until(last, limit=LONGEST_HISTORY * 2)
+    recent = sql.messages_until(last, limit=MAX_HISTORY_MESSAGES * 2)
     known: dict[UUID, Message] = {message.pk: message for message in recent}
     branch: list[Message] = []
     message: Message | None = last
-    while message is not None and len(branch) < LONGEST_HISTORY:
+    while message is not None and len(branch) < MAX_HISTORY_MESSAGES:
         branch.append(message)
         message = known.get(message.parent_id) if message.parent_id else None
     return branch[::-1]

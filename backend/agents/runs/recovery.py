@@ -1,7 +1,9 @@
-"""Recovers runs: expired leases, overdue queues, runs that wait for what has come or gone, lost notifications.
+"""The sweep: recovers runs whose lease expired, that are overdue in the queue, or whose notification was lost.
 
-Each run is recovered in a transaction of its own. One that cannot be recovered is logged and set aside for a while that
-grows with every failure, so that it holds up no other run, in this sweep or the next.
+A run whose worker died is queued again and continued from its transcript where nothing was in flight (``_may_continue``
+decides), else it ends with what is known of it. Each run is recovered in a transaction of its own. One that cannot be
+recovered is logged and set aside for a while that grows with every failure, so that it delays no other run, in this
+sweep or the next.
 """
 
 import logging
@@ -11,14 +13,14 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from backend.agents.answers.answer import Answer, replay
 from backend.agents.models import Conversation, Run, Step
 from backend.agents.models.runs import RunQuerySet
-from backend.agents.runs import awaiting, settlement, sql, steps
-from backend.agents.runs.lease import LeaseLost
+from backend.agents.runs import awaiting, metering, settlement, sql
+from backend.agents.runs.lease import RunLost, queued_again
 from backend.agents.runs.settlement import Ended, Ending
 from backend.agents.stream.publish import publish, recorded
 from backend.billing.errors import ModelUnpriced
@@ -28,30 +30,32 @@ from backend.llm.errors import UnknownModel
 logger = logging.getLogger(__name__)
 
 BATCH = 200
-MOST_ATTEMPTS = 3  # The first, and twice again where nothing had been sent.
-FULL_TRIES = 3  # Failed recoveries after which a run is ended without what its unfinished step and its wallet say.
-FIRST_DELAY, LONGEST_DELAY = timedelta(seconds=30), timedelta(hours=1)  # Until a run is tried again.
+MAX_ATTEMPTS = 3  # The first worker's, and two that continue.
+MAX_FULL_RECOVERIES = 3  # After so many failed recoveries a run ends without the usage of its unfinished step.
+MIN_DELAY, MAX_DELAY = timedelta(seconds=30), timedelta(hours=1)  # Until the next recovery of a run that failed.
 
 
 def reap() -> list[UUID]:
     """One sweep; returns the runs that workers are to be notified of. Two sweeps at once do no harm.
 
-    Raises only what keeps every run from being recovered, such as a database that is away.
+    Raises only what keeps every run from being recovered, such as a database that does not answer.
     """
-    ring = _each(Run.objects.expired(at=timezone.now()), _recover)
+    found = _each(Run.objects.expired(at=timezone.now()), _recover)
     too_old = timezone.now() - timedelta(seconds=settings.RUN_QUEUE_SECONDS)
-    ring += _each(Run.objects.filter(status=Run.Status.QUEUED, created_at__lt=too_old), _give_up)
-    ring += _each(_forgotten(), _promote)
-    ring += _look_at_waiting()
+    never_begun_or_long_ago = Q(started_at=None) | Q(started_at__lt=too_old)
+    overdue = Run.objects.filter(never_begun_or_long_ago, status=Run.Status.QUEUED, created_at__lt=too_old)
+    found += _each(overdue, _end_overdue)
+    found += _each(_forgotten(), _promote)
+    found += _look_at_waiting()
     silent = timezone.now() - timedelta(seconds=settings.RUN_DOORBELL_SECONDS)
-    unheard = Run.objects.startable().filter(rung_at__lt=silent)
-    ring += unheard.order_by("rung_at").values_list("pk", flat=True)[:BATCH]
-    Run.objects.filter(pk__in=ring).update(rung_at=timezone.now())
-    return ring
+    unnotified = Run.objects.startable().filter(notified_at__lt=silent)
+    found += unnotified.order_by("notified_at").values_list("pk", flat=True)[:BATCH]
+    Run.objects.filter(pk__in=found).update(notified_at=timezone.now())
+    return found
 
 
 def purge_deleted() -> int:
-    """Delete for good the conversations that people deleted and that no run works on any more; returns how many.
+    """Delete the rows of conversations that people deleted and that have no unfinished run; returns how many.
 
     One that cannot be deleted counts as deleted just now, so that it comes last in the next sweep.
     """
@@ -75,7 +79,7 @@ def _each(runs: RunQuerySet, work: Callable[[Run], list[UUID]]) -> list[UUID]:
     for run in list(found):
         try:
             done += work(run)
-        except LeaseLost:
+        except RunLost:
             continue  # Its worker lives after all, or another sweep was faster.
         except Exception:
             logger.exception("run_not_recovered run=%s failures=%s", run.public_id, run.recovery_failures + 1)
@@ -84,64 +88,82 @@ def _each(runs: RunQuerySet, work: Callable[[Run], list[UUID]]) -> list[UUID]:
 
 
 def _set_aside(run: Run) -> None:
-    delay = min(FIRST_DELAY * 2 ** min(run.recovery_failures, 10), LONGEST_DELAY)
+    delay = min(MIN_DELAY * 2 ** min(run.recovery_failures, 10), MAX_DELAY)
     Run.objects.filter(pk=run.pk).update(
         recovery_failures=F("recovery_failures") + 1, recovery_after=timezone.now() + delay
     )
 
 
 def _recover(lost: Run) -> list[UUID]:
-    """A run whose worker is gone: queued again if nothing was sent, else ended with what is known of it.
+    """End the attempt of a worker that is gone.
 
-    :raises LeaseLost: its lease was renewed, or it has ended.
+    1. Fence the worker off, in case that it was only slow.
+    2. Queue the run again if another worker may continue it.
+    3. Else end it: with the text that people have seen, charged for what its unfinished step is estimated to have used.
+
+    :raises RunLost: its lease was renewed, or it has ended.
     """
-    streamed = replay(recorded(lost.pk)) if lost.recovery_failures < FULL_TRIES else None
+    streamed = replay(recorded(lost.pk)) if lost.recovery_failures < MAX_FULL_RECOVERIES else None
     with transaction.atomic():
         run = _take_over(lost.pk, lost.epoch)
-        sent = Step.objects.filter(run=run, attempt=run.attempt, kind=Step.Kind.MODEL)
-        if run.cancel_requested_at is None and run.attempt < MOST_ATTEMPTS and not sent.exists():
+        steps = sql.steps(run)
+        if _may_continue(run, steps):
             _queue_again(run)
             return [run.pk]
-        answer = None
-        if run.recovery_failures < FULL_TRIES:
+        ending, answer = _ending(run, steps), None
+        if run.recovery_failures < MAX_FULL_RECOVERIES:
             answer = _best_known(run, streamed)
-            _charge_unfinished(run, answer)
-        ended = _end(run, _ending(run), answer)
+            _end_unfinished(run, steps, ending, answer)
+        ended = _end(run, ending, answer)
     return announce(ended)
 
 
-def _give_up(overdue: Run) -> list[UUID]:
+def _may_continue(run: Run, steps: list[Step]) -> bool:
+    """Whether another worker continues from the transcript: nothing was in flight, or only what may be repeated.
+
+    A model step without an end was sent to the provider for all that we know: to send it again would charge twice, and
+    could contradict what people have read. A tool step without an end is run again, if that changes nothing outside.
+    """
+    if run.cancel_requested_at is not None or run.attempt >= MAX_ATTEMPTS:
+        return False
+    if any(step.finished_at is not None and step.messages is None for step in steps):
+        return False  # They were stored before transcripts were.
+    unfinished = [step for step in steps if step.finished_at is None]
+    return all(step.kind == Step.Kind.TOOL and not step.side_effects for step in unfinished)
+
+
+def _end_overdue(overdue: Run) -> list[UUID]:
     """End a run that no worker took for too long.
 
-    :raises LeaseLost: it was claimed or has ended.
+    :raises RunLost: it was claimed or has ended.
     """
     return announce(_end(overdue, Ending.failed("timed_out", "No worker was free to answer in time."), None))
 
 
 def _look_at_waiting() -> list[UUID]:
-    """Runs that wait for documents to be read: those that were not looked at for longest come first."""
-    waiting = Run.objects.awaiting_knowledge().order_by("rung_at").values_list("pk", flat=True)[:BATCH]
+    """Runs that wait for documents to be read: those that were not looked at for the longest time come first."""
+    waiting = Run.objects.awaiting_knowledge().order_by("notified_at").values_list("pk", flat=True)[:BATCH]
     ids = list(waiting)
-    ring = _each(Run.objects.filter(pk__in=ids).select_related("agent_version", "output_message"), _end_wait)
-    Run.objects.awaiting_knowledge().filter(pk__in=ids).update(rung_at=timezone.now())
-    return ring
+    found = _each(Run.objects.filter(pk__in=ids).select_related("agent_version", "output_message"), _end_wait)
+    Run.objects.awaiting_knowledge().filter(pk__in=ids).update(notified_at=timezone.now())
+    return found
 
 
 def _end_wait(waiting: Run) -> list[UUID]:
     """Let it start if it may, or end it when it has waited for as long as its agent may take.
 
-    :raises LeaseLost: it has started or ended.
+    :raises RunLost: it has started or ended.
     """
-    ring = awaiting.look(waiting)
-    if ring or not awaiting.overdue(waiting, at=timezone.now()):
-        return ring
+    found = awaiting.look(waiting)
+    if found or not awaiting.overdue(waiting, at=timezone.now()):
+        return found
     detail = "The documents were still being read when the time that this agent may take was over."
     return announce(_end(waiting, Ending.failed("timed_out", detail), None))
 
 
 def _end(run: Run, ending: Ending, answer: Answer | None) -> Ended:
-    """As ``settlement.finish``. A run on which that failed again and again ends unsettled, and its hold expires: the
-    house bears what it used, but its conversation is free again.
+    """As ``settlement.finish``. A run that this failed for again and again ends uncharged, and its hold expires: we
+    bear what it used, but its conversation is free again.
     """
     return settlement.finish(
         run_id=run.pk,
@@ -149,7 +171,7 @@ def _end(run: Run, ending: Ending, answer: Answer | None) -> Ended:
         epoch=run.epoch,
         ending=ending,
         answer=answer,
-        settles=run.recovery_failures < FULL_TRIES + 1,
+        charges=run.recovery_failures < MAX_FULL_RECOVERIES + 1,
     )
 
 
@@ -163,13 +185,13 @@ def announce(ended: Ended) -> list[UUID]:
 def _take_over(run_id: UUID, epoch: int) -> Run:
     """Lock the run and fence its worker off.
 
-    :raises LeaseLost: the lease was renewed, or the run has ended.
+    :raises RunLost: the lease was renewed, or the run has ended.
     """
     Conversation.objects.select_for_update(no_key=True).filter(runs=run_id).first()
     rows = Run.objects.select_for_update(of=("self",)).select_related("agent_version__agent", "output_message")
     run = rows.expired(at=timezone.now()).filter(pk=run_id, epoch=epoch).first()
     if run is None:
-        raise LeaseLost
+        raise RunLost
     Run.objects.filter(pk=run_id).update(epoch=F("epoch") + 1)
     run.epoch += 1
     return run
@@ -178,25 +200,22 @@ def _take_over(run_id: UUID, epoch: int) -> Run:
 def _queue_again(run: Run) -> None:
     logger.warning("run_queued_again run=%s attempt=%s", run.public_id, run.attempt + 1)
     Run.objects.filter(pk=run.pk).update(
-        status=Run.Status.QUEUED,
-        attempt=F("attempt") + 1,
-        lease_owner="",
-        lease_until=None,
-        started_at=None,
-        recovery_failures=0,
-        recovery_after=None,
+        attempt=F("attempt") + 1, recovery_failures=0, recovery_after=None, **queued_again()
     )
 
 
-def _ending(run: Run) -> Ending:
+def _ending(run: Run, steps: list[Step]) -> Ending:
     if run.cancel_requested_at is not None:
         return Ending.cancelled()
     logger.warning("run_worker_lost run=%s owner=%s", run.public_id, run.lease_owner)
+    if any(step.finished_at is None and step.side_effects for step in steps):
+        detail = "A tool was at work when the worker died: whether it did what it was to do is not known."
+        return Ending.failed("tool_outcome_unknown", detail, retryable=False)
     return Ending.failed("worker_lost", "The worker that was answering died. What it had answered is kept.")
 
 
 def _best_known(run: Run, streamed: Answer | None) -> Answer:
-    """The row lags up to a second behind the stream; take whichever says more."""
+    """The row is up to a second older than the stream; returns the one that has more text."""
     stored = Answer()
     stored.replace(parts=run.output_message.parts, citations=run.output_message.citations)
     if streamed is not None and _length(streamed) > _length(stored):
@@ -208,35 +227,43 @@ def _length(answer: Answer) -> int:
     return sum(len(part.get("text", "")) for part in answer.parts())
 
 
-def _charge_unfinished(run: Run, answer: Answer) -> None:
-    """The provider answered this step in part and will charge for it; what people read of it they pay, as estimated.
+def _end_unfinished(run: Run, steps: list[Step], ending: Ending, answer: Answer) -> None:
+    """End the step that the worker had begun. The provider will charge for what it answered of a model's step, so the
+    workspace pays for what people read of it, as we estimate it.
 
     A run without an offer whose model has no price any more pays only what was recorded before.
     """
-    step = Step.objects.filter(run=run, attempt=run.attempt, kind=Step.Kind.MODEL).order_by("-index").first()
-    if step is None or step.finished_at is not None:
-        return
-    step.finished_at = timezone.now()
-    step.error = {"code": "worker_lost", "detail": "", "provider": step.provider, "retryable": True}
+    for step in steps:
+        if step.finished_at is not None:
+            continue
+        code = ending.error["code"] if ending.error else "worker_lost"
+        step.finished_at, step.messages = timezone.now(), []
+        step.error = {"code": code, "detail": "", "provider": step.provider or None, "retryable": code == "worker_lost"}
+        if step.kind == Step.Kind.MODEL and (text := _text_of_last_part(answer)):
+            try:
+                metering.record(step, _estimate(step, text))
+            except (UnknownModel, ModelUnpriced) as error:
+                logger.warning("run_not_charged run=%s step=%s error=%s", run.public_id, step.index, error)
+                step.usage = {}
+        step.save()
+
+
+def _text_of_last_part(answer: Answer) -> str:
     parts = answer.parts()
-    last = parts[-1] if parts else {}
-    if text := last.get("text"):
-        usage = Usage(
-            input_tokens=step.request["estimated_input_tokens"],
-            cached_input_tokens=0,
-            output_tokens=count_tokens(text),
-            estimated=True,
-        )
-        try:
-            steps.charge(run, step, usage)
-        except (UnknownModel, ModelUnpriced) as error:
-            logger.warning("run_not_charged run=%s step=%s error=%s", run.public_id, step.index, error)
-            step.usage = {}
-    step.save()
+    return str(parts[-1].get("text", "")) if parts else ""
+
+
+def _estimate(step: Step, text: str) -> Usage:
+    return Usage(
+        input_tokens=step.request["estimated_input_tokens"],
+        cached_input_tokens=0,
+        output_tokens=count_tokens(text),
+        estimated=True,
+    )
 
 
 def _forgotten() -> RunQuerySet:
-    """Runs that wait for a run of their conversation which is not there any more."""
+    """Runs that wait for a run of their conversation that has ended."""
     active = Run.objects.active().filter(conversation=OuterRef("conversation"))
     return Run.objects.filter(status=Run.Status.QUEUED, waits=True).exclude(Exists(active))
 

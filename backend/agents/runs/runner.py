@@ -1,122 +1,109 @@
-"""Carries a run from its claim to its end: asks the provider, runs the tools it asks for, asks again.
+"""Carries a run from its claim to its end: asks the model, runs the tools that it calls, asks again.
 
-This is the thread's half: it keeps the books. The other half, ``pump``, streams on the worker's event loop.
+This is the part of the run's thread, which alone writes to PostgreSQL; ``live`` streams on the worker's event loop. The
+order in which things happen is in ``Runner.carry`` and ``Runner._converse``.
 """
 
-import json
 import logging
 import math
 import random
 import time
-from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 import msgspec
 from django.conf import settings
-from django.utils import timezone
 
-from backend.agents.models import Knowledge, Run
+from backend.agents.models import Run, Step
 from backend.agents.readiness import readiness_of
-from backend.agents.representations import step_data
-from backend.agents.runs import awaiting, cost, lease, metering, offer, prompt, settlement, sql, steps, worker
-from backend.agents.runs.admission import Turn
-from backend.agents.runs.lease import LeaseLost
-from backend.agents.runs.live import Reply
-from backend.agents.runs.session import Session, Stopped
-from backend.agents.runs.settlement import Ended, Ending, Failed
-from backend.agents.runs.worker import Job
-from backend.agents.tools import search_knowledge
+from backend.agents.representations import run_data, step_data
+from backend.agents.runs import awaiting, cost, lease, metering, offer, prompt, settlement, sql, transcript, worker
+from backend.agents.runs.lease import RunLost
+from backend.agents.runs.live import LiveRun, Reply, Stopped
+from backend.agents.runs.settlement import Ended, Ending, Failed, LastStep
+from backend.agents.runs.toolbox import toolbox_of
+from backend.agents.runs.worker import Admission, RunHandle
+from backend.agents.tools.interface import Context
 from backend.db.connection import release_connection, retry_on_disconnect
 from backend.documents.queries import Readiness
-from backend.http.money import MICRO
 from backend.llm import chat
-from backend.llm.errors import UnknownModel
+from backend.llm.catalog import Model
+from backend.llm.errors import ProviderError, UnknownModel
 
 logger = logging.getLogger(__name__)
 
-LONGEST_RETRY_AFTER = 30.0
-TOOL_FAILURES = 3
-MAX_CALLS = 8  # Tools that are used of one reply; the others count as not asked for.
+MAX_RETRY_AFTER_SECONDS = 30.0
+MAX_TOOL_FAILURES = 3
 
 
 def execute(*, run_id: UUID | None = None) -> UUID | None:
-    """Claim the run whose turn it is, among those of its workspace the one named, and carry it to its end.
+    """Claim the run that is next, in its workspace the one named, and carry it to its end.
 
-    Returns the run that may start now that this one has ended, if its workspace has one that waits.
+    Returns the run that workers are to be notified of: of the same workspace, if one waits that may start now.
     """
     try:
-        with Turn() as turn:
+        with Admission() as admission:
             run = retry_on_disconnect(lambda: lease.claim(run_id))
             if run is None:
                 return None
-            _carry(run, turn)
-        if worker.is_ending():
-            return None  # Another worker's sweep finds what waits.
+            with worker.holding(run.pk) as handle:
+                try:
+                    Runner(run, handle, admission).carry()
+                except RunLost:
+                    logger.warning("run_lost run=%s epoch=%s", run.public_id, run.epoch)
         return retry_on_disconnect(lambda: sql.next_queued(run.workspace_id))
     finally:
         release_connection()
 
 
-def _carry(run: Run, turn: Turn) -> None:
-    job = Job(run.pk)
-    worker.enlist(job)
-    try:
-        Runner(run, job, turn).carry()
-    except LeaseLost:
-        logger.warning("run_lease_lost run=%s epoch=%s", run.public_id, run.epoch)
-    finally:
-        worker.dismiss(job)
-
-
 class Runner:
-    """One claimed run."""
+    """One claimed run. What it must remember is in the transcript; the rest follows from that and the run.
 
-    def __init__(self, run: Run, job: Job, turn: Turn) -> None:
-        self.run, self.job, self.turn, self.version = run, job, turn, run.agent_version
-        self.session = Session(run, job)
-        self.spent = Decimal(0)  # Micro-units, exact.
-        self.steps = 0
-        self.density = 1.0  # Tokens of the provider in one of our estimates, where that was too low.
+    :ivar last: a model step that has ended and is not stored: stored with the end of the run, unless the run goes on.
+    """
+
+    def __init__(self, run: Run, handle: RunHandle, admission: Admission) -> None:
+        self.run, self.handle, self.admission, self.version = run, handle, admission, run.agent_version
+        self.live = LiveRun(run, handle)
+        self.last: LastStep | None = None
 
     def carry(self) -> None:
-        """To the end. The end is committed first and told afterwards.
+        """From the claim to the end:
 
-        :raises LeaseLost: somebody else ended or claimed it.
+        1. Load the transcript, and publish that the run has started or goes on.
+        2. Converse with the model until there is an ending.
+        3. A worker that shuts down between two steps gives the run back, for another one to continue.
+        4. Else end the run: commit first, publish afterwards, so that no reader sees an end that is not stored.
+
+        :raises RunLost: another worker or the sweep has ended or claimed it.
         """
         try:
-            self.session.open()
-            ending = self._work()
-            if self._may_wait() and retry_on_disconnect(lambda: lease.put_back(self.run)):
-                logger.info("run_put_back run=%s", self.run.public_id)
-                return
+            ending = self._ending()
+            if self.last is None and self.handle.stop_reason == "shutdown":
+                if retry_on_disconnect(lambda: lease.give_back(self.run)):
+                    logger.info("run_given_back run=%s", self.run.public_id)
+                    return
+                ending = Ending.cancelled()  # Or it is lost, as ``_end`` will find.
             ended = self._end(ending)
-            for name, data in ended.events:
-                self.session.tell(name, data)
         finally:
-            self.session.close()
+            self.live.close()
         logger.info("run_ended run=%s status=%s cost=%s", self.run.public_id, ended.run.status, ended.run.cost)
 
-    def _work(self) -> Ending:
+    def _ending(self) -> Ending:
         try:
-            last = self._converse()
+            self._load()
+            return self._converse()
         except Stopped:
             return self._ending_of_stop()
         except Failed as failure:
             return failure.ending
-        except LeaseLost:
+        except RunLost:
             raise
         except Exception:
             logger.exception("run_broke run=%s", self.run.public_id)
             return Ending.failed("worker_lost", "Something broke on our side. What was answered so far is kept.")
-        return Ending.completed("length" if last.finish_reason == "length" else "stop")
-
-    def _may_wait(self) -> bool:
-        """Nothing has happened yet, and another worker can do it as well."""
-        return self.job.stop_reason == "shutdown" and self.steps == 0
 
     def _ending_of_stop(self) -> Ending:
-        match self.job.stop_reason:
+        match self.handle.stop_reason:
             case "cancelled":
                 return Ending.cancelled()
             case "timed_out":
@@ -124,22 +111,57 @@ class Runner:
             case "shutdown":
                 return Ending.failed("worker_lost", "The server was restarted before the answer was complete.")
             case _:
-                raise LeaseLost
+                raise RunLost
 
     def _end(self, ending: Ending) -> Ended:
         run = self.run
-        return retry_on_disconnect(
+        ended = retry_on_disconnect(
             lambda: settlement.finish(
                 run_id=run.pk,
                 conversation_id=run.conversation_id,
                 epoch=run.epoch,
                 ending=ending,
-                answer=self.session.answer,
+                answer=self.live.answer,
+                last=self.last,
             )
         )
+        finished = [] if self.last is None else [("step.finished", step_data(self.last.step))]
+        self.live.publish(*finished, *ended.events)
+        return ended
 
-    def _converse(self) -> Reply:
-        """The loop that the product exists for; the reply that ends it."""
+    def _load(self) -> None:
+        """Load all that the run needs, and publish that it has started or, where another worker began it, goes on.
+
+        Readers of a run that goes on have seen its first part. A snapshot replaces what they have by what is stored, so
+        that nothing they show contradicts what follows.
+        """
+        self.transcript = retry_on_disconnect(lambda: transcript.load(self.run))
+        started = ("run.started", {"run": run_data(self.run)})
+        if self.transcript.steps:
+            message = self.run.output_message
+            self.live.answer.replace(parts=message.parts, citations=message.citations)
+            self.live.tracker.resume(transcript.sources_of(self.transcript.steps), cited=len(message.citations))
+            self.live.publish(started, ("snapshot", self.live.snapshot()))
+            logger.info("run_continued run=%s steps=%s", self.run.public_id, len(self.transcript.steps))
+        else:
+            self.live.publish(started, ("message.started", {"message": self.live.snapshot()["messages"][-1]}))
+        self.model, self.adapter = self._reach_model()
+        knows = self.run.knowledge is not None  # Since it was accepted; plain agents save the statement.
+        self.knowledge = retry_on_disconnect(lambda: sql.knowledge(self.version.pk)) if knows else []
+        self.toolbox = toolbox_of(self.knowledge)
+        self.max_steps = cost.max_steps(self.version, searches=bool(self.knowledge))
+        self.opening = prompt.opening(
+            version=self.version,
+            model=self.model,
+            history=retry_on_disconnect(lambda: prompt.history_of(self.run.input_message)),
+            knows=bool(self.knowledge),
+            language=self.run.language,
+        )
+        if self.knowledge:
+            self._note(retry_on_disconnect(lambda: readiness_of(self.run.workspace_id, self.knowledge)))
+
+    def _reach_model(self) -> tuple[Model, chat.ChatModel]:
+        """The model as it was offered when the run was accepted, and what reaches its provider now."""
         try:
             model = offer.agreed_model(self.run)
             now = offer.offered_now(model)
@@ -149,166 +171,178 @@ class Runner:
         if not now.available:
             reason = now.unavailable_reason or "This provider is not available."
             raise Failed("provider_auth", reason, provider=model.provider, retryable=False)
-        self.run.offer = offer.offer_of(model)  # One accepted before offers were kept is charged by what it began with.
-        model = msgspec.structs.replace(model, temperature=now.temperature)
-        history, knowledge = retry_on_disconnect(self._read)
-        if knowledge:
-            self._note(retry_on_disconnect(lambda: readiness_of(self.run.workspace_id, knowledge)))
-        request = prompt.opening(
-            version=self.version, model=model, history=history, knows=bool(knowledge), language=self.run.language
-        )
-        most_steps = cost.max_steps(self.version, searches=bool(knowledge))
-        failures = 0
-        for number in range(1, most_steps + 1):
-            if number == most_steps and number > 1:
-                instructions = f"{request.instructions}\n\n{prompt.LAST_STEP}"
-                request = msgspec.structs.replace(request, instructions=instructions)
-            reply = self._ask(adapter, request)
-            if not reply.calls:
-                return reply
-            if number == most_steps:
-                if reply.text:
-                    return reply
-                raise Failed("budget_exhausted", "The agent used all its steps without coming to an answer.")
-            calls = reply.calls[:MAX_CALLS]
-            turns = [chat.Message(role="assistant", text=reply.text, tool_calls=tuple(calls))]
-            for call in calls:
-                output, failed = self._use_tool(call, knowledge, tokens=self._spare(request, turns, knowledge))
-                failures += failed
-                if failures >= TOOL_FAILURES:
-                    raise Failed("tool_failed", "A tool that the agent needs failed again and again.")
-                turns.append(chat.Message(role="tool", text=output, tool_call_id=call.id))
-            request = msgspec.structs.replace(request, messages=(*request.messages, *turns))
-        raise AssertionError  # The last step returns or raises.
+        self.run.offer = offer.offer_of(model)  # A run from before offers is charged by the prices that it began with.
+        return msgspec.structs.replace(model, temperature=now.temperature), adapter
 
-    def _spare(self, request: chat.ChatRequest, turns: list[chat.Message], knowledge: list[Knowledge]) -> int:
-        """Tokens that one search may give the model to read: they fit its window, and money was held for them."""
-        answered = cost.max_output_tokens(self.version, request.model)
-        fitting = int(prompt.spare(request, turns, answered=answered) / self.density)
-        return min(fitting, cost.search_tokens(passages=max((row.limit for row in knowledge), default=0)))
+    def _converse(self) -> Ending:
+        """The loop that the product exists for.
 
-    def _fitted(self, request: chat.ChatRequest) -> tuple[chat.ChatRequest, int]:
-        """The request without the old messages that leave no room for the answer, and its tokens.
-
-        :raises Failed: what cannot be left out fills the model's window.
+        1. Run the tools that the last reply called. Of a run that is continued, those whose results are missing.
+        2. A reply without calls ends the run.
+        3. Ask the model again. The last of ``max_steps`` requests forbids calls, so that it brings an answer.
         """
-        window, wanted = request.model.context_window, cost.max_output_tokens(self.version, request.model)
-        request = prompt.fitted(request, tokens=int((window - wanted) / self.density))
-        tokens = math.ceil(chat.count_request(request) * self.density)
-        if tokens + min(wanted, chat.SMALLEST_ANSWER) > window:
-            detail = "The question and what was found for it are more than the model can read at once."
-            raise Failed("context_too_long", detail, provider=request.model.provider, retryable=False)
-        return request, tokens
+        while True:
+            for call in self.transcript.pending():
+                self._use_tool(call)
+            if self.transcript.is_answered():  # Only where an earlier version had stored it apart from the end.
+                return Ending.completed("stop")
+            reply = self._ask(self._request())
+            if not reply.calls or (self.transcript.replies + 1 >= self.max_steps and reply.text):
+                return Ending.completed("length" if reply.finish_reason == "length" else "stop")
+            if self.transcript.replies + 1 >= self.max_steps:
+                raise Failed("budget_exhausted", "The agent used all its steps without coming to an answer.")
+            self._store()
 
-    def _read(self) -> tuple[list[Any], list[Knowledge]]:
-        return prompt.history_of(self.run.input_message), sql.knowledge(self.version.pk)
+    def _request(self) -> chat.ChatRequest:
+        """All that was read and said so far."""
+        request = self.transcript.extend(self.opening)
+        if not request.tools or self.transcript.replies + 1 < self.max_steps:
+            return request
+        instructions = f"{request.instructions}\n\n{prompt.LAST_STEP}"
+        return msgspec.structs.replace(request, instructions=instructions, tool_choice="none")
 
-    def _note(self, found: Readiness) -> None:
-        """Keep how far the documents have been read, and tell readers if that is news."""
-        if retry_on_disconnect(lambda: awaiting.note(self.run, found)):
-            self.session.know(found)
-
-    def _ask(self, adapter: chat.ChatModel, request: chat.ChatRequest) -> Reply:
-        """One answer of the provider, asked for again only while the client has seen nothing of it."""
-        provider = request.model.provider
+    def _ask(self, request: chat.ChatRequest) -> Reply:
+        """One reply of the model, requested again only while the client has seen nothing of it."""
         for tries in range(settings.RUN_PROVIDER_RETRIES + 1):
-            reply = self._step(adapter, request)
-            if reply.interrupted or self.job.stop_reason:
+            reply = self._step(request)
+            if reply.interrupted or self.handle.stop_reason not in {None, "shutdown"}:
+                if not reply.sent:
+                    self._store()  # So that nothing is in flight.
                 raise Stopped
             if reply.fault is not None:
                 raise reply.fault
             error = reply.error
             if error is None:
                 return reply
-            pause = error.retry_after if error.retry_after is not None else 0.5 * 2**tries * random.uniform(0.8, 1.2)  # noqa: S311  # Not a secret.
-            if (
-                not error.retryable
-                or reply.shown
-                or tries == settings.RUN_PROVIDER_RETRIES
-                or pause > min(LONGEST_RETRY_AFTER, self.session.deadline - time.monotonic())
-            ):
+            pause = _pause_after(error, tries)
+            left = self.live.deadline - time.monotonic()
+            is_last = tries == settings.RUN_PROVIDER_RETRIES
+            if not error.retryable or reply.shown or is_last or pause > min(MAX_RETRY_AFTER_SECONDS, left):
+                provider = request.model.provider
                 raise Failed(error.code, error.detail, provider=provider, retryable=error.retryable)
-            self.session.pause(pause)
+            self._store()
+            self.live.pause(pause)
         raise AssertionError  # The last try returns or raises.
 
-    def _step(self, adapter: chat.ChatModel, request: chat.ChatRequest) -> Reply:
-        """One request to the provider: stored before it is sent, with its usage after it ended."""
-        self.session.check()
-        request, input_tokens = self._fitted(request)
-        wanted = min(cost.max_output_tokens(self.version, request.model), request.model.context_window - input_tokens)
-        most = cost.affordable_output_tokens(
-            model=request.model, input_tokens=input_tokens, left=self.run.reserved - self.spent, wanted=wanted
-        )
-        if most == 0:
-            detail = "What was set aside for this answer does not cover its next step."
-            raise Failed("budget_exhausted", detail, retryable=self.steps > 0)  # The first step costs the same again.
-        request = msgspec.structs.replace(request, max_tokens=most)
-        self.steps += 1
-        step = steps.model_step(self.run, index=self.steps, request=request, input_tokens=input_tokens)
-        if retry_on_disconnect(lambda: steps.begin(self.run, step)):
-            self.job.stop("cancelled")
-        self.session.tell("step.started", step_data(step))
-        pouring = worker.submit(self.session.pump.pour(adapter, request))
-        self.turn.end()
-        reply = self.session.wait_for(pouring)
-        if self.job.stop_reason == "lease_lost":
-            raise LeaseLost
-        usage = metering.credible(reply.usage, request) or metering.estimated(reply, request, input_tokens)
-        step.reply = {
-            "text_length": len(reply.text),
-            "tool_calls": [call.name for call in reply.calls],
-            "finish_reason": reply.finish_reason,
-        }
+    def _step(self, request: chat.ChatRequest) -> Reply:
+        """One request to the provider: stored before it is sent; afterwards ``last`` has what it returned and used."""
+        self.live.check()
+        request, input_tokens = self._affordable(self._fitted(request))
+        step = self.transcript.model_step(request, input_tokens=input_tokens)
+        self._begin(step)
+        self.live.publish(("step.started", step_data(step)))
+        streaming = worker.submit(self.live.stream_step(self.adapter, request))
+        self.admission.leave()
+        reply = self.live.wait_for(streaming)
+        if self.handle.stop_reason == "lease_lost":
+            raise RunLost
+        usage = metering.used(reply, request, input_tokens)
         step.error = metering.failure_of(reply.error)
-        step.finished_at, answer = timezone.now(), self.session.unstored()
-        retry_on_disconnect(lambda: steps.end(self.run, step, usage=usage, answer=answer))
-        self.spent += step.cost * MICRO
+        transcript.end_model_step(step, reply)
+        self.last = LastStep(step, usage)
         if usage is not None and usage.input_tokens > input_tokens:
             logger.warning(
                 "input_estimated_too_low run=%s estimated=%s measured=%s",
                 *(self.run.public_id, input_tokens, usage.input_tokens),
             )
-            self.density *= usage.input_tokens / max(1, input_tokens)
-        self.session.tell("step.finished", step_data(step))
         return reply
 
-    def _use_tool(self, call: chat.ToolCall, knowledge: list[Knowledge], *, tokens: int) -> tuple[str, bool]:
-        """What the model reads, and whether the tool failed (not for what the model asked, but by itself)."""
-        self.session.check()
-        self.steps += 1
-        arguments = metering.decoded(call.arguments)
-        step = steps.tool_step(self.run, index=self.steps, name=call.name, arguments=arguments)
+    def _fitted(self, request: chat.ChatRequest) -> chat.ChatRequest:
+        """The request without what leaves no room for the answer.
+
+        :raises Failed: what cannot be left out fills the model's window.
+        """
+        window, wanted = self.model.context_window, cost.max_output_tokens(self.version, self.model)
+        request = transcript.trimmed(request, tokens=int((window - wanted) / self.transcript.density))
+        if self._input_tokens(request) + min(wanted, chat.SMALLEST_ANSWER) > window:
+            detail = "The question and what was found for it are more than the model can read at once."
+            raise Failed("context_too_long", detail, provider=self.model.provider, retryable=False)
+        return request
+
+    def _affordable(self, request: chat.ChatRequest) -> tuple[chat.ChatRequest, int]:
+        """The request, its answer limited to what is left of the window and of the money; and its input tokens.
+
+        :raises Failed: too little money is left for an answer.
+        """
+        input_tokens = self._input_tokens(request)
+        wanted = min(cost.max_output_tokens(self.version, self.model), self.model.context_window - input_tokens)
+        left = self.run.reserved - self.transcript.spent
+        tokens = cost.affordable_output_tokens(model=self.model, input_tokens=input_tokens, left=left, wanted=wanted)
+        if tokens == 0:
+            detail = "What was set aside for this answer does not cover its next step."
+            begun = bool(self.transcript.steps)  # Else the first step would cost the same again.
+            raise Failed("budget_exhausted", detail, retryable=begun)
+        return msgspec.structs.replace(request, max_tokens=tokens), input_tokens
+
+    def _input_tokens(self, request: chat.ChatRequest) -> int:
+        return math.ceil(chat.count_request(request) * self.transcript.density)
+
+    def _use_tool(self, call: chat.ToolCall) -> None:
+        """Run a tool that the model called: stored before it begins, and its outcome after it.
+
+        :raises Failed: tools have failed by themselves too often.
+        """
+        self.live.check()
+        tool, arguments = self.toolbox.find(call.name), metering.decoded(call.arguments)
+        step = self.transcript.tool_step(call.name, arguments, tool=tool)
         identity = step.public_id  # Ours: providers repeat theirs.
-        self.session.answer.add_call(id=identity, name=call.name, arguments=arguments)
-        self.session.tell(
-            "tool.call", {"message": self.session.message, "id": identity, "name": call.name, "arguments": arguments}
-        )
-        retry_on_disconnect(lambda: steps.begin(self.run, step))
-        failed = False
-        result: dict[str, Any]
-        try:
-            if call.name != search_knowledge.NAME:
-                raise search_knowledge.BadArguments(f"There is no tool {call.name[:100]!r}.")
-            found = retry_on_disconnect(
-                lambda: search_knowledge.run(
-                    workspace_id=self.run.workspace_id,
-                    knowledge=knowledge,
-                    arguments=arguments,
-                    tracker=self.session.tracker,
-                    tokens=tokens,
-                ),
-                seconds=10,
-            )
-            self._note(found.readiness)
-            output, result = found.text, {"output": found.summary}
-        except search_knowledge.BadArguments as error:
-            output, result = json.dumps({"error": str(error)}), {"error": str(error)}
-        except Exception:
-            logger.exception("tool_failed run=%s tool=%s", self.run.public_id, call.name)
-            failed, result = True, {"error": "The tool failed."}
-            output = json.dumps(result)
-        self.session.answer.add_result(id=identity, **result)
-        step.reply, step.finished_at, answer = result, timezone.now(), self.session.unstored()
-        retry_on_disconnect(lambda: steps.end(self.run, step, usage=None, answer=answer))
-        self.session.tell("tool.result", {"message": self.session.message, "id": identity, **result})
-        return output, failed
+        self._begin(step, seconds=tool.bounds.seconds if tool else 0.0)
+        self.live.answer.add_call(id=identity, name=call.name, arguments=arguments)
+        which = {"message": self.live.message, "id": identity}
+        self.live.publish(("tool.call", {**which, "name": call.name, "arguments": arguments}))
+        tokens, tracker = self._room_for_output(), self.live.tracker
+        context = Context(workspace_id=self.run.workspace_id, tokens=tokens, tracker=tracker)
+        outcome = self.toolbox.use(call.name, arguments, context)
+        if outcome.readiness is not None:
+            self._note(outcome.readiness)
+        self.live.answer.add_result(id=identity, **outcome.shown)
+        transcript.end_tool_step(step, call, outcome)
+        self._commit(step)
+        self.live.publish(("tool.result", {**which, **outcome.shown}))
+        if self.transcript.tool_failures >= MAX_TOOL_FAILURES:
+            raise Failed("tool_failed", "A tool that the agent needs failed again and again.")
+
+    def _room_for_output(self) -> int:
+        """Tokens that a tool may give the model to read: they fit its window, and money was held for them."""
+        answered = cost.max_output_tokens(self.version, self.model)
+        request = self.transcript.extend(self.opening)
+        fitting = int(prompt.spare(request, answered=answered) / self.transcript.density)
+        return min(fitting, cost.search_tokens(passages=max((row.limit for row in self.knowledge), default=0)))
+
+    def _begin(self, step: Step, *, seconds: float = 0.0) -> None:
+        """Store a step that begins; from now on a lost worker leaves a trace of it.
+
+        :param seconds: that a tool may take; the lease is renewed for them, since the thread cannot do so meanwhile.
+        :raises RunLost: the run is not ours any more.
+        """
+        cancelled = retry_on_disconnect(lambda: lease.begin_step(self.run, step, seconds=seconds))
+        if cancelled:
+            self.handle.stop("cancelled")
+
+    def _store(self) -> None:
+        """Store the last model step, since the run goes on after it.
+
+        :raises RunLost: the run is not ours any more; nothing is recorded.
+        """
+        assert self.last is not None  # noqa: S101  # Its callers have just asked the model.
+        step, usage = self.last.step, self.last.usage
+        self._commit(step, usage)
+        self.last = None
+        self.live.publish(("step.finished", step_data(step)))
+
+    def _commit(self, step: Step, usage: chat.Usage | None = None) -> None:
+        answer = self.live.unstored()
+        retry_on_disconnect(lambda: transcript.store(self.run, step, usage=usage, answer=answer))
+        self.transcript.append(step)
+
+    def _note(self, found: Readiness) -> None:
+        """Store how far the documents have been read, and publish it if it has changed."""
+        if retry_on_disconnect(lambda: awaiting.note(self.run, found)):
+            self.live.publish_knowledge(found)
+
+
+def _pause_after(error: ProviderError, tries: int) -> float:
+    """Seconds until a provider is asked again: what it wants or, if it does not say, twice as long each time."""
+    if error.retry_after is not None:
+        return float(error.retry_after)
+    return 0.5 * 2**tries * random.uniform(0.8, 1.2)  # noqa: S311  # Not a secret.

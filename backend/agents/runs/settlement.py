@@ -1,4 +1,4 @@
-"""The one way a run ends, whoever ends it: row, message and money in a single transaction, the next run let through."""
+"""The one way a run ends, be it by a worker, a cancel or the sweep: row, message and money in one transaction."""
 
 import logging
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from django.db import transaction
 from django.utils import timezone
 
 from backend.agents.answers.answer import Answer
-from backend.agents.models import Conversation, Message, Run, Step
+from backend.agents.models import Message, Run, Step
 from backend.agents.models.runs import LEASED
 from backend.agents.representations import message_data, run_data
-from backend.agents.runs import cost
-from backend.agents.runs.lease import LeaseLost
+from backend.agents.runs import cost, metering, sql
+from backend.agents.runs.lease import RunLost
+from backend.agents.runs.metering import Failure
 from backend.billing import operations as billing
 from backend.http.money import MICRO, format_money
+from backend.llm.chat import Usage
 
 logger = logging.getLogger(__name__)
-
-Failure = dict[str, Any]  # code, detail, provider, retryable
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Ended:
 
     @property
     def events(self) -> list[tuple[str, dict[str, Any]]]:
-        """What readers are told once this is committed."""
+        """What is published once this is committed."""
         self.run.output_message.run = self.run
         return [
             ("message.completed", {"message": message_data(self.run.output_message)}),
@@ -71,63 +71,85 @@ class Ended:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class LastStep:
+    """The model step that ends the run, which has ended but is not stored yet, and what it used."""
+
+    step: Step
+    usage: Usage | None
+
+
 @transaction.atomic
 def finish(
-    *, run_id: UUID, conversation_id: UUID, epoch: int, ending: Ending, answer: Answer | None, settles: bool = True
+    *,
+    run_id: UUID,
+    conversation_id: UUID,
+    epoch: int,
+    ending: Ending,
+    answer: Answer | None,
+    last: LastStep | None = None,
+    charges: bool = True,
 ) -> Ended:
-    """End a run that the caller holds under ``epoch``, or that is queued at ``epoch``.
+    """End a run that the caller holds under ``epoch``, or that is queued at ``epoch``. All in one transaction:
 
-    Repeating it after a lost connection finds the same end. Locks: conversation, run, then billing's own.
+    1. Lock the conversation, then the run; billing takes the locks of its own after them.
+    2. Record what the last step used.
+    3. Charge the run for all that its steps used, and release the rest of its hold.
+    4. Store the run, its answer and the last step.
+    5. Let the next run of the conversation start, if one waits.
 
-    :param answer: what the message will say; none keeps what is stored.
-    :param settles: charge what the run used; without it the hold stays until it expires.
-    :raises LeaseLost: the run is not the caller's any more.
+    The last step is part of it, so that no worker finds a run whose answer is complete, or was shown in part and broke
+    off, and that still looks as if it could be continued. Repeating it after a lost connection finds the same end.
+
+    :param answer: what the message is to hold; none keeps what is stored.
+    :param charges: without it the run costs nothing, and its hold stays until it expires.
+    :raises RunLost: the run is not the caller's any more.
     """
-    Conversation.objects.select_for_update(no_key=True).get(pk=conversation_id)
-    rows = Run.objects.select_for_update(of=("self",)).select_related("agent_version__agent", "output_message")
-    run = rows.filter(pk=run_id, epoch=epoch).first()
+    run = sql.lock_run(run_id=run_id, conversation_id=conversation_id, epoch=epoch)
     if run is None:
-        raise LeaseLost
+        raise RunLost
     if run.is_terminal:
         return Ended(run, None)
     if run.status not in (*LEASED, Run.Status.QUEUED):
-        raise LeaseLost
+        raise RunLost
+    step = None if last is None else last.step
+    if last is not None:
+        metering.record(last.step, last.usage)
     run.status, run.error, run.finished_at = ending.status, ending.error, timezone.now()
     run.waits, run.awaits_knowledge, run.lease_owner, run.lease_until = False, False, "", None
-    run.usage, used = _usage(run)
+    run.usage, used = _usage(run, step)
     version = run.agent_version
-    most = cost.limit_on_cost(version, run.max_cost)  # Whatever the provider says that it used.
-    if settles:
-        run.cost = billing.capture(reference=run.public_id, description=version.agent.name, max_charge=most)
+    if charges:  # The charge of the run: once, and never above the limit, whatever the provider says that it used.
+        limit = cost.limit_on_cost(version, run.max_cost)
+        run.cost = billing.capture(reference=run.public_id, description=version.agent.name, max_charge=limit)
     else:
-        logger.error("run_ended_unsettled run=%s", run.public_id)
+        logger.error("run_ended_uncharged run=%s", run.public_id)
     if used * MICRO > run.cost:  # Billing keeps the difference as the hold's shortfall.
         logger.warning("run_shortfall run=%s used=%s charged=%s", run.public_id, used, format_money(run.cost))
-    run.save()
     message = run.output_message
     message.status, message.usage, message.cost = ending.message_status, run.usage, run.cost
     message.finish_reason = ending.finish_reason
-    if answer is not None:
-        message.parts, message.citations = answer.parts(), answer.citations()
-    message.save()
-    return Ended(run, promote(conversation_id))
+    stored = None if answer is None else (answer.parts(), answer.citations())
+    another_waits = sql.end_run(run, step=step, answer=stored)
+    return Ended(run, promote(conversation_id) if another_waits else None)
 
 
 def promote(conversation_id: UUID) -> UUID | None:
-    """Let the oldest waiting run of the conversation through, if none is active; its lock must be held."""
+    """Let the oldest waiting run of the conversation start, if none is active; the conversation must be locked."""
     mine = Run.objects.filter(conversation_id=conversation_id)
     waiting = mine.filter(status=Run.Status.QUEUED, waits=True).order_by("id").values_list("pk", flat=True).first()
     if waiting is None or mine.active().exists():
         return None
-    Run.objects.filter(pk=waiting).update(waits=False, rung_at=timezone.now())
+    Run.objects.filter(pk=waiting).update(waits=False, notified_at=timezone.now())
     return waiting
 
 
-def _usage(run: Run) -> tuple[dict[str, int], Decimal]:
+def _usage(run: Run, last: Step | None) -> tuple[dict[str, int], Decimal]:
     """The tokens that its steps used, and their exact cost in units of the currency."""
-    total, cost = {"input_tokens": 0, "cached_input_tokens": 0, "output_tokens": 0}, Decimal(0)
-    for usage, step_cost in Step.objects.filter(run=run).values_list("usage", "cost"):
-        cost += step_cost
+    total, used = {"input_tokens": 0, "cached_input_tokens": 0, "output_tokens": 0}, Decimal(0)
+    stored = [] if last is not None and last.index == 1 else Step.objects.filter(run=run).values_list("usage", "cost")
+    for usage, step_cost in [*stored, *([] if last is None else [(last.usage, last.cost)])]:
+        used += step_cost
         for name in total:
             total[name] += usage.get(name, 0)
-    return total, cost
+    return total, used

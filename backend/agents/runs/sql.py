@@ -1,8 +1,10 @@
-"""The statements that stand between a question and its first word, by hand (see ``backend.db.sql``).
+"""The prepared statements of the hot path: from a question to its first word, and from there to the end of the run.
 
-Each does in one round trip what the models would do in several. Everything else about runs goes through the models.
+Each does in one round trip what the models would do in several (see ``backend.db.sql``). Everything else about runs
+goes through the models.
 """
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -165,7 +167,7 @@ def claim(hint: UUID | None, *, owner: str, now: datetime, until: datetime, boun
 
 
 def knowledge(version_id: UUID) -> list[Knowledge]:
-    """What a version of an agent knows, in the order it was told."""
+    """What a version of an agent knows, in the order that its owner chose."""
     statement = f"SELECT {_KNOWLEDGE} FROM {_KNOWLEDGE.table} k WHERE k.version_id = %s ORDER BY k.position"
     return [_KNOWLEDGE.load(found) for found in sql.rows(statement, [version_id])]
 
@@ -180,30 +182,78 @@ def messages_until(last: Message, *, limit: int) -> list[Message]:
     return [_QUESTION.load(each) for each in found]
 
 
+HELD = "id = %s AND epoch = %s AND status IN ('running', 'cancelling')"  # The caller's, under the epoch of its claim.
+
+
 @cache
-def _begin_step() -> str:
+def _begin_step(renews: bool) -> str:
+    held = (
+        f"UPDATE {_RUN.table} SET lease_until = %s::timestamptz WHERE {HELD} RETURNING cancel_requested_at"
+        if renews
+        else f"SELECT cancel_requested_at FROM {_RUN.table} WHERE {HELD} FOR UPDATE"
+    )
     return f"""
-    WITH held AS (
-        SELECT cancel_requested_at FROM {_RUN.table}
-        WHERE id = %s AND epoch = %s AND status IN ('running', 'cancelling')
-        FOR UPDATE
-    ), stored AS (
+    WITH held AS ({held}), stored AS (
         INSERT INTO {_STEP.table} ({_STEP.names}) SELECT {_STEP.places} FROM held ON CONFLICT DO NOTHING
     )
     SELECT cancel_requested_at IS NOT NULL FROM held
     """
 
 
-def begin_step(run: Run, step: Step) -> bool | None:
-    """Store a step if the run is still ours: whether somebody asked to cancel it, or None when it is not ours.
+def begin_step(run: Run, step: Step, *, until: datetime | None = None) -> bool | None:
+    """Store a step if the run is still the caller's: whether the run is to be cancelled, or None if it is not.
 
-    The step may be there: this is repeated after a lost connection.
+    The step may be there: this is repeated after a lost connection, and for a step that another worker had begun.
+
+    :param until: renew the lease until then.
     """
-    found = sql.row(_begin_step(), [run.pk, run.epoch, *_STEP.values(step)])
+    renewed = [] if until is None else [until]
+    found = sql.row(_begin_step(until is not None), [*renewed, run.pk, run.epoch, *_STEP.values(step)])
     if found is None:
         return None
     step._state.adding, step._state.db = False, connection.alias
     return bool(found[0])
+
+
+_HOLD = f"SELECT true FROM {_RUN.table} WHERE {HELD} FOR UPDATE"
+
+
+def hold_run(run: Run) -> bool:
+    """Lock the run's row until the transaction ends; False if the run is not the caller's any more."""
+    return sql.row(_HOLD, [run.pk, run.epoch]) is not None
+
+
+_END_OF_STEP = """reply = %s::jsonb, usage = %s::jsonb, cost = %s::numeric, error = %s::jsonb,
+            finished_at = %s::timestamptz, messages = %s::jsonb, sources = %s::jsonb"""
+
+
+def _end_of_step(step: Step) -> list[Any]:
+    values = [step.error, step.messages, step.sources]
+    error, messages, sources = (None if value is None else Jsonb(value) for value in values)
+    return [Jsonb(step.reply), Jsonb(step.usage), step.cost, error, step.finished_at, messages, sources]
+
+
+@cache
+def _end_step(with_answer: bool) -> str:
+    stored = f""", stored AS (
+        UPDATE {_ANSWER.table} m SET parts = %s::jsonb, citations = %s::jsonb
+        FROM held WHERE m.id = held.output_message_id
+    )"""
+    return f"""
+    WITH held AS (
+        SELECT output_message_id FROM {_RUN.table} WHERE {HELD} FOR UPDATE
+    ){stored if with_answer else ""}, ended AS (
+        UPDATE {_STEP.table} s SET {_END_OF_STEP} FROM held WHERE s.id = %s
+    )
+    SELECT true FROM held
+    """
+
+
+def end_step(run: Run, step: Step, *, answer: tuple[list[Any], list[Any]] | None) -> bool:
+    """Store what a step has returned, and the answer so far; False if the run is not the caller's any more."""
+    parts = [] if answer is None else [Jsonb(value) for value in answer]
+    values = [run.pk, run.epoch, *parts, *_end_of_step(step), step.pk]
+    return sql.row(_end_step(answer is not None), values) is not None
 
 
 @cache
@@ -215,8 +265,7 @@ def _checkpoint(with_answer: bool) -> str:
     return f"""
     WITH held AS (
         UPDATE {_RUN.table} SET lease_until = %s
-        WHERE id = %s AND epoch = %s AND status IN ('running', 'cancelling')
-            AND set_config('synchronous_commit', 'off', true) IS NOT NULL
+        WHERE {HELD} AND set_config('synchronous_commit', 'off', true) IS NOT NULL
         RETURNING cancel_requested_at, output_message_id
     ){stored if with_answer else ""}
     SELECT cancel_requested_at IS NOT NULL FROM held
@@ -224,10 +273,83 @@ def _checkpoint(with_answer: bool) -> str:
 
 
 def checkpoint(run: Run, *, until: datetime, answer: tuple[list[Any], list[Any]] | None) -> bool | None:
-    """Renew the lease and store the parts and citations so far; answers as ``begin_step``.
+    """Renew the lease and store the parts and citations so far; returns as ``begin_step``.
 
     If PostgreSQL itself crashes in the next moments this may be lost, so it need not wait for the disk.
     """
     stored = [] if answer is None else [Jsonb(value) for value in answer]
     found = sql.row(_checkpoint(answer is not None), [until, run.pk, run.epoch, *stored])
     return None if found is None else bool(found[0])
+
+
+# The conversation is locked first: the join has a row to lock only once ``locked`` has returned one.
+_LOCK_RUN = f"""
+WITH locked AS MATERIALIZED (SELECT id FROM {_CONVERSATION.table} WHERE id = %s FOR NO KEY UPDATE)
+SELECT {_RUN}, {_VERSION}, {_AGENT}, {_ANSWER}
+FROM locked
+JOIN {_RUN.table} r ON r.conversation_id = locked.id
+JOIN {_VERSION.table} v ON v.id = r.agent_version_id
+JOIN {_AGENT.table} a ON a.id = v.agent_id
+JOIN {_ANSWER.table} m ON m.id = r.output_message_id
+WHERE r.id = %s AND r.epoch = %s
+FOR NO KEY UPDATE OF r
+"""
+
+
+def lock_run(*, run_id: UUID, conversation_id: UUID, epoch: int) -> Run | None:
+    """The run with its version, agent and answer, if that is its epoch; its conversation is locked before it.
+
+    The answer may be older than the lock: only ``end_run`` returns what it says now.
+    """
+    found = sql.row(_LOCK_RUN, [conversation_id, run_id, epoch])
+    if found is None:
+        return None
+    run, start = _RUN.load(found), len(_RUN)
+    run.agent_version, start = _VERSION.load(found, start=start), start + len(_VERSION)
+    run.agent_version.agent, start = _AGENT.load(found, start=start), start + len(_AGENT)
+    run.output_message = _ANSWER.load(found, start=start)
+    return run
+
+
+@cache
+def _end_run(with_step: bool, with_answer: bool) -> str:
+    step = f", stepped AS (UPDATE {_STEP.table} SET {_END_OF_STEP} WHERE id = %s)" if with_step else ""
+    answer = ", parts = %s::jsonb, citations = %s::jsonb" if with_answer else ""
+    return f"""
+    WITH ended AS (
+        UPDATE {_RUN.table} SET status = %s, error = %s::jsonb, finished_at = %s::timestamptz, usage = %s::jsonb,
+            cost = %s::bigint, waits = false, awaits_knowledge = false, lease_owner = '', lease_until = NULL
+        WHERE id = %s
+    ){step}
+    UPDATE {_ANSWER.table} SET status = %s, usage = %s::jsonb, cost = %s::bigint, finish_reason = %s{answer}
+    WHERE id = %s
+    RETURNING parts::text, citations::text,
+        EXISTS (SELECT FROM {_RUN.table} WHERE conversation_id = %s AND status = 'queued' AND waits AND id <> %s)
+    """
+
+
+def end_run(run: Run, *, step: Step | None, answer: tuple[list[Any], list[Any]] | None) -> bool:
+    """Store the end of a locked run, of its answer and of its last ``step``; whether a run of the conversation waits.
+
+    :param answer: parts and citations; none keeps what is stored, and reads it into ``run.output_message``.
+    """
+    message, usage = run.output_message, Jsonb(run.usage)
+    error = None if run.error is None else Jsonb(run.error)
+    ended = [run.status, error, run.finished_at, usage, run.cost, run.pk]
+    stepped = [] if step is None else [*_end_of_step(step), step.pk]
+    said = [message.status, usage, run.cost, message.finish_reason]
+    parts = [] if answer is None else [Jsonb(value) for value in answer]
+    values = [*ended, *stepped, *said, *parts, message.pk, run.conversation_id, run.pk]
+    found = sql.row(_end_run(step is not None, answer is not None), values)
+    assert found is not None  # noqa: S101  # The run is locked, so its answer is there.
+    message.parts, message.citations = json.loads(found[0]), json.loads(found[1])
+    return bool(found[2])
+
+
+def steps(run: Run) -> list[Step]:
+    """The steps of a run, of all its attempts, the earliest first."""
+    statement = f'SELECT {_STEP} FROM {_STEP.table} s WHERE s.run_id = %s ORDER BY s.attempt, s."index"'
+    found = [_STEP.load(each) for each in sql.rows(statement, [run.pk])]
+    for step in found:
+        step.run = run
+    return found

@@ -1,15 +1,18 @@
-"""The one event loop of a worker process, in a thread of its own, and the runs that are in its hands."""
+"""The worker process: its one event loop, the runs that it holds, their admission, and its shutdown."""
 
 import asyncio
 import logging
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
-from contextlib import aclosing
-from typing import Any, TypeVar
+from contextlib import aclosing, contextmanager
+from types import TracebackType
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
+from celery.signals import worker_shutting_down
+from django.conf import settings
 from redis.exceptions import RedisError
 
 from backend.agents.stream.publish import CANCEL_CHANNEL
@@ -19,14 +22,18 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+MAX_AT_ONCE = 2  # One thread waits for PostgreSQL while the other computes.
+MAX_WAIT_SECONDS = 0.5  # Then a thread goes on without admission, whatever delays those before it.
+
 _lock = threading.Lock()
 _loop: tuple[int, asyncio.AbstractEventLoop] | None = None  # With the process it belongs to: a fork has none.
-_jobs: dict[UUID, "Job"] = {}
-_ending: str | None = None  # Why every run of this process is to stop, once that was said.
+_handles: dict[UUID, "RunHandle"] = {}
+_stop_reason: str | None = None  # Why every run of this process is to stop, once ``stop_all`` was called.
+_admissions = threading.BoundedSemaphore(MAX_AT_ONCE)
 
 
-class Job:
-    """A run in the hands of this process: how its thread and the loop reach each other.
+class RunHandle:
+    """A run that this process holds: how its thread and the event loop reach each other.
 
     :ivar stop_reason: ``cancelled``, ``timed_out``, ``lease_lost`` or ``shutdown``; the first one stands.
     """
@@ -35,10 +42,10 @@ class Job:
         self.run_id = run_id
         self.stop_reason: str | None = None
         self.stopped = threading.Event()
-        self.task: asyncio.Task[Any] | None = None  # What to interrupt in the loop; set and read there.
+        self.task: asyncio.Task[Any] | None = None  # What to cancel in the event loop; set and read there.
 
     def stop(self, reason: str) -> None:
-        """Interrupt the run as soon as can be; from any thread."""
+        """Interrupt the run as soon as possible; from any thread."""
         self.stop_reason = self.stop_reason or reason
         self.stopped.set()
         worker_loop().call_soon_threadsafe(self._interrupt)
@@ -48,28 +55,64 @@ class Job:
             self.task.cancel()
 
 
-def enlist(job: Job) -> None:
-    _jobs[job.run_id] = job
-    if _ending is not None:
-        job.stop(_ending)
+@contextmanager
+def holding(run_id: UUID) -> Iterator[RunHandle]:
+    """Register the run with this process, so that a cancel or a shutdown reaches it."""
+    handle = RunHandle(run_id)
+    _handles[run_id] = handle
+    if _stop_reason is not None:
+        handle.stop(_stop_reason)
+    try:
+        yield handle
+    finally:
+        if _handles.get(run_id) is handle:
+            del _handles[run_id]
 
 
-def dismiss(job: Job) -> None:
-    if _jobs.get(job.run_id) is job:
-        del _jobs[job.run_id]
+class Admission:
+    """Limits how many threads are on the way from a claim to their first request.
+
+    That way is processor time. Side by side, all runs that arrive together would send their request when the last one
+    does; in order of arrival, few at a time, the last one sends it no later and the others sooner. A thread is admitted
+    from ``with`` until ``leave()`` or, without that call, until the end of the block.
+    """
+
+    def __init__(self) -> None:
+        self._held = False
+
+    def __enter__(self) -> Self:
+        self._held = _admissions.acquire(timeout=MAX_WAIT_SECONDS)
+        return self
+
+    def leave(self) -> None:
+        """Admit the next thread. A second call does nothing."""
+        if self._held:
+            self._held = False
+            _admissions.release()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.leave()
+
+
+@worker_shutting_down.connect
+def stop_after_drain(**_: Any) -> None:
+    """Give the runs of this process some time to end by themselves, then interrupt those that are left."""
+    timer = threading.Timer(settings.RUN_DRAIN_SECONDS, stop_all, args=["shutdown"])
+    timer.daemon = True
+    timer.start()
 
 
 def stop_all(reason: str) -> None:
     """Interrupt every run of this process, and those that it may still claim."""
-    global _ending  # noqa: PLW0603  # One process, one end.
-    _ending = reason
-    for job in list(_jobs.values()):
-        job.stop(reason)
+    global _stop_reason  # noqa: PLW0603  # One process, one shutdown.
+    _stop_reason = reason
+    for handle in list(_handles.values()):
+        handle.stop(reason)
 
 
-def is_ending() -> bool:
-    """Whether every run of this process was told to stop."""
-    return _ending is not None
+def is_stopping() -> bool:
+    """Whether ``stop_all`` was called."""
+    return _stop_reason is not None
 
 
 def submit(work: Coroutine[Any, Any, T]) -> "Future[T]":
@@ -77,7 +120,7 @@ def submit(work: Coroutine[Any, Any, T]) -> "Future[T]":
 
 
 def worker_loop() -> asyncio.AbstractEventLoop:
-    """The loop, started when first asked for."""
+    """The event loop of this process, in a thread of its own; the first call starts it."""
     global _loop  # noqa: PLW0603  # One loop per process.
     with _lock:
         if _loop is None or _loop[0] != os.getpid():
@@ -89,16 +132,16 @@ def worker_loop() -> asyncio.AbstractEventLoop:
 
 
 def close() -> None:
-    """End the loop of this process, if there is one."""
+    """End the event loop of this process, if there is one."""
     global _loop  # noqa: PLW0603  # One loop per process.
     with _lock:
         if _loop is not None and _loop[0] == os.getpid():
-            asyncio.run_coroutine_threadsafe(_end(), _loop[1]).result(5)
+            asyncio.run_coroutine_threadsafe(_cancel_all(), _loop[1]).result(5)
             _loop[1].call_soon_threadsafe(_loop[1].stop)
         _loop = None
 
 
-async def _end() -> None:
+async def _cancel_all() -> None:
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
@@ -107,7 +150,7 @@ async def _end() -> None:
 
 
 async def _listen_for_cancels() -> None:
-    """Stop a run the moment somebody cancels it. The rows say so too, so a missed message costs a second."""
+    """Stop a run at the moment it is cancelled. The row says so too, so a lost message costs a second."""
     while True:
         try:
             pubsub = async_client().pubsub(ignore_subscribe_messages=True)
@@ -118,14 +161,14 @@ async def _listen_for_cancels() -> None:
                     if message is not None:
                         _cancel(message["data"])
         except (RedisError, OSError) as error:
-            logger.warning("cancels_not_heard error=%s", error)
+            logger.warning("cancels_not_received error=%s", error)
             await asyncio.sleep(0.5)
 
 
 def _cancel(data: bytes) -> None:
     try:
-        job = _jobs.get(UUID(data.decode()))
+        handle = _handles.get(UUID(data.decode()))
     except ValueError:
         return
-    if job is not None:
-        job.stop("cancelled")
+    if handle is not None:
+        handle.stop("cancelled")

@@ -63,15 +63,15 @@ def test_an_edit_while_it_works_changes_no_charge(
     ask: Any, owner: Person, provider: FakeProvider, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider.script(Reply(text="Nine.", usage=Usage(1000, 400, 50)))
-    from backend.agents.runs import steps
+    from backend.agents.runs import settlement
 
-    real = steps.end
+    real = settlement.finish
 
-    def end(*args: Any, **given: Any) -> None:
+    def finish(**given: Any) -> Any:
         edit(settings, 'name = "chat"', 'name = "chat-2"')
-        real(*args, **given)
+        return real(**given)
 
-    monkeypatch.setattr(steps, "end", end)
+    monkeypatch.setattr(settlement, "finish", finish)
     run = ask(carry=False)
     Run.objects.update(offer=None)  # Even one that was accepted before offers were kept.
 

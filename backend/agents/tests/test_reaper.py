@@ -1,4 +1,4 @@
-"""Runs whose worker died, whose doorbell was lost, or that nobody ever took."""
+"""Runs whose worker died, whose notification was lost, or that no worker ever took."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from backend.agents.models import Run, Step
-from backend.agents.runs import lease, recovery, runner, steps
+from backend.agents.runs import lease, recovery, runner
 from backend.agents.stream.publish import publish, recorded
 from backend.agents.tests.conftest import row
 from backend.agents.tests.test_runner import answer_of, assert_settled
@@ -43,7 +43,7 @@ def begin_step(run: Run) -> Step:
         provider="fake-chat",
         request={"estimated_input_tokens": 100},
     )
-    steps.begin(run, step)
+    lease.begin_step(run, step)
     return step
 
 
@@ -100,7 +100,7 @@ def test_a_run_that_was_sent_fails_with_what_it_had_said(ask: Any, owner: Person
     assert_settled(owner, after)
     assert [event.name for event in recorded(worker.pk)][-2:] == ["message.completed", "run.failed"]
     assert owner.post(f"/api/v1/runs/{run['id']}/retry").status_code == 202
-    with pytest.raises(lease.LeaseLost):  # The worker was only slow, and comes back.
+    with pytest.raises(lease.RunLost):  # The worker was only slow, and comes back.
         lease.checkpoint(worker, None)
 
 
@@ -141,16 +141,16 @@ def test_what_was_asked_to_stop_counts_as_stopped(ask: Any, owner: Person) -> No
     assert_settled(owner, after)
 
 
-def test_a_lost_doorbell_is_rung_again(ask: Any) -> None:
+def test_a_lost_notification_is_repeated(ask: Any) -> None:
     run = ask(carry=False)
     assert recovery.reap() == []
-    Run.objects.update(rung_at=timezone.now() - timedelta(minutes=1))
+    Run.objects.update(notified_at=timezone.now() - timedelta(minutes=1))
 
     assert recovery.reap() == [decode("run", run["id"])]
     assert recovery.reap() == []
 
 
-def test_a_run_that_nobody_took_fails(ask: Any, owner: Person) -> None:
+def test_a_run_that_no_worker_took_fails(ask: Any, owner: Person) -> None:
     run = ask(carry=False)
     Run.objects.update(created_at=timezone.now() - timedelta(hours=2))
 
@@ -171,7 +171,7 @@ def test_the_next_run_starts_when_a_dead_one_ends(owner: Person, conversation: d
     assert balance(owner)["held"] == Decimal(second["reserved"])
 
 
-def test_a_run_that_waits_for_nobody_is_let_through(owner: Person, conversation: dict[str, Any]) -> None:
+def test_a_run_that_waits_for_an_ended_one_is_let_through(owner: Person, conversation: dict[str, Any]) -> None:
     run = start(owner, conversation).json()
     Run.objects.update(waits=True)
 

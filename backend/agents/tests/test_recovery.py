@@ -120,7 +120,7 @@ def test_a_run_that_can_never_be_settled_ends_all_the_same(
     lost(run)
     fails_for(monkeypatch, {run["id"]}, billing, "settle")
 
-    for _ in range(recovery.FULL_TRIES + 1):
+    for _ in range(recovery.MAX_FULL_RECOVERIES + 1):
         again()
         assert row(run).status == "running"
     again()
@@ -137,7 +137,7 @@ def test_a_step_that_cannot_be_priced_is_left_out_in_the_end(ask: Any, owner: Pe
     worker = lost(run)
     Run.objects.filter(pk=worker.pk).update(offer={"name": "no price, no limits"})
 
-    for _ in range(recovery.FULL_TRIES):
+    for _ in range(recovery.MAX_FULL_RECOVERIES):
         again()
         assert row(run).status == "running"
     again()

@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from backend.agents.answers.answer import replay
 from backend.agents.models import Message, Run, Step
-from backend.agents.runs import lease, runner, steps, worker
-from backend.agents.runs.lease import LeaseLost
+from backend.agents.runs import lease, runner, worker
+from backend.agents.runs.lease import RunLost
+from backend.agents.runs.transcript import Transcript
 from backend.agents.stream.events import Event
 from backend.agents.stream.publish import publish_cancel, recorded
 from backend.agents.tests.conftest import row
@@ -242,10 +243,10 @@ def test_an_answer_that_is_withheld_costs_what_the_provider_says(
 def test_a_tool_that_breaks_fails_the_run_after_three_times(
     ask: Any, owner: Person, provider: FakeProvider, knowing: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(**_: Any) -> None:
+    def broken(*_: Any) -> None:
         raise RuntimeError("the index is gone")
 
-    monkeypatch.setattr(search_knowledge, "run", broken)
+    monkeypatch.setattr(search_knowledge.SearchKnowledge, "run", broken)
     call = ReplyCall("search_knowledge", '{"query": "x"}')
     provider.script(*[Reply(tool_calls=(call,))] * 3)
 
@@ -443,7 +444,7 @@ def test_a_worker_that_is_to_stop_puts_back_what_it_has_not_begun(
 ) -> None:
     run = ask(carry=False)
     with monkeypatch.context() as patched:
-        patched.setattr(worker, "_ending", "shutdown")
+        patched.setattr(worker, "_stop_reason", "shutdown")
         runner.execute(run_id=decode("run", run["id"]))
 
     left = row(run)
@@ -463,7 +464,7 @@ def test_a_run_that_was_cancelled_is_not_put_back(ask: Any, monkeypatch: pytest.
     assert claimed is not None
     Run.objects.filter(pk=claimed.pk).update(status="cancelling", cancel_requested_at=timezone.now())
 
-    assert not lease.put_back(claimed)
+    assert not lease.give_back(claimed)
     assert row(run).status == "cancelling"
 
 
@@ -472,12 +473,12 @@ def test_who_lost_the_lease_writes_nothing(ask: Any, owner: Person) -> None:
     claimed = lease.claim(decode("run", run["id"]))
     assert claimed is not None
     Run.objects.filter(pk=claimed.pk).update(epoch=claimed.epoch + 1)
-    late = steps.tool_step(claimed, index=1, name="x", arguments={})
+    late = Transcript(claimed, []).tool_step("x", {}, tool=None)
 
-    with pytest.raises(LeaseLost):
+    with pytest.raises(RunLost):
         lease.checkpoint(claimed, {"parts": [{"type": "text", "text": "late"}], "citations": []})
-    with pytest.raises(LeaseLost):
-        steps.begin(claimed, late)
+    with pytest.raises(RunLost):
+        lease.begin_step(claimed, late)
 
     assert row(run).output_message.parts == []
     assert not Step.objects.exists()

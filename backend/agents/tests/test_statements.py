@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from backend.agents.models import Message, Run, Step
 from backend.agents.runs import lease, sql
-from backend.agents.runs.lease import LeaseLost
+from backend.agents.runs.lease import RunLost
 from backend.agents.tests.conftest import Ask, row
 from backend.db import sql as database
 from backend.http.ids import decode, new_id
@@ -111,7 +111,7 @@ def test_a_checkpoint_stores_the_answer_only_for_the_owner_of_the_run(
     Run.objects.update(status="cancelling", cancel_requested_at=timezone.now())
     assert lease.checkpoint(run, None) is True
     Run.objects.update(epoch=2)
-    with pytest.raises(LeaseLost):
+    with pytest.raises(RunLost):
         lease.checkpoint(run, {"parts": [], "citations": []})
 
     assert Run.objects.select_related("output_message").get().output_message.parts == parts

@@ -77,7 +77,7 @@ def test_what_waits_starts_when_one_of_its_workspace_ends(
         assert runner.execute(run_id=decode("run", run["id"])) is None
     assert row(other[0]).status == "completed"
     assert [row(run).status for run in runs] == ["running", "queued", "queued"]
-    lease.put_back(first)
+    lease.give_back(first)
 
     tasks.execute_run(run_id=str(decode("run", runs[0]["id"])))
 

@@ -1,1 +1,1 @@
-"""What a model may ask us to do, one module per tool."""
+"""The kinds of tools that a model may call, one module each; ``interface.py`` says what a tool is."""

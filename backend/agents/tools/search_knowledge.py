@@ -6,50 +6,27 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from backend.agents.answers.citations import CitationTracker, Source
+import msgspec
+
+from backend.agents.answers.citations import Source
 from backend.agents.models import Knowledge
 from backend.agents.readiness import GUIDE, readiness_of
+from backend.agents.tools.interface import BadArguments, Bounds, Context, Outcome, Policy
+from backend.db.connection import retry_on_disconnect
 from backend.documents import queries as documents
 from backend.documents.queries import Readiness
-from backend.llm.chat import ToolDefinition, count_tokens
+from backend.llm.chat import count_tokens
 
 NAME = "search_knowledge"
-LONGEST_QUERY = 4000  # Characters, as many as search takes.
-LONGEST_OUTPUT_TOKENS = 8000
+MAX_QUERY_CHARACTERS = 4000  # As many as search takes.
+MAX_OUTPUT_TOKENS = 8000
+MAX_SECONDS = 15.0  # A search is refused after SEARCH_SECONDS; a PostgreSQL that went away is waited for.
 NO_ROOM = "There was no room for them. Answer from what you have."
-TELL = "These were not searched. Tell the user so, and do not say that the documents hold no answer."
-
-DEFINITION = ToolDefinition(
-    name=NAME,
-    description="Searches the documents you know and returns numbered passages. Cite a passage by its number: [1].",
-    parameters={
-        "type": "object",
-        "properties": {"query": {"type": "string", "description": "What to look for, in the words of the question."}},
-        "required": ["query"],
-        "additionalProperties": False,
-    },
-)
+NOTICE = "These were not searched. Tell the user so, and do not say that the documents hold no answer."
 
 
-class BadArguments(Exception):
-    """The model's arguments do not fit the tool; the message tells it why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """``text`` is what the model reads, ``summary`` what people are shown."""
-
-    text: str
-    summary: dict[str, Any]
-    readiness: Readiness
-
-
-def query_of(arguments: Any) -> str:
-    """:raises BadArguments: there is no usable query."""
-    query = arguments.get("query") if isinstance(arguments, dict) else None
-    if not isinstance(query, str) or not query.strip():
-        raise BadArguments('The arguments must be {"query": "…"}.')
-    return query.strip().replace("\x00", "")[:LONGEST_QUERY]
+class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    query: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,42 +70,72 @@ def search(*, workspace_id: UUID, knowledge: Sequence[Knowledge], query: str, sc
     )
 
 
-def run(
-    *, workspace_id: UUID, knowledge: Sequence[Knowledge], arguments: Any, tracker: CitationTracker, tokens: int
-) -> Found:
-    """Search and number what was found: whole passages, the best first, as many as fit ``tokens``.
+class SearchKnowledge:
+    """The tool of an agent that knows documents."""
 
-    :raises BadArguments: there is no usable query.
-    """
-    query = query_of(arguments)
-    readiness = readiness_of(workspace_id, knowledge)
-    scope = scope_of(workspace_id=workspace_id, knowledge=knowledge, readiness=readiness)
-    result = search(workspace_id=workspace_id, knowledge=knowledge, query=query, scope=scope)
-    unread = _unread(readiness, searched=scope.searched)
-    tokens -= count_tokens(_json(unread)) if unread else 0
-    passages: list[dict[str, Any]] = []
-    for passage in result.passages:
-        shown = {"n": 9999, "document": passage.document_name, **_pages(passage), "text": passage.text}
-        size = count_tokens(_json(shown))
-        if size > tokens:
-            continue
-        tokens -= size
-        number = tracker.number(passage.chunk_id)
-        tracker.add_source(Source(number, passage))
-        passages.append({**shown, "n": number})
-    left_out = len(result.passages) - len(passages)
-    return Found(
-        text=_json({"passages": passages, **({"left_out": left_out, "reason": NO_ROOM} if left_out else {}), **unread}),
-        summary={
+    name = NAME
+    description = "Searches the documents you know and returns numbered passages. Cite a passage by its number: [1]."
+    parameters: dict[str, Any] = {  # A constant.
+        "type": "object",
+        "properties": {"query": {"type": "string", "description": "What to look for, in the words of the question."}},
+        "required": ["query"],
+        "additionalProperties": False,
+    }
+    policy = Policy.AUTO
+    side_effects = False
+    bounds = Bounds(seconds=MAX_SECONDS, output_bytes=256 * 1024)  # Whole passages are left out before that.
+
+    def __init__(self, knowledge: Sequence[Knowledge]) -> None:
+        self.knowledge = knowledge
+
+    def parse(self, arguments: Any) -> str:
+        """The query."""
+        try:
+            query = msgspec.convert(arguments, Arguments).query.replace("\x00", "").strip()
+        except msgspec.ValidationError as error:
+            raise BadArguments(f'The arguments must be {{"query": "…"}}: {error}') from error
+        if not query:
+            raise BadArguments('The arguments must be {"query": "…"}: it is empty.')
+        return query[:MAX_QUERY_CHARACTERS]
+
+    def run(self, context: Context, arguments: str) -> Outcome:
+        """Search, and number what was found: whole passages, the best first, as many as fit ``context.tokens``."""
+        return retry_on_disconnect(lambda: self._search(context, arguments), seconds=10)
+
+    def _search(self, context: Context, query: str) -> Outcome:
+        readiness = readiness_of(context.workspace_id, self.knowledge)
+        scope = scope_of(workspace_id=context.workspace_id, knowledge=self.knowledge, readiness=readiness)
+        result = search(workspace_id=context.workspace_id, knowledge=self.knowledge, query=query, scope=scope)
+        unread = _unread(readiness, searched=scope.searched)
+        tokens = context.tokens - (count_tokens(_json(unread)) if unread else 0)
+        passages: list[dict[str, Any]] = []
+        sources: list[Source] = []
+        for passage in result.passages:
+            shown = {"n": 9999, "document": passage.document_name, **_pages(passage), "text": passage.text}
+            size = count_tokens(_json(shown))
+            if size > tokens:
+                continue
+            tokens -= size
+            source = Source(context.tracker.number(passage.chunk_id), passage)
+            context.tracker.add_source(source)
+            sources.append(source)
+            passages.append({**shown, "n": source.n})
+        left_out = len(result.passages) - len(passages)
+        rest = {"left_out": left_out, "reason": NO_ROOM} if left_out else {}
+        summary = {
             "passages": [{name: passage[name] for name in ("n", "document", "page")} for passage in passages],
             "documents_searched": scope.searched,
             "documents_pending": readiness.pending,
             "documents_failed": readiness.failed,
             "passages_read": len(passages),
             "degraded": result.degraded,
-        },
-        readiness=readiness,
-    )
+        }
+        return Outcome(
+            text=_json({"passages": passages, **rest, **unread}),
+            shown={"output": summary},
+            sources=sources,
+            readiness=readiness,
+        )
 
 
 def _pages(passage: documents.Passage) -> dict[str, Any]:
@@ -138,7 +145,7 @@ def _pages(passage: documents.Passage) -> dict[str, Any]:
 
 
 def _unread(readiness: Readiness, *, searched: int) -> dict[str, Any]:
-    """Names the documents that could not be searched, so that the model does not take their silence for an answer."""
+    """Names the documents that could not be searched, so that the model does not conclude that they hold no answer."""
     if readiness.ready == readiness.total > 0:
         return {}
     facts = {
@@ -152,8 +159,8 @@ def _unread(readiness: Readiness, *, searched: int) -> dict[str, Any]:
     }
     states = {"are still being read": readiness.pending, "could not be read": readiness.failed}
     notice = " and ".join(f"{count} {state}" for state, count in states.items() if count)
-    told = f"Of {readiness.total} documents, {notice}. {TELL}" if notice else "There are no documents to search."
-    return {"documents": facts, "notice": told}
+    text = f"Of {readiness.total} documents, {notice}. {NOTICE}" if notice else "There are no documents to search."
+    return {"documents": facts, "notice": text}
 
 
 def _json(value: Any) -> str:
