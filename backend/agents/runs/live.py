@@ -53,7 +53,7 @@ class Reply:
     text: str = ""
     reasoning: str = ""
     calls: list[chat.ToolCall] = field(default_factory=list)
-    state: Any = None  # chat.ProviderState, sent back to this provider with the message.
+    state: chat.ProviderState | None = None
     usage: chat.Usage | None = None
     finish_reason: chat.FinishReason | None = None
     error: ProviderError | None = None

@@ -344,5 +344,6 @@ class Runner:
 def _pause_after(error: ProviderError, tries: int) -> float:
     """Seconds until a provider is asked again: what it wants or, if it does not say, twice as long each time."""
     if error.retry_after is not None:
-        return float(error.retry_after)
-    return 0.5 * 2**tries * random.uniform(0.8, 1.2)  # noqa: S311  # Not a secret.
+        return error.retry_after
+    spread = random.uniform(0.8, 1.2)  # noqa: S311  # Not a secret.
+    return 0.5 * float(2**tries) * spread
