@@ -17,6 +17,7 @@ REASONS = frozenset(
         gettext_noop("What was set aside for this answer does not cover its next step."),
         gettext_noop("The agent used all its steps without coming to an answer."),
         gettext_noop("A tool that the agent needs failed again and again."),
+        gettext_noop("A tool was at work when the worker died: whether it did what it was to do is not known."),
         gettext_noop("The question and what was found for it are more than the model can read at once."),
         gettext_noop("The documents were still being read when the time that this agent may take was over."),
         gettext_noop("This provider is not available."),

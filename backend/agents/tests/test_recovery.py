@@ -118,7 +118,7 @@ def test_a_run_that_can_never_be_settled_ends_all_the_same(
 ) -> None:
     run = ask(carry=False)
     lost(run)
-    fails_for(monkeypatch, {run["id"]}, billing, "settle")
+    fails_for(monkeypatch, {run["id"]}, billing, "capture")
 
     for _ in range(recovery.MAX_FULL_RECOVERIES + 1):
         again()

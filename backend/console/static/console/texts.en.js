@@ -175,6 +175,7 @@ export const texts = {
   "failed.tool_failed": "A tool that the agent needed did not work.",
   "failed.budget_exhausted": "The answer reached the limit of its steps or of what it may cost.",
   "failed.timed_out": "The answer took too long.",
+  "failed.tool_outcome_unknown": "A tool was stopped in the middle. Whether it did what it was to do is not known.",
   "failed.worker_lost": "The machine that wrote this answer stopped in the middle.",
   "failed.unknown": "The answer failed.",
   "error.network": "The server cannot be reached. Check your connection and try again.",

@@ -175,6 +175,7 @@ export const texts = {
   "failed.tool_failed": "Uma ferramenta de que o agente precisava não funcionou.",
   "failed.budget_exhausted": "A resposta chegou ao limite de passos ou do que pode custar.",
   "failed.timed_out": "A resposta demorou demais.",
+  "failed.tool_outcome_unknown": "Uma ferramenta foi interrompida no meio. Não se sabe se ela fez o que devia fazer.",
   "failed.worker_lost": "A máquina que escrevia esta resposta parou no meio.",
   "failed.unknown": "A resposta falhou.",
   "error.network": "Não foi possível falar com o servidor. Verifique a conexão e tente de novo.",
