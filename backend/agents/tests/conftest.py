@@ -71,6 +71,7 @@ def models_toml(server: FakeProvider, folder: Path) -> Path:
 def provider(provider_server: FakeProvider, settings: Settings, tmp_path: Path) -> FakeProvider:
     """Its models ``chat`` (the default), ``fake-…`` and ``unpriced`` are the catalog of this test."""
     provider_server.requests.clear()
+    provider_server._scripts.clear()  # Of a test whose run ended before it asked for all of them.
     settings.MODELS_FILE = models_toml(provider_server, tmp_path)
     return provider_server
 

@@ -4,6 +4,7 @@ One stack with a PostgreSQL and a Redis of its own, so that they may be ended an
 """
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from backend.agents.tests.conftest import models_toml
 from backend.http.ids import decode
 from tests.http_client import ApiClient, Event, deltas, text_of
 from tests.live import Stack, stack
-from tests.providers import FakeProvider
+from tests.providers import FakeProvider, Reply
 from tests.servers import Servers, own_servers
 
 WORDS = [f"word{number}" for number in range(100)]  # What fake-slow says, 20 a second.
@@ -200,7 +201,7 @@ def test_a_killed_worker_leaves_the_truth_and_the_text(person: ApiClient, live: 
     assert person.events(again["id"])[-1].event == "run.completed"
 
 
-def test_a_worker_told_to_stop_ends_its_runs_first(person: ApiClient, live: Stack) -> None:
+def test_a_worker_that_shuts_down_ends_a_run_with_a_request_in_flight(person: ApiClient, live: Stack) -> None:
     run = slow_run(person)
     watcher = Watcher(person, run["id"])
     watcher.wait_for_words(5)
@@ -217,6 +218,33 @@ def test_a_worker_told_to_stop_ends_its_runs_first(person: ApiClient, live: Stac
     after = assert_truth(person, live, run["id"])
     assert after["error"]["code"] == "worker_lost"
     assert answer_text(person, after) == watcher.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_that_ends_between_two_steps_is_continued_by_the_next(
+    person: ApiClient, live: Stack, provider_server: FakeProvider, number: signal.Signals
+) -> None:
+    """It waits before it asks a provider again that was busy: nothing is in flight, so no work is lost."""
+    agent = person.agent(model="fake-long")["id"]
+    provider_server.script(Reply(status=429, retry_after=25), Reply(text="Here I am."), model="fake-long")
+    run = person.start(agent, "Are you there?")
+    watcher = Watcher(person, run["id"])
+    wait_until(lambda: "step.finished" in [event.event for event in watcher.events], 20)
+    os.killpg(live.processes["agents"].pid, number)
+    live.processes["agents"].wait(15)
+    live.start("agents")
+    events = watcher.wait()
+
+    assert [event.event for event in events if event.event in ("run.started", "run.completed")] == [
+        *["run.started"] * 2,
+        "run.completed",
+    ]
+    assert (events[-1].event, watcher.text) == ("run.completed", "Here I am.")
+    assert [event.id for event in person.events(run["id"])] == [event.id for event in events]  # As a second reader.
+    after = assert_truth(person, live, run["id"])
+    assert after["attempt"] == (2 if number is signal.SIGKILL else 1)
+    steps = person.call("GET", f"/api/v1/runs/{run['id']}/steps")["results"]
+    assert [(step["index"], bool(step["error"])) for step in steps] == [(1, True), (2, False)]
 
 
 def test_redis_restarted_empty_in_the_middle_of_a_stream(person: ApiClient, live: Stack, servers: Servers) -> None:
