@@ -1,4 +1,4 @@
-"""What agents are, what was said to them, and the runs that answer."""
+"""Agents, conversations with them, and the runs that answer."""
 
 from backend.agents.models.agents import Agent, AgentVersion, Knowledge
 from backend.agents.models.conversations import Conversation, Feedback, Message

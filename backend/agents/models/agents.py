@@ -62,7 +62,7 @@ class Agent(PublicId, models.Model):
 
 
 class AgentVersion(PublicId, models.Model):
-    """What an agent was told to be, never changed once made."""
+    """The configuration of an agent, never changed once made."""
 
     id_prefix = "agv"
 

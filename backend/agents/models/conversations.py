@@ -61,8 +61,11 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
 
 class Message(PublicId, models.Model):
-    """What one side said. ``parts``: ``{"type": "text", "id", "text"}``, ``{"type": "reasoning", "id", "text"}`` and
-    ``{"type": "tool_call", "id", "name", "arguments", "output" | "error"}``, in the order they happened."""
+    """One message of a person or of an agent.
+
+    :ivar parts: ``{"type": "text", "text"}``, ``{"type": "reasoning", "text"}`` and ``{"type": "tool_call", "id",
+        "name", "arguments", "output" | "error"}``, in the order they happened.
+    """
 
     id_prefix = "msg"
 
@@ -111,7 +114,7 @@ class Message(PublicId, models.Model):
 
     @property
     def text(self) -> str:
-        """All that was said in words."""
+        """The text of all text parts."""
         return "".join(part["text"] for part in self.parts if part["type"] == "text")
 
 

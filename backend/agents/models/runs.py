@@ -45,7 +45,7 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(status__in=LEASED, lease_until__lt=at)
 
     def recoverable(self, *, at: datetime) -> Self:
-        """Not set aside by a sweep that failed on it; those that failed least come first."""
+        """Not set aside by a sweep that failed on it; those with the fewest failures come first."""
         free = self.filter(Q(recovery_after=None) | Q(recovery_after__lte=at))
         return free.order_by("recovery_failures", "pk")
 

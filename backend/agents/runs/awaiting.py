@@ -1,7 +1,7 @@
 """How far the documents that a run's agent knows have been read, and the runs that wait until they are.
 
 A run that waits stays queued: no worker, lease or thread holds it. It may start when no document of its knowledge is
-being read. That is looked at whenever one of its workspace's documents has changed, and in every sweep.
+being read. This is checked whenever a document of its workspace has changed, and in every sweep.
 """
 
 import logging
@@ -37,7 +37,7 @@ def pending_event(run: Run, found: Readiness) -> Event:
 
 
 def note(run: Run, found: Readiness) -> bool:
-    """Keep it with the run; whether it is news."""
+    """Store how far the documents have been read with the run; returns whether that has changed."""
     if run.knowledge == kept(found):
         return False
     run.knowledge = kept(found)
@@ -46,7 +46,7 @@ def note(run: Run, found: Readiness) -> bool:
 
 
 def look(run: Run) -> list[UUID]:
-    """Let a waiting run start if it may, else tell its readers what has changed; the run if a worker may claim it now.
+    """Let a waiting run start if it may, else publish what has changed; returns the run if a worker may claim it now.
 
     Two looks at once do no harm: one of them finds what the other has changed.
     """

@@ -17,7 +17,7 @@ ESTIMATE_OF_OUTPUT = 2  # What was so many tokens as an answer may be estimated 
 
 
 def max_output_tokens(version: AgentVersion, model: Model) -> int:
-    """How long one answer of the model may be."""
+    """Tokens that one answer of the model may have."""
     wanted = int(version.setting("max_tokens", settings.RUN_MAX_OUTPUT_TOKENS))
     return max(1, min(wanted, model.max_output_tokens, model.context_window // 2))
 
@@ -28,7 +28,7 @@ def search_tokens(*, passages: int) -> int:
 
 
 def longest_answer(version: AgentVersion, model: Model, *, searches: bool) -> int:
-    """Tokens that a whole answer, all that it says between searches, may be estimated as when it is read again."""
+    """Tokens that a whole answer, with all text between searches, may be estimated as when it is read again."""
     return ESTIMATE_OF_OUTPUT * max_output_tokens(version, model) * max_steps(version, searches=searches)
 
 
@@ -37,14 +37,14 @@ def max_steps(version: AgentVersion, *, searches: bool) -> int:
 
 
 def limit_on_cost(version: AgentVersion, max_cost: int | None) -> int | None:
-    """Micro-units that nobody agreed to exceed: the lower of the request's and the agent's limit, if there is one."""
+    """Micro-units that the run must not exceed: the lower of the request's and the agent's limit, if there is one."""
     return min((limit for limit in (max_cost, version.limits.get("max_cost")) if limit is not None), default=None)
 
 
 def max_possible_cost(
     *, model: Model, version: AgentVersion, input_tokens: int, passages: int, max_cost: int | None
 ) -> int:
-    """Micro-units to set aside: every step in full, each reading what the ones before it found and said.
+    """Micro-units to set aside: every step in full, each reading what the ones before it returned.
 
     ``passages`` is how many one search gives; 0 means no search, hence one step. Never above the limits on cost.
 

@@ -20,12 +20,12 @@ MAX_CONTEXT_WINDOWS = 2  # No usage is so large; the window that we know may be 
 
 
 def used(reply: Reply, request: chat.ChatRequest, input_tokens: int) -> chat.Usage | None:
-    """What the provider will charge: as it says or, where it does not say or cannot be believed, as we estimate."""
+    """What the provider will charge: as it measured or, where it did not or cannot be believed, as we estimate."""
     return credible(reply.usage, request) or estimated(reply, request, input_tokens)
 
 
 def credible(usage: chat.Usage | None, request: chat.ChatRequest) -> chat.Usage | None:
-    """What the provider says that it used, unless no request to this model can have used so much."""
+    """What the provider measured, unless no request to this model can have used so much."""
     limit = MAX_CONTEXT_WINDOWS * request.model.context_window
     if usage is None or max(usage.input_tokens, usage.output_tokens) <= limit:
         return usage

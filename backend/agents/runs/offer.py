@@ -1,7 +1,7 @@
 """The model of a run as it was offered when the run was accepted: its prices and limits, kept on the run.
 
 ``models.toml`` may be edited while a run waits or works. What was agreed stays: the run is measured and charged at the
-prices it was accepted with, and the catalog of the moment only says how the provider is reached.
+prices it was accepted with, and the current catalog only says how the provider is reached.
 """
 
 from typing import Any
@@ -36,7 +36,7 @@ def agreed_model(run: Run) -> Model:
 
 
 def offered_now(model: Model) -> Model:
-    """The same provider's model in the catalog of the moment, which says whether and how it can be reached.
+    """The same provider's model in the current catalog, which says whether and how it can be reached.
 
     :raises UnknownModel: it was renamed or removed.
     """

@@ -194,7 +194,7 @@ class Runner:
             self._store()
 
     def _request(self) -> chat.ChatRequest:
-        """All that was read and said so far."""
+        """The opening and the transcript, complete."""
         request = self.transcript.extend(self.opening)
         if not request.tools or self.transcript.replies + 1 < self.max_steps:
             return request
@@ -342,7 +342,7 @@ class Runner:
 
 
 def _pause_after(error: ProviderError, tries: int) -> float:
-    """Seconds until a provider is asked again: what it wants or, if it does not say, twice as long each time."""
+    """Seconds until a provider is asked again: as it demands or, if it does not, twice as long each time."""
     if error.retry_after is not None:
         return error.retry_after
     spread = random.uniform(0.8, 1.2)  # noqa: S311  # Not a secret.

@@ -119,7 +119,7 @@ def finish(
     run.waits, run.awaits_knowledge, run.lease_owner, run.lease_until = False, False, "", None
     run.usage, used = _usage(run, step)
     version = run.agent_version
-    if charges:  # The charge of the run: once, and never above the limit, whatever the provider says that it used.
+    if charges:  # The charge of the run: once, and never above the limit, whatever the provider measured.
         limit = cost.limit_on_cost(version, run.max_cost)
         run.cost = billing.capture(reference=run.public_id, description=version.agent.name, max_charge=limit)
     else:

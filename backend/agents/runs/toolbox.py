@@ -1,4 +1,4 @@
-"""The tools of a run: which it has, what the model is told of them, and running one within its policy and bounds.
+"""The tools of a run: which it has, how they are offered to the model, and running one within its policy and bounds.
 
 What a tool is, and how to add a kind of tool, is in ``agents/tools/interface.py``.
 """
@@ -55,7 +55,7 @@ class Toolbox:
     def use(self, name: str, arguments: Any, context: Context) -> Outcome:
         """Run the tool. Never raises: whatever goes wrong is an outcome that the model reads.
 
-        Wrong arguments and unknown tools are told to the model, which may do better; a tool that fails by itself counts
+        The model reads of wrong arguments and unknown tools, and may do better; a tool that fails by itself counts
         as failed, and the run ends when that happens too often.
         """
         try:

@@ -68,7 +68,7 @@ class Transcript:
         return bool(self.messages) and self.messages[-1].role == "assistant" and not self.pending()
 
     def extend(self, opening: chat.ChatRequest) -> chat.ChatRequest:
-        """The run's first request followed by all that was read and said since."""
+        """The run's first request, followed by the messages of its steps."""
         return msgspec.structs.replace(opening, messages=(*opening.messages, *self.messages))
 
     def model_step(self, request: chat.ChatRequest, *, input_tokens: int) -> Step:
