@@ -31,7 +31,7 @@ from backend.server.wsgi_threads import ThreadedWSGI
 ASYNC_PATHS = re.compile(r"/api/v1/(runs|documents)/[^/]+/events|/healthz|/readyz")
 
 # Questions come in bursts and wait for CPU time alone, so working on several at once makes none of them faster.
-QUESTION_PATHS = re.compile(r"/api/v1/conversations/[^/]+/runs")
+QUESTION_PATHS = re.compile(r"/api/v1/conversations(/[^/]+/runs)?|/api/v1/runs/[^/]+/retry")
 
 
 def _authorization(scope: Scope) -> str:

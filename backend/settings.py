@@ -275,6 +275,7 @@ CORS_EXPOSE_HEADERS = [
     "Content-Disposition",
     "Content-Language",
     "Location",
+    "Orquestra-Run",
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",

@@ -82,6 +82,15 @@ class ApiClient:
             assert response.headers["content-type"].startswith("text/event-stream")
             yield frames(response.iter_lines())
 
+    @contextmanager
+    def asking(self, path: str, body: dict[str, Any], **headers: str) -> Iterator[tuple[str, Iterator[Event]]]:
+        """POST what starts a run: its id, and its events as they come in the same response."""
+        headers = {"Accept": "text/event-stream", **headers}
+        with self.http.stream("POST", path, json=body, headers=headers, timeout=30) as response:
+            assert response.status_code == 200, response.read()
+            assert response.headers["content-type"] == "text/event-stream"
+            yield response.headers["orquestra-run"], frames(response.iter_lines())
+
     def events(self, run: str, *, after: str | None = None) -> list[Event]:
         """Every event of a run until it has ended."""
         with self.stream(f"/api/v1/runs/{run}/events", after=after) as events:

@@ -185,6 +185,17 @@ def test_every_event_of_a_stream_is_typed_before_and_after_its_data_is_parsed(un
         assert frame["properties"]["data"]["contentSchema"] == event["properties"]["data"]
 
 
+@pytest.mark.parametrize("name", ["conversations_create", "conversations_runs_create", "runs_retry_create"])
+def test_what_starts_a_run_responds_with_it_or_with_its_events(name: str) -> None:
+    responses = operation_of(name)["responses"]
+    streamed, plain = responses["200"], responses["201" if name == "conversations_create" else "202"]
+    assert list(streamed["content"]) == ["text/event-stream"]
+    stream = operation_of("runs_events")["responses"]["200"]
+    assert streamed["content"]["text/event-stream"] == stream["content"]["text/event-stream"]
+    assert set(streamed["headers"]) == {*plain["headers"], "Orquestra-Run"}
+    assert "event stream" in operation_of(name)["description"]
+
+
 def test_a_conversation_that_begins_with_a_question_shows_the_run_that_answers() -> None:
     content = operation_of("conversations_create")["responses"]["201"]["content"]["application/json"]
     begun, example = resolved(content["schema"]), content["example"]

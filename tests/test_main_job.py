@@ -82,6 +82,32 @@ def test_event_ids_resume_without_a_lost_or_doubled_word(person: ApiClient) -> N
     assert "90 cruzados" in deltas(again)
 
 
+def test_one_request_asks_and_brings_the_answer(person: ApiClient) -> None:
+    document = person.upload("Lagoa Itaperema.pdf", REGULATION)
+    agent = person.agent(document["id"])
+    question = "Qual é a multa de quem pesca sem licença?"
+
+    with person.asking("/api/v1/conversations", {"agent": agent["id"], "input": question}) as (first, events):
+        begun = list(events)
+    assert (begun[0].event, begun[0].data["run"]["id"]) == ("run.queued", first)
+    assert begun[-1].event == "run.completed"
+    assert "90 cruzados" in deltas(begun)
+    assert begun == person.events(first)
+
+    path = f"/api/v1/conversations/{begun[0].data['run']['conversation']}/runs"
+    key = {"Idempotency-Key": first}
+    with person.asking(path, {"input": question}, **key) as (second, events):
+        seen = [next(events)]  # And the client leaves: the run goes on.
+    with person.asking(path, {"input": question}, **key) as (replayed, events):
+        again = list(events)
+
+    assert replayed == second != first
+    assert again[-1].event == "run.completed"
+    assert again == [*seen, *person.events(second, after=seen[-1].id)]
+    assert len(person.call("GET", "/api/v1/runs")["results"]) == 2
+    assert Decimal(person.call("GET", "/api/v1/billing/balance")["held"]) == 0
+
+
 def test_nothing_fits_is_said_in_the_language_of_the_question(person: ApiClient) -> None:
     document = person.upload("Lagoa Itaperema.pdf", REGULATION)
     agent = person.agent(document["id"])

@@ -1,7 +1,7 @@
 """Open event streams end with the right to read them, at the next heartbeat."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -12,8 +12,11 @@ from django.utils import timezone
 
 from backend.accounts import operations, tokens
 from backend.accounts.models import Membership, Session
+from backend.agents.models import Run
+from backend.db.redis import client
 from backend.documents.tests.cast import upload
 from backend.http import sse
+from backend.server.scope import CONTINUES
 from tests.actors import Person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,12 +42,20 @@ def path_of(kind: str, person: Person) -> str:
 def chunks_of(person: Person, path: str, act: Act, seconds: float = 10) -> list[bytes]:
     """What the stream brings until it ends, ``act`` having happened after the first chunk."""
 
-    async def read() -> list[bytes]:
+    async def opened() -> Any:
         response: Any = await AsyncClient().get(path, headers=person.headers())
         assert response.status_code == 200
+        return response.streaming_content
+
+    return chunks_from(opened, person, act, seconds)
+
+
+def chunks_from(opened: Callable[[], Awaitable[Any]], person: Person, act: Act, seconds: float = 10) -> list[bytes]:
+    async def read() -> list[bytes]:
         chunks: list[bytes] = []
+        stream = await opened()
         async with asyncio.timeout(seconds):
-            async for chunk in response.streaming_content:
+            async for chunk in stream:
                 chunks.append(chunk)
                 if len(chunks) == 1:
                     await sync_to_async(act)(person)
@@ -81,6 +92,30 @@ def test_a_stream_ends_with_the_right_to_read_it(member: Person, kind: str, end:
     assert chunks[-1] == sse.ACCESS_ENDED
     if end != "expired log-in":  # Here its access token outlives it; by the clock it could not.
         assert member.get(path).status_code in (401, 404)
+
+
+@pytest.mark.parametrize("end", ["log-out", "membership"])
+def test_the_response_to_a_question_ends_with_the_right_to_read_it(member: Person, end: str) -> None:
+    run = member.get(path_of("runs", member).removesuffix("/events")).json()
+    body = {"input": "And you?", "when_busy": "queue"}
+    asked: Any = member.client.post(
+        f"/api/v1/conversations/{run['conversation']}/runs",
+        body,
+        content_type="application/json",
+        headers=member.headers(Accept="text/event-stream"),
+        **{CONTINUES: True},  # type: ignore[arg-type]  # A member of the environment.
+    )
+    assert asked.status_code == 200
+
+    async def opened() -> Any:
+        return asked.continuation
+
+    chunks = chunks_from(opened, member, ENDS[end])
+
+    assert b"event: run.queued" in chunks[0]
+    assert chunks[-1] == sse.ACCESS_ENDED
+    assert Run.objects.filter(status="queued").count() == 2
+    assert not client().keys("held:streams:*")
 
 
 def test_a_stream_ends_with_its_conversation(owner: Person) -> None:

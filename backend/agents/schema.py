@@ -5,10 +5,10 @@ from typing import Any
 from django.conf import settings
 
 from backend.agents.members import MEMBERS, OUTPUT
-from backend.http.openapi.descriptions import Schema, Texts, describe
+from backend.http.openapi.descriptions import Schema, Texts, describe, operations
 from backend.http.openapi.examples import SUFFIX
 from backend.http.openapi.operations import id_schema
-from backend.http.openapi.streams import Events
+from backend.http.openapi.streams import Events, response_of
 
 TAGS = {
     "models": "The language models that this server offers, with their prices.",
@@ -18,7 +18,10 @@ TAGS = {
     "messages": "Feedback on answers.",
     "runs": "A run answers one question: it searches, asks the model, streams, and is charged when it ends.",
 }
+STREAMED = ("Location", "Orquestra-Run")
 CREATED, ACCEPTED = {"201": ("Location",)}, {"202": ("Location",)}
+BEGUN, STARTED = {**CREATED, "200": STREAMED}, {**ACCEPTED, "200": STREAMED}
+IF_STREAMED = "If `Accept` prefers `text/event-stream`: the run's events, from `run.queued` until it has ended."
 ASKING = ("insufficient_balance", "conversation_busy", "conflict", "model_unpriced", "context_too_long")
 TEXTS: dict[str, Texts] = {
     "models_list": Texts(
@@ -62,10 +65,11 @@ TEXTS: dict[str, Texts] = {
     ),
     "conversations_create": Texts(
         "Begin a conversation",
-        "With `input` it begins with a first question, and `run` of the answer is the run that answers it. If the run "
-        "is refused, no conversation is made.",
+        "With `input` it begins with a first question, and `run` of the answer is the run that answers it; with "
+        "`Accept: text/event-stream` the response is that run's event stream. If the run is refused, no conversation "
+        "is made.",
         ASKING,
-        headers=CREATED,
+        headers=BEGUN,
     ),
     "conversations_retrieve": Texts(
         "Get a conversation",
@@ -87,10 +91,11 @@ TEXTS: dict[str, Texts] = {
     "conversations_runs_create": Texts(
         "Ask a question",
         "Queues a run and holds the maximum that its answer can cost; what it does not use is given back when it ends. "
-        "The answer is 202 with the run at once, whatever `Accept` says. Read what is said from the run's event "
-        "stream, whose path is that in `Location` with `/events`, or from the list of messages.",
+        "With `Accept: text/event-stream` the response is the run's event stream. A client that leaves does not stop "
+        "the run; it goes on with the path in `Location` and `/events`, and `Last-Event-ID`. Otherwise the response is "
+        "202 with the run at once.",
         ASKING,
-        headers=ACCEPTED,
+        headers=STARTED,
     ),
     "messages_feedback_update": Texts(
         "Rate an answer",
@@ -111,9 +116,10 @@ TEXTS: dict[str, Texts] = {
     ),
     "runs_retry_create": Texts(
         "Retry a run",
-        "Asks the same question again in a new run, after one that failed or was cancelled.",
+        "Asks the same question again in a new run, after one that failed or was cancelled. With "
+        "`Accept: text/event-stream` the response is its event stream.",
         ASKING,
-        headers=ACCEPTED,
+        headers=STARTED,
     ),
     "runs_events": Texts(
         "Follow a run",
@@ -279,9 +285,15 @@ EVENTS = Events(
 )
 
 
+STREAMING = ("conversations_create", "conversations_runs_create", "runs_retry_create")
+
+
 def add_agents(result: Schema, **kwargs: Any) -> Schema:
     """A postprocessing hook of drf-spectacular."""
     describe(result, TEXTS, TAGS, EXAMPLES, MEMBERS)
+    for _, _, operation in operations(result):
+        if operation["operationId"] in STREAMING:
+            operation["responses"]["200"] = response_of(EVENTS, IF_STREAMED)
     schemas = result["components"]["schemas"]
     if "Message" in schemas:
         schemas["MessageTextPart"], schemas["MessageToolCallPart"] = PART_OF_TEXT, PART_OF_TOOL

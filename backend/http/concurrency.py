@@ -88,12 +88,34 @@ def hold_slot(policy: str, subject: str, *, limit: int, seconds: float, required
     :raises RateLimited: all slots are taken.
     :raises RedisError: Redis does not answer and ``required`` is set; the client gets 503.
     """
-    slot = Slot.of(policy, subject, limit=limit, seconds=seconds)
-    _acquire(slot, required=required)
+    slot = acquire_slot(policy, subject, limit=limit, seconds=seconds, required=required)
     try:
         yield
     finally:
         slot.release()
+
+
+def acquire_slot(
+    policy: str, subject: str, *, limit: int, seconds: float = LEASE_SECONDS, required: bool = False
+) -> Slot:
+    """Acquire one of the subject's slots. The caller releases it, or gives it to ``keep_slot`` in an event loop.
+
+    :raises RateLimited: all slots are taken.
+    :raises RedisError: Redis does not answer and ``required`` is set.
+    """
+    slot = Slot.of(policy, subject, limit=limit, seconds=seconds)
+    _acquire(slot, required=required)
+    return slot
+
+
+@asynccontextmanager
+async def keep_slot(slot: Slot) -> AsyncIterator[None]:
+    """Renew a slot that a thread has acquired, in an event loop, while the block runs; then release it."""
+    _renewer().add(slot)
+    try:
+        yield
+    finally:  # In a task of its own: this one may be cancelled again before Redis has answered.
+        await asyncio.shield(_start_release(slot))
 
 
 def _acquire(slot: Slot, *, required: bool) -> None:
@@ -145,11 +167,8 @@ async def hold_slot_async(
     policy: str, subject: str, *, limit: int, seconds: float = LEASE_SECONDS, required: bool = False
 ) -> AsyncIterator[None]:
     """As ``hold_slot``, in an event loop, for as long as the block runs: the lease is renewed."""
-    slot = await _acquire_async(policy, subject, limit=limit, seconds=seconds, required=required)
-    try:
+    async with keep_slot(await _acquire_async(policy, subject, limit=limit, seconds=seconds, required=required)):
         yield
-    finally:  # In a task of its own: this one may be cancelled again before Redis has answered.
-        await asyncio.shield(_start_release(slot))
 
 
 async def hold_stream_slot(response: StreamingHttpResponse, user_id: str) -> StreamingHttpResponse:

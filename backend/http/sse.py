@@ -14,6 +14,7 @@ from django.http import StreamingHttpResponse
 
 logger = logging.getLogger(__name__)
 
+CONTENT_TYPE = "text/event-stream"
 HEARTBEAT_SECONDS = 15.0
 HEARTBEAT = b": heartbeat\n\n"
 ACCESS_ENDED = b": access ended\n\n"
@@ -45,11 +46,24 @@ def event_stream(
     :param still_allowed: called every 15 s, however busy the stream is. Once it returns false, or raises, the client
         gets a last comment and no further frame; when it reconnects, it is refused as by any other route.
     """
-    return StreamingHttpResponse(
-        _Stream(frames, still_allowed).chunks(),
-        content_type="text/event-stream",
-        headers={"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no", **(headers or {})},
-    )
+    return _response(_Stream(frames, still_allowed).chunks(), headers)
+
+
+def continued_stream(
+    frames: AsyncIterator[bytes], *, still_allowed: StillAllowed, headers: dict[str, str]
+) -> StreamingHttpResponse:
+    """As ``event_stream``, for a synchronous view: its thread ends with it, and the event loop sends the frames.
+
+    Only where the server can do so: the request's environment has ``CONTINUES`` then (``backend.server.wsgi_threads``).
+    """
+    response = _response((), headers)
+    response.continuation = _Stream(frames, still_allowed).chunks()  # type: ignore[attr-defined]  # Read by backend.server.wsgi_threads.
+    return response
+
+
+def _response(content: Any, headers: dict[str, str] | None) -> StreamingHttpResponse:
+    own = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+    return StreamingHttpResponse(content, content_type=CONTENT_TYPE, headers={**own, **(headers or {})})
 
 
 def end_streams() -> None:

@@ -5,7 +5,6 @@ response. These routes use no cookie and no form, so they get only the middlewar
 (settings.ASYNC_MIDDLEWARE), and its hooks, none of which waits for anything, run in the event loop.
 """
 
-import asyncio
 from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
@@ -22,7 +21,7 @@ from django.urls import set_script_prefix
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.module_loading import import_string
 
-from backend.server.scope import wait_for_disconnect
+from backend.server.scope import run_until_disconnect
 
 
 class InEventLoop(MiddlewareMixin):
@@ -64,16 +63,7 @@ class AsyncViewHandler(ASGIHandler):
         if error_response is not None:
             await self.send_response(error_response, send)
             return
-        responding = asyncio.ensure_future(self._respond(request, send))
-        disconnect = asyncio.ensure_future(wait_for_disconnect(receive))
-        try:
-            await asyncio.wait({responding, disconnect}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (responding, disconnect):
-                task.cancel()
-            await asyncio.gather(responding, disconnect, return_exceptions=True)
-        if not responding.cancelled():
-            responding.result()
+        await run_until_disconnect(self._respond(request, send), receive)
 
     async def _respond(self, request: Any, send: Any) -> None:
         response: Any = await self.run_get_response(request)

@@ -3,31 +3,41 @@
 import asyncio
 import re
 
-from backend.server.scope import Application, Receive, Scope, Send
+from backend.server.scope import Application, Message, Receive, Scope, Send
 
 
 def queue_requests(
     application: Application, *, paths: "re.Pattern[str]", max_concurrent: int, max_wait: float = 0.25
 ) -> Application:
-    """Wrap the application so that it works on ``max_concurrent`` requests of these paths at a time.
+    """Wrap the application so that it works on ``max_concurrent`` POSTs to these paths at a time.
 
     Such requests wait for CPU time alone. Side by side all of them would end when the last one does; one after the
     other, the last one ends no later. A request waits ``max_wait`` seconds at most while none of the others gets a
     slot, whatever blocks them; then it passes without one. Put this inside ``read_bodies``, so that a slow sender
-    blocks no slot.
+    blocks no slot. A request leaves its slot when its response begins: one that streams may last for hours.
     """
     queue = _Queue(max_concurrent, max_wait)
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        if not paths.fullmatch(scope["path"]):
+        if scope["method"] != "POST" or not paths.fullmatch(scope["path"]):
             await application(scope, receive, send)
             return
         acquired = await queue.acquire()
-        try:
-            await application(scope, receive, send)
-        finally:
+
+        def release() -> None:
+            nonlocal acquired
             if acquired:
+                acquired = False
                 queue.release()
+
+        async def send_and_release(message: Message) -> None:
+            release()
+            await send(message)
+
+        try:
+            await application(scope, receive, send_and_release)
+        finally:
+            release()
 
     return serve
 

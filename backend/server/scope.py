@@ -1,6 +1,7 @@
 """The types of ASGI, and the keys under which our layers pass values to each other in the scope of a request."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any
 from urllib.parse import quote_from_bytes
 
@@ -12,6 +13,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY = "orquestra.body"  # The body: bytes, or a file open for reading.
 ERROR = "orquestra.error"  # An exception that the application must answer with; also in the WSGI environment.
+CONTINUES = "orquestra.continues"  # In the WSGI environment: a response may have a ``continuation``.
 ABORT = "orquestra.abort"  # A function that cuts the connection at once.
 ACCOUNT = "orquestra.account"  # In the scope's ``state``: the account that uploads this body.
 
@@ -21,6 +23,19 @@ def sanitized(scope: Scope) -> Scope:
     headers = [(name, value) for name, value in scope["headers"] if b"_" not in name]
     query = quote_from_bytes(scope["query_string"], safe="%&=+/?:@!$'()*,;~-._[]{}|\\^`<>\"")
     return {**scope, "headers": headers, "query_string": query.encode("ascii")}
+
+
+async def run_until_disconnect(work: Coroutine[Any, Any, None], receive: Receive) -> None:
+    """Run the coroutine; cancel it when the client disconnects."""
+    working, disconnect = asyncio.ensure_future(work), asyncio.ensure_future(wait_for_disconnect(receive))
+    try:
+        await asyncio.wait({working, disconnect}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (working, disconnect):
+            task.cancel()
+        await asyncio.gather(working, disconnect, return_exceptions=True)
+    if not working.cancelled():
+        working.result()
 
 
 async def wait_for_disconnect(receive: Receive) -> None:

@@ -4,14 +4,18 @@ A thread calls the application and fetches the first block of the response, whic
 one (a file, a generator) any of the threads fetches the next block, once the client has received the block before.
 Between blocks a response holds neither a thread nor a database connection: a generator may query anew for each block,
 but must not keep a cursor or a transaction open across a ``yield``.
+
+A response may have a ``continuation``, an asynchronous generator of blocks: the thread makes its head, and the event
+loop sends the blocks, so that no thread waits for them.
 """
 
 import asyncio
 import contextvars
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from functools import partial
 from io import BytesIO
 from typing import Any, cast
@@ -21,7 +25,17 @@ from a2wsgi.wsgi import build_environ
 from django.conf import settings
 
 from backend.db.connection import release_connection
-from backend.server.scope import ABORT, BODY, ERROR, Receive, Scope, Send, wait_for_disconnect
+from backend.server.scope import (
+    ABORT,
+    BODY,
+    CONTINUES,
+    ERROR,
+    Receive,
+    Scope,
+    Send,
+    run_until_disconnect,
+    wait_for_disconnect,
+)
 
 Environ = dict[str, Any]
 WSGI = Callable[..., Iterable[bytes]]
@@ -81,7 +95,11 @@ class ThreadedWSGI:
                 self._slots.release(str(account))
                 holds_slot = False
             await send(response.start)
-            if whole and len(block) > LARGE_BYTES:  # The second message waits until the client has received the first.
+            if response.continuation is not None:
+                await run_until_disconnect(_send_continuation(response.continuation, send), receive)
+            elif (
+                whole and len(block) > LARGE_BYTES
+            ):  # The second message waits until the client has received the first.
                 await send({"type": "http.response.body", "body": block, "more_body": True})
                 await send({"type": "http.response.body", "body": b""})
             elif whole:
@@ -100,6 +118,7 @@ class _Response:
 
     def __init__(self) -> None:
         self.start: dict[str, Any] = {}
+        self.continuation: AsyncGenerator[bytes, None] | None = None
         self.ended = self.closed = False
         self._lock = threading.Lock()
         self._iterable: Iterable[bytes] = ()
@@ -109,6 +128,7 @@ class _Response:
         """Call the application. Returns the first block of a stream, or else the whole body."""
         with self._lock:
             self._iterable = application(environ, self._start_response)
+            self.continuation = getattr(self._iterable, "continuation", None)
             self._pieces = iter(self._iterable)
             return self._read(BLOCK_BYTES if getattr(self._iterable, "streaming", True) else None)
 
@@ -177,6 +197,13 @@ async def _send_blocks(
         disconnect.cancel()
 
 
+async def _send_continuation(blocks: AsyncGenerator[bytes, None], send: Send) -> None:
+    async with aclosing(blocks):
+        async for block in blocks:
+            await send({"type": "http.response.body", "body": block, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
 class _AccountSlots:
     """``limit`` slots for each account. Requests wait for them in order of arrival."""
 
@@ -232,6 +259,7 @@ def _environ(scope: Scope) -> Environ:
     environ: Environ = dict(build_environ(cast(Any, scope), cast(Any, None)))
     body = scope.get(BODY, b"")
     environ["wsgi.input"] = BytesIO(body) if isinstance(body, bytes) else body
+    environ[CONTINUES] = True
     environ["wsgi.file_wrapper"] = LargeBlockFileWrapper
     if ERROR in scope:
         environ[ERROR] = scope[ERROR]

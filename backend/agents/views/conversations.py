@@ -29,6 +29,7 @@ from backend.agents.representations import (
 )
 from backend.agents.serializers import ConversationChangeSerializer, ConversationSerializer, FeedbackSerializer
 from backend.agents.views.runs import language_of
+from backend.agents.views.streamed import StreamedRuns
 from backend.errors import FieldError, NotFound
 from backend.http.ids import decode
 from backend.http.openapi.fields import NO_NUL
@@ -42,7 +43,12 @@ class LatestFirst(CursorPagination):
 
 
 class ConversationViewSet(
-    IdempotentCreate, PublicIdLookup, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Conversation]
+    StreamedRuns,
+    IdempotentCreate,
+    PublicIdLookup,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    GenericViewSet[Conversation],
 ):
     id_prefix = Conversation.id_prefix
     serializer_class = ConversationRepresentation

@@ -1,4 +1,7 @@
-"""``GET /api/v1/runs/{id}/events``: the one view here that is asynchronous and holds no thread."""
+"""The events of a run as a stream: for ``GET /api/v1/runs/{id}/events``, and as the response of POSTs that start a run.
+
+The event loop sends them; a stream holds neither a thread nor a database connection.
+"""
 
 import logging
 from collections.abc import AsyncIterator
@@ -6,7 +9,7 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, InterfaceError
-from django.http import HttpRequest
+from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_GET
 
@@ -17,13 +20,13 @@ from backend.agents import queries
 from backend.agents.models import Run
 from backend.agents.representations import message_data, run_data
 from backend.agents.schema import EVENTS
-from backend.agents.stream.events import Position, position_of
+from backend.agents.stream.events import START, Position, position_of
 from backend.agents.stream.reader import Glance, follow
 from backend.db.connection import release_connection
-from backend.http.concurrency import hold_stream_slot
+from backend.http.concurrency import Slot, hold_stream_slot, keep_slot
 from backend.http.ids import decode
 from backend.http.openapi.streams import streams
-from backend.http.sse import event_stream
+from backend.http.sse import StillAllowed, continued_stream, event_stream
 
 logger = logging.getLogger(__name__)
 
@@ -31,12 +34,32 @@ logger = logging.getLogger(__name__)
 @streams(EVENTS)
 @require_GET
 async def run_events(request: HttpRequest, pk: str) -> HttpResponseBase:
-    """Everything that happens in a run, from the start or from behind ``Last-Event-ID`` (or ``?after=``)."""
+    """Everything that happens in a run, from the start or after ``Last-Event-ID`` (or ``?after=``)."""
     actor, run_id, status = await sync_to_async(_authorize, thread_sensitive=False)(request, pk)
     after = position_of(request.headers.get("Last-Event-ID") or request.GET.get("after"))
-    allowed = still_allowed(actor, scope="agents:read", sees=lambda actor: bool(queries.run_status(actor, run_id)))
-    response = event_stream(_frames(run_id, status, after), still_allowed=allowed)
+    response = event_stream(_frames(run_id, status, after), still_allowed=_still_allowed(actor, run_id))
     return await hold_stream_slot(response, str(actor.user_id))
+
+
+def events_of_started(
+    *, actor: Actor, run_id: UUID, status: str, slot: Slot, headers: dict[str, str]
+) -> StreamingHttpResponse:
+    """The events of a run from its first one, as the response of the request that started it.
+
+    :param status: the run's, a moment ago.
+    :param slot: one of the user's STREAMS_PER_USER; released when the stream ends.
+    """
+
+    async def frames() -> AsyncIterator[bytes]:
+        async with keep_slot(slot):
+            async for block in _frames(run_id, status, START):
+                yield block
+
+    return continued_stream(frames(), still_allowed=_still_allowed(actor, run_id), headers=headers)
+
+
+def _still_allowed(actor: Actor, run_id: UUID) -> StillAllowed:
+    return still_allowed(actor, scope="agents:read", sees=lambda actor: bool(queries.run_status(actor, run_id)))
 
 
 async def _frames(run_id: UUID, status: str, after: Position) -> AsyncIterator[bytes]:

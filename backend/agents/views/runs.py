@@ -20,6 +20,7 @@ from backend.agents.models.runs import RunQuerySet
 from backend.agents.operations import runs as operations
 from backend.agents.representations import RunRepresentation, StepRepresentation, run_data
 from backend.agents.serializers import RunSerializer
+from backend.agents.views.streamed import StreamedRuns
 from backend.errors import DomainError, FieldError
 from backend.http.ids import decode
 from backend.http.views import PublicIdLookup
@@ -37,11 +38,17 @@ def accepted(run: Run) -> Response:
 
 
 class RunViewSet(
-    IdempotentCreate, PublicIdLookup, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Run]
+    StreamedRuns,
+    IdempotentCreate,
+    PublicIdLookup,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    GenericViewSet[Run],
 ):
     """The caller's own runs."""
 
     id_prefix = Run.id_prefix
+    starting = ("create", "retry")
     serializer_class = RunRepresentation
     queryset = Run.objects.none()
 

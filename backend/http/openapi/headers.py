@@ -45,6 +45,7 @@ def _header(description: str, *, required: bool = False, **schema: Any) -> Schem
 HEADERS: dict[str, Schema] = {
     "X-Request-ID": _header("Of this request, in every log line.", required=True, pattern="^[A-Za-z0-9_-]{8,64}$"),
     "Location": _header("The path of what was made.", required=True, pattern="^/api/v1/"),
+    "Orquestra-Run": _header("The id of the run.", required=True, pattern=id_schema("run")["pattern"]),
     "Idempotent-Replayed": _header("The answer is that of an earlier request with this key.", const="true"),
     "Retry-After": _header("Seconds to wait.", required=True, pattern="^[0-9]+$"),
     "RateLimit": _header("What is left of the limit and when it is full again (draft-ietf-httpapi-ratelimit-headers)."),

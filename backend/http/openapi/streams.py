@@ -77,8 +77,6 @@ def _views(patterns: Iterable[URLPattern | URLResolver], prefix: str = "") -> It
 def _operation(path: str, events: Events) -> Schema:
     subject = path.split("/")[3]
     resume = "The `id` of the last event that was read; the stream goes on after it. Another text means the start."
-    union = f"#/components/schemas/{events.union}"
-    told = f"Server-sent events, a comment every 15 seconds. With `data` parsed, each is one of `{events.union}`."
     parameters = [{"in": "path", "name": "id", "required": True, "schema": id_schema(events.prefix)}]
     if events.resumable:
         parameters += [
@@ -90,18 +88,22 @@ def _operation(path: str, events: Events) -> Schema:
         "tags": [subject],
         "security": [{"bearer": []}],
         "parameters": parameters,
-        "responses": {
-            "200": {
-                "description": told,
-                "content": {
-                    "text/event-stream": {
-                        "schema": {"oneOf": [_frame(events, name) for name in events.payloads]},
-                        "x-event-schema": {"$ref": union},
-                    }
-                },
+        "responses": {"200": response_of(events)},
+        "x-workspace": True,
+    }
+
+
+def response_of(events: Events, note: str = "") -> Schema:
+    """A response that is the stream. ``note`` says when it is, where an operation also has another one."""
+    told = f"Server-sent events, a comment every 15 seconds. With `data` parsed, each is one of `{events.union}`."
+    return {
+        "description": f"{note} {told}".strip(),
+        "content": {
+            "text/event-stream": {
+                "schema": {"oneOf": [_frame(events, name) for name in events.payloads]},
+                "x-event-schema": {"$ref": f"#/components/schemas/{events.union}"},
             }
         },
-        "x-workspace": True,
     }
 
 

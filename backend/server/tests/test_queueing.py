@@ -25,7 +25,8 @@ def test_few_at_a_time_in_order_of_arrival() -> None:
 
         serve = queue_requests(application, paths=PATHS, max_concurrent=2, max_wait=60)
         asking = {
-            name: asyncio.ensure_future(serve({"path": "/questions", "name": name}, UNUSED, UNUSED)) for name in "abcd"
+            name: asyncio.ensure_future(serve({"method": "POST", "path": "/questions", "name": name}, UNUSED, UNUSED))
+            for name in "abcd"
         }
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -55,7 +56,7 @@ def test_other_paths_wait_for_nobody() -> None:
 
         serve = queue_requests(application, paths=PATHS, max_concurrent=1, max_wait=60)
         paths = ["/questions", "/questions", "/questions/1", "/documents"]
-        asking = [asyncio.ensure_future(serve({"path": path}, UNUSED, UNUSED)) for path in paths]
+        asking = [asyncio.ensure_future(serve({"method": "POST", "path": path}, UNUSED, UNUSED)) for path in paths]
         await asyncio.sleep(0)
         for task in asking:
             task.cancel()
@@ -79,7 +80,7 @@ def test_nobody_waits_for_ever() -> None:
 
         serve = queue_requests(application, paths=PATHS, max_concurrent=1, max_wait=0.01)
         async with asyncio.timeout(10):
-            await asyncio.gather(*(serve({"path": "/questions"}, UNUSED, UNUSED) for _ in range(3)))
+            await asyncio.gather(*(serve({"method": "POST", "path": "/questions"}, UNUSED, UNUSED) for _ in range(3)))
 
     asyncio.run(scene())
 
@@ -101,7 +102,9 @@ def test_a_queue_that_moves_is_waited_for() -> None:
             ended.append(scope["number"])
 
         serve = queue_requests(application, paths=PATHS, max_concurrent=1, max_wait=patience)
-        await asyncio.gather(*(serve({"path": "/questions", "number": number}, UNUSED, UNUSED) for number in range(10)))
+        await asyncio.gather(
+            *(serve({"method": "POST", "path": "/questions", "number": number}, UNUSED, UNUSED) for number in range(10))
+        )
         return most, ended
 
     assert asyncio.run(scene()) == (1, list(range(10)))

@@ -163,6 +163,12 @@ export async function post(path, json = {}, key = randomKey()) {
   return body(await patiently(() => authorized("POST", path, { json, headers: { "Idempotency-Key": key } })));
 }
 
+/** The same for what starts a run: a Response whose body is the run's event stream, and whose headers name the run. */
+export function postForStream(path, json, key) {
+  const headers = { Accept: "text/event-stream", "Idempotency-Key": key };
+  return patiently(() => authorized("POST", path, { json, headers }));
+}
+
 // The last: the answer of the first attempt got lost, and the server is still at it.
 const PASSING = new Set(["network", "service_unavailable", "idempotency_in_progress"]);
 

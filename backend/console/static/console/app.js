@@ -66,7 +66,10 @@ const chat = createChat({
   onCreated: (conversation) => {
     if (place()[0] === "conversations") rename("conversations", conversation.id);
     sessionStorage.setItem(OPEN, conversation.id);
-    conversations.refresh().then(() => conversations.select(conversation.id));
+    conversations.refresh().then((listed) => {
+      conversations.select(conversation.id);
+      chat.renamed(listed.find(({ id }) => id === conversation.id) ?? conversation);
+    });
   },
   onStarted: quietly(wallet.refresh),
   onEnded: ({ citations }) => {

@@ -2,7 +2,7 @@
 
 import { announce, sentenceReader } from "./announce.js";
 import { ENDS, activity, apply } from "./answer.js";
-import { get, getAll, patch, post, put, randomKey } from "./api.js";
+import { get, getAll, patch, post, postForStream, put, randomKey } from "./api.js";
 import { alternatives, newestThrough, pathTo, placeholders } from "./branches.js";
 import { titleOf } from "./conversations.js";
 import { find, media } from "./dom.js";
@@ -199,12 +199,15 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
     show(answer.id);
     tail.toEnd();
     try {
-      const run = await start(path, path ? body : { ...body, wait_for_knowledge: waits }, key);
-      if (mine !== visit) return true;
-      if (question) question.id = answer.parent = run.input_message;
-      Object.assign(answer, { id: run.output_message, run: run.id });
+      const response = await start(path, path ? body : { ...body, wait_for_knowledge: waits }, key);
+      if (mine !== visit) {
+        response.body.cancel(); // The run goes on.
+        return true;
+      }
+      answer.run = response.headers.get("Orquestra-Run");
+      if (!conversation) begun(response.headers.get("Location"));
       sending = null;
-      watch(answer.id);
+      watch(answer.id, { first: response, question });
       if (request.stopped) stop();
       return true;
     } catch (error) {
@@ -218,16 +221,29 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
     }
   }
 
-  /** The run that answers. The first question begins the conversation too, in one request: both exist or neither. */
-  async function start(path, body, key) {
-    if (conversation) return post(path ?? `/api/v1/conversations/${conversation.id}/runs`, body, key);
-    const mine = visit;
-    const { run, ...created } = await post("/api/v1/conversations", { agent: agent().id, ...body }, key);
-    if (mine === visit) {
-      conversation = created;
-      onCreated(created);
+  /**
+   * Start the run: the Response is its event stream. The first question begins the conversation too, in one request: both
+   * exist or neither.
+   */
+  function start(path, body, key) {
+    if (conversation) return postForStream(path ?? `/api/v1/conversations/${conversation.id}/runs`, body, key);
+    return postForStream("/api/v1/conversations", { agent: agent().id, ...body }, key);
+  }
+
+  /** The conversation exists now, at `path`; the server gives it a title, which comes with the list. */
+  function begun(path) {
+    conversation = { id: path.split("/").at(-1), agent: agent().id, title: "" };
+    onCreated(conversation);
+  }
+
+  /** The question and the answer that are on show take their ids from the run that was queued for them. */
+  function take({ input_message: asked, output_message: answered }, entry, question) {
+    if (question) {
+      const asking = entryOf(question.id);
+      if (asking) become(asking, { ...asking.message, id: asked });
     }
-    return run;
+    become(entry, { ...entry.message, id: answered, parent: asked });
+    following.answer = answered;
   }
 
   /** Go to the message that has the place of this one on the branch before or after. */
@@ -248,8 +264,11 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
 
   // Following ---------------------------------------------------------------------------------------------------------
 
-  /** Follow the run of an answer from its first event; the answer is built anew from them: no word missing or doubled. */
-  async function watch(id) {
+  /**
+   * Follow the run of an answer from its first event; the answer is built anew from them: no word missing or doubled. If
+   * it was asked just now, `first` is the Response that begins the stream, and `question` the new question, if there is one.
+   */
+  async function watch(id, { first, question } = {}) {
     const entry = entryOf(id);
     const controller = new AbortController();
     const { run } = entry.message;
@@ -271,10 +290,15 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
     drawAll();
     try {
       await follow(`/api/v1/runs/${run}/events`, {
+        first,
         signal: controller.signal,
         ends: ({ event }) => ENDS.has(event),
         onConnection: (connected) => (reconnecting.hidden = connected),
         onEvent: ({ event, data }) => {
+          if (event === "run.queued" && data.run.output_message !== entry.message.id) {
+            take(data.run, entry, question);
+            drawAll();
+          }
           become(entry, apply(entry.message, event, data));
           schedule();
         },

@@ -21,6 +21,7 @@ export function createConversations({ onOpen, onRenamed, onDeleted }) {
     const page = await get("/api/v1/conversations");
     list.replaceChildren();
     append(page);
+    return page.results;
   }
 
   function append(page) {

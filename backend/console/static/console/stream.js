@@ -9,10 +9,12 @@ const LONGEST_WAIT_MS = 8_000;
  * Follow `path` until an event for which `ends` is true, or until `signal` aborts.
  *
  * Every event is given to `onEvent({ id, event, data })` exactly once and in order, over as many connections as it
- * takes: each new one asks for what came after the last id. `onConnection(true | false)` tells whether it is connected.
+ * takes: each new one asks for what came after the last id. `onConnection(true | false)` reports whether it is connected.
  * Rejects only when asking again is pointless (the object is gone, the log-in has ended).
+ *
+ * `first` is the Response of a request that began the stream, such as the POST of a question: its body is read first.
  */
-export async function follow(path, { ends, onEvent, onConnection = () => {}, signal }) {
+export async function follow(path, { ends, onEvent, onConnection = () => {}, signal, first = null }) {
   let lastId = null;
   let failures = 0;
   const seen = new Set(); // A server may repeat events at the seam; ids tell.
@@ -24,15 +26,16 @@ export async function follow(path, { ends, onEvent, onConnection = () => {}, sig
     let watchdog = setTimeout(stop, SILENCE_MS);
     try {
       const headers = { Accept: "text/event-stream", ...(lastId === null ? {} : { "Last-Event-ID": lastId }) };
-      const response = await authorized("GET", path, { headers, signal: connection.signal });
+      const response = first ?? (await authorized("GET", path, { headers, signal: connection.signal }));
+      first = null;
       onConnection(true);
-      for await (const frame of frames(response.body, () => {
+      for await (const frame of frames(response.body, connection.signal, () => {
         clearTimeout(watchdog);
         watchdog = setTimeout(stop, SILENCE_MS);
       })) {
         failures = 0;
         if (frame.id !== null) {
-          // A snapshot carries the id it is the state of; an end may be said again to somebody who lost the connection.
+          // A snapshot has the id of the last event that it includes; a reader that comes back may get the end again.
           if (seen.has(frame.id) && frame.event !== "snapshot" && !ends(frame)) continue;
           seen.add(frame.id);
           lastId = frame.id;
@@ -55,7 +58,7 @@ export async function follow(path, { ends, onEvent, onConnection = () => {}, sig
   }
 }
 
-/** Wait, but not longer than until the network comes back or nobody is interested any more. */
+/** Wait, but not longer than until the network comes back or the follower stops. */
 function pause(milliseconds, signal) {
   return new Promise((resolve) => {
     const done = () => {
@@ -70,9 +73,15 @@ function pause(milliseconds, signal) {
   });
 }
 
-/** The frames of a text/event-stream: `{ id, event, data }`, data parsed as JSON. Comments only call `onBytes`. */
-async function* frames(stream, onBytes) {
+/**
+ * The frames of a text/event-stream: `{ id, event, data }`, data parsed as JSON. Comments only call `onBytes`. `signal`
+ * ends the stream and its connection.
+ */
+async function* frames(stream, signal, onBytes) {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+  const cancel = () => reader.cancel().catch(() => {}); // It fails when the connection is broken already.
+  if (signal.aborted) cancel();
+  signal.addEventListener("abort", cancel);
   let buffer = "";
   let half = false; // The buffer ends in what may be half of a \r\n.
   for (;;) {
