@@ -1,6 +1,8 @@
 """Chromium for tests and pictures of the page."""
 
+import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from playwright.sync_api import (
     FloatRect,
     Locator,
     Page,
+    Route,
     expect,
     sync_playwright,
 )
@@ -110,6 +113,25 @@ class Visitor:
     def answered(self, number: int = 0) -> None:
         """Until the answer with this number has its facts: sources, tokens, cost, time."""
         self.page.locator(".message.assistant").nth(number).locator(".facts").wait_for(timeout=60_000)
+
+
+def answer_with(page: Page, **run: object) -> None:
+    """From now on, questions get this run as their answer: it has ended already."""
+    ids = {"id": "run_1", "input_message": "msg_1", "output_message": "msg_2"}
+    frames = [
+        ("run.queued", {"run": {**ids, "status": "queued"}}),
+        (f"run.{run['status']}", {"run": {**ids, **run}}),
+    ]
+    body = "".join(f"id: 1-{n}\nevent: {name}\ndata: {json.dumps(data)}\n\n" for n, (name, data) in enumerate(frames))
+    headers = {"Orquestra-Run": "run_1", "Location": "/api/v1/conversations/cnv_1"}
+
+    def answer(route: Route) -> None:
+        if route.request.method != "POST":
+            route.continue_()
+            return
+        route.fulfill(status=200, content_type="text/event-stream", headers=headers, body=body)
+
+    page.route(re.compile(r"/api/v1/conversations(/[^/]+/runs)?$"), answer)
 
 
 def visitor(browser: Browser, base_url: str, **options: object) -> Iterator[Visitor]:

@@ -1,6 +1,5 @@
 """What can be done with an answer in the page: followed to its sources, copied, given anew, linked to."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -9,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from backend.http.ids import encode
-from tests.browser import Visitor, barriers, email, rectangle, visitor
+from tests.browser import Visitor, answer_with, barriers, email, rectangle, visitor
 from tests.live import Stack
 from tests.pages import QUESTION, REGULATION, pdf
 
@@ -124,12 +123,7 @@ def test_a_page_is_never_shown_under_another_name_nor_for_an_answer_without_sour
     expect(panel.locator("img")).to_have_attribute("alt", "Page 3 of Lagoa Itaperema.pdf")
 
     # An answer that cites nothing.
-    ended = json.dumps({"run": {"status": "failed", "cost": "0", "usage": USAGE, "error": {"code": "timed_out"}}})
-    frame = f"id: 1-1\nevent: run.failed\ndata: {ended}\n\n"
-    page.route(
-        "**/api/v1/runs/*/events",
-        lambda route: route.fulfill(status=200, content_type="text/event-stream", body=frame),
-    )
+    answer_with(page, status="failed", cost="0", usage=USAGE, error={"code": "timed_out"})
     ana.ask("Xyzzy?")
     expect(panel.locator(".scroller")).to_have_text("The newest answer names no source.")
     expect(panel.locator(".name")).to_be_empty()
@@ -140,7 +134,6 @@ def test_a_page_is_never_shown_under_another_name_nor_for_an_answer_without_sour
         body["results"][-1]["citations"] = []
         route.fulfill(response=response, json=body)
 
-    page.unroute("**/api/v1/runs/*/events")
     page.route("**/messages?*", without_citations)
     page.reload()
     expect(panel.locator(".scroller")).to_have_text("The newest answer names no source.")

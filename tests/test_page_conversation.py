@@ -1,17 +1,18 @@
 """The page in a browser, against the whole product running: the main job and what may come between."""
 
-import json
 import re
 
 from playwright.sync_api import Route, expect
 
-from tests.browser import Visitor, rectangle
+from tests.browser import Visitor, answer_with, rectangle
 from tests.live import Stack
 from tests.pages import QUESTION, REGULATION, pdf
 
 
 def test_the_main_job(ana: Visitor) -> None:
     page = ana.page
+    asked: list[str] = []
+    page.on("request", lambda sent: asked.append(f"{sent.method} {sent.url.partition('/api/v1/')[2]}"))
     expect(page.locator("#balance .amount")).to_have_text("$5.00")
     expect(page.locator(".starter")).to_have_count(3)
 
@@ -22,6 +23,8 @@ def test_the_main_job(ana: Visitor) -> None:
 
     answer = page.locator(".message.assistant")
     expect(answer.locator(".answer")).to_contain_text("318 cruzados")
+    assert "POST conversations" in asked  # Its response is the stream of the answer.
+    assert not [line for line in asked if line.startswith("GET runs/")]
     expect(answer.locator(".activity")).to_contain_text("Found ")
     expect(answer.locator(".facts")).to_contain_text("tokens")
     expect(page.locator("#conversations [aria-current=page]")).to_contain_text("Quanto custa")
@@ -184,13 +187,7 @@ def test_a_failed_answer_says_what_happened_and_can_be_tried_again(ana: Visitor)
 
     error = {"code": "provider_unavailable", "detail": "x", "provider": "p", "retryable": True}
     usage = {"input_tokens": 3, "cached_input_tokens": 0, "output_tokens": 1}
-    ended = json.dumps({"run": {"status": "failed", "cost": "0.000600", "usage": usage, "error": error}})
-
-    def fail(route: Route) -> None:
-        frame = f"id: 1-1\nevent: run.failed\ndata: {ended}\n\n"
-        route.fulfill(status=200, content_type="text/event-stream", body=frame)
-
-    page.route("**/api/v1/runs/*/events", fail)
+    answer_with(page, status="failed", cost="0.000600", usage=usage, error=error)
     ana.ask("What is Orquestra?")
 
     notice = page.locator(".message.assistant .notice")

@@ -5,6 +5,13 @@ export const ENDS = new Set(["run.completed", "run.failed", "run.cancelled"]);
 
 const STATUS = { "run.completed": "complete", "run.failed": "failed", "run.cancelled": "interrupted" };
 
+/** The ids of question and answer, if the event has them: the first one of a stream does. */
+export function namedBy(event, data) {
+  if (event === "run.queued") return { asked: data.run.input_message, answer: data.run.output_message };
+  if (event === "snapshot") return { asked: data.messages[0].id, answer: data.messages.at(-1).id };
+  return null;
+}
+
 /** The message after `event`. Parts are only ever appended, and only the last one grows. */
 export function apply(message, event, data) {
   switch (event) {

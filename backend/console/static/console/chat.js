@@ -1,7 +1,7 @@
 // The conversation: its messages, asking, the answer as it streams, stopping, trying again.
 
 import { announce, sentenceReader } from "./announce.js";
-import { ENDS, activity, apply } from "./answer.js";
+import { ENDS, activity, apply, namedBy } from "./answer.js";
 import { get, getAll, patch, post, postForStream, put, randomKey } from "./api.js";
 import { alternatives, newestThrough, pathTo, placeholders } from "./branches.js";
 import { titleOf } from "./conversations.js";
@@ -236,14 +236,12 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
     onCreated(conversation);
   }
 
-  /** The question and the answer that are on show take their ids from the run that was queued for them. */
-  function take({ input_message: asked, output_message: answered }, entry, question) {
-    if (question) {
-      const asking = entryOf(question.id);
-      if (asking) become(asking, { ...asking.message, id: asked });
-    }
-    become(entry, { ...entry.message, id: answered, parent: asked });
-    following.answer = answered;
+  /** The question and the answer that are on show take the ids that the server has given them. */
+  function take({ asked, answer }, entry, question) {
+    const asking = question && entryOf(question.id);
+    if (asking) become(asking, { ...asking.message, id: asked });
+    become(entry, { ...entry.message, id: answer, parent: asked });
+    following.answer = answer;
   }
 
   /** Go to the message that has the place of this one on the branch before or after. */
@@ -295,8 +293,9 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
         ends: ({ event }) => ENDS.has(event),
         onConnection: (connected) => (reconnecting.hidden = connected),
         onEvent: ({ event, data }) => {
-          if (event === "run.queued" && data.run.output_message !== entry.message.id) {
-            take(data.run, entry, question);
+          const named = namedBy(event, data);
+          if (named && named.answer !== entry.message.id) {
+            take(named, entry, question);
             drawAll();
           }
           become(entry, apply(entry.message, event, data));
