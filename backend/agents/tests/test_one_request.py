@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from backend.accounts.models import Membership
 from backend.agents.models import Run
 from backend.db.redis import client
 from backend.server.scope import CONTINUES
@@ -99,7 +98,7 @@ def test_a_retry_streams(owner: Person, conversation: dict[str, Any]) -> None:
 def test_refusals_are_problems_and_take_no_place(
     owner: Person, member: Person, stranger: Person, agent: dict[str, Any], conversation: dict[str, Any]
 ) -> None:
-    Membership.objects.filter(user=member.user, workspace=member.workspace).update(role="viewer")
+    member.workspace.memberships.filter(user=member.user).update(role="viewer")
     path = runs_of(conversation)
     assert ask(owner, path, accept="*/*").status_code == 202
 
