@@ -1,4 +1,4 @@
-"""The one base of every refusal that a client is told about."""
+"""The base class of every expected error, which becomes a problem document for the client."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -6,12 +6,13 @@ from typing import Any, ClassVar
 
 
 class DomainError(Exception):
-    """A refusal with a stable code. The docstring of a subclass is the message its client reads.
+    """An expected error with a stable code. The docstring of a subclass is the message that the client reads.
 
     :ivar code: machine-readable, never translated and never changed.
-    :ivar status: the HTTP status that the edge answers with.
-    :ivar detail: what happened, in a person's words.
-    :ivar extra: further members of the problem document, JSON-serializable.
+    :ivar status: the HTTP status of the response.
+    :ivar detail: what happened, in a sentence for people.
+    :ivar extra: further members of the problem document, JSON-serializable. ``headers`` and ``errors`` are not members:
+        they are added to the response and to the list of invalid fields.
     """
 
     code: ClassVar[str] = "error"

@@ -207,7 +207,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PAGINATION_CLASS": "backend.http.pagination.CursorPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "EXCEPTION_HANDLER": "backend.http.problems.exception_handler",
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "backend.http.negotiation.Lenient",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "backend.http.negotiation.LenientNegotiation",
     "URL_FORMAT_OVERRIDE": None,
     "DEFAULT_AUTHENTICATION_CLASSES": ["backend.accounts.authentication.JWTAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],

@@ -1,4 +1,4 @@
-"""Every route, by the service that answers it; a process has those of the services that SERVICES names."""
+"""Every route by its service; a process has the routes of the services that SERVICES names."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ MODULES = {
 
 
 def routes(services: Iterable[str] = tuple(MODULES)) -> Routes:
-    """The routes of these services, after those that every process has."""
+    """The routes of these services, after the routes of every process."""
     found: Routes = [path("", include("backend.http.urls"))]
     for service in services:
         if service == "accounts":

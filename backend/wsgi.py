@@ -1,4 +1,4 @@
-"""The WSGI application: everything that does not stream."""
+"""The WSGI application: all routes but the asynchronous ones."""
 
 import os
 

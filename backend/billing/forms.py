@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from backend.billing.models import Transfer, Wallet
-from backend.http.money import LARGEST, parse_money
+from backend.http.money import MAX_AMOUNT, parse_money
 
 THOUSANDS = re.compile(r"-?[0-9]{1,3}(\.[0-9]{3})+", re.ASCII)
 
@@ -69,7 +69,7 @@ class MoveMoneyForm(forms.Form):
         except ValueError as error:
             text = _("This is not an amount such as %(example)s.") % {"example": example()}
             raise forms.ValidationError(text) from error
-        if micro == 0 or abs(micro) > LARGEST:
+        if micro == 0 or abs(micro) > MAX_AMOUNT:
             raise forms.ValidationError(_("This amount cannot be moved."))
         return micro
 

@@ -16,7 +16,7 @@ from backend.billing.errors import InsufficientBalance, InvalidAmount, KeyReused
 from backend.billing.pricing import Charge
 from backend.errors import DomainError
 from backend.http.ids import new_id
-from backend.http.money import LARGEST, format_money
+from backend.http.money import MAX_AMOUNT, format_money
 
 REFUSALS: dict[str, type[DomainError]] = {
     "OQ404": WalletNotFound,
@@ -97,7 +97,7 @@ def expire_grant(*, transfer_id: UUID, reference: str, description: str) -> int:
 
 
 def _positive(amount: int) -> int:
-    if not 0 < amount <= LARGEST:
+    if not 0 < amount <= MAX_AMOUNT:
         raise InvalidAmount
     return amount
 

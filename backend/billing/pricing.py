@@ -6,7 +6,7 @@ from decimal import ROUND_CEILING, Context, Decimal, Inexact
 from django.utils.translation import gettext as _
 
 from backend.billing.errors import InvalidAmount, ModelUnpriced
-from backend.http.money import LARGEST, MICRO
+from backend.http.money import MAX_AMOUNT, MICRO
 from backend.llm.catalog import Model
 
 EXACT = Context(prec=60, traps=[Inexact])
@@ -88,6 +88,6 @@ def to_micro(amount: Decimal) -> int:
 
 
 def _price(price: Decimal) -> Decimal:
-    if not 0 <= price * MICRO <= LARGEST:
+    if not 0 <= price * MICRO <= MAX_AMOUNT:
         raise InvalidAmount(_("A price is out of range."))
     return price.quantize(PRICE_PLACES, ROUND_CEILING)

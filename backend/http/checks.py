@@ -1,4 +1,4 @@
-"""System checks on settings: what `manage.py check` refuses anywhere, and `check --deploy` before production."""
+"""System checks of settings: `manage.py check` finds invalid values, `check --deploy` unsafe ones for production."""
 
 import ipaddress
 import os
@@ -18,7 +18,7 @@ DEVELOPMENT_KEY = "development-only"
 
 @register(Tags.security, deploy=True)
 def production(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[CheckMessage]:
-    """A production start with a development value is a mistake, whatever else works."""
+    """Values that are unsafe in production."""
     found: list[CheckMessage] = []
     if settings.SECRET_KEY.startswith(DEVELOPMENT_KEY) or len(settings.SECRET_KEY) < 32:
         found.append(
@@ -34,21 +34,21 @@ def production(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[
         found.append(Warning("PUBLIC_URL is not https: cookies and tokens travel in the clear.", id="http.W005"))
     if settings.AUTH_RATE_LIMIT == "off":
         found.append(Warning("AUTH_RATE_LIMIT is off: passwords can be guessed at full speed.", id="http.W006"))
-    if _trusts_everyone(os.environ.get("FORWARDED_ALLOW_IPS", "")):
+    if _trusts_every_address(os.environ.get("FORWARDED_ALLOW_IPS", "")):
         hint = "Name the gateway's addresses. Otherwise a client chooses the address that its limits are counted by."
-        found.append(Error("FORWARDED_ALLOW_IPS believes every client.", hint=hint, id="http.E007"))
+        found.append(Error("FORWARDED_ALLOW_IPS trusts every client.", hint=hint, id="http.E007"))
     return found
 
 
-def _trusts_everyone(addresses: str) -> bool:
-    """Whether the list, as uvicorn reads it, holds every address of IPv4 or IPv6, whole or in parts."""
+def _trusts_every_address(addresses: str) -> bool:
+    """Whether the list, as uvicorn reads it, covers all of IPv4 or IPv6, also by several networks together."""
     names = [name.strip() for name in addresses.split(",")]
     networks: dict[int, list[Any]] = {4: [], 6: []}
     for name in names:
         try:
             network = ipaddress.ip_network(name, strict=False)
         except ValueError:
-            continue  # A socket, or the asterisk.
+            continue  # A socket path, or the asterisk.
         networks[network.version].append(network)
     wide = [network for same in networks.values() for network in ipaddress.collapse_addresses(same)]
     return "*" in names or any(network.prefixlen == 0 for network in wide)
@@ -56,7 +56,7 @@ def _trusts_everyone(addresses: str) -> bool:
 
 @register()
 def values(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[CheckMessage]:
-    """Values that could not work anywhere."""
+    """Values that are invalid everywhere."""
     found: list[CheckMessage] = []
     for name in ("AUTH_RATE_LIMIT", "REFRESH_RATE_LIMIT"):
         try:

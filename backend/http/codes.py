@@ -1,4 +1,4 @@
-"""The codes of refusals and what they say when nobody says it better."""
+"""The codes of problem documents, with the texts for errors that bring none of their own."""
 
 from django.utils.translation import gettext_noop as _
 
@@ -73,5 +73,5 @@ CODES: dict[int, str] = {
 
 
 def code_of(status: int) -> str:
-    """The code of an answer that brings none of its own."""
+    """The code for an error response that has none of its own."""
     return CODES.get(status, "bad_request" if status < 500 else "internal_error")

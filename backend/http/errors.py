@@ -1,4 +1,4 @@
-"""Turns every error answer into a problem document: Django's own, allauth's and those of exceptions that escape."""
+"""Turns every error response into a problem document: Django's own, allauth's, and those of uncaught exceptions."""
 
 import json
 import sys
@@ -18,33 +18,33 @@ from backend.http.problems import ProblemField, problem_of, problem_response
 from backend.server.async_views import InEventLoop
 from backend.server.scope import ERROR
 
-KEPT_FOR_PEOPLE = "/admin/"  # The admin shows its own pages, errors too.
-PAGE = "orquestra_page"  # An attribute of responses that stay as they are.
-DROPPED = frozenset({"content-type", "content-length", "content-language", "etag"})
+ADMIN_PATH = "/admin/"  # The admin has HTML pages for its errors.
+PAGE = "orquestra_page"  # The attribute of responses that stay HTML.
+DROPPED_HEADERS = frozenset({"content-type", "content-length", "content-language", "etag"})
 
 
 class ProblemMiddleware(MiddlewareMixin):
-    """Answers exceptions of plain views, and rewrites error answers that are not problems yet."""
+    """Handles the exceptions of plain Django views, and rewrites error responses that are not problem documents yet."""
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         problem = problem_of(error)
-        if problem is None or (_for_people(request) and problem.status < HTTPStatus.INTERNAL_SERVER_ERROR):
+        if problem is None or (_is_admin(request) and problem.status < HTTPStatus.INTERNAL_SERVER_ERROR):
             return None
         return problem.response(request)
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if response.status_code < 400 or _for_people(request) or getattr(response, PAGE, False):
+        if response.status_code < 400 or _is_admin(request) or getattr(response, PAGE, False):
             return response
         kind = response.headers.get("Content-Type", "").partition(";")[0]
         if kind == CONTENT_TYPE:
             return response
         content = response.content if isinstance(response, HttpResponse) else b""
         body = _json_object(content) if kind == "application/json" else {}
-        if kind == "application/json" and not _of_allauth(body):
-            return response  # Another contract's error, such as the OpenAI wire format's.
-        problem = _of_body(request, response.status_code, body)
+        if kind == "application/json" and not _is_of_allauth(body):
+            return response  # An error in another format, such as OpenAI's.
+        problem = _problem_of_body(request, response.status_code, body)
         for name, value in response.headers.items():
-            if name.lower() not in DROPPED:
+            if name.lower() not in DROPPED_HEADERS:
                 problem[name] = value
         problem.cookies = response.cookies
         problem._resource_closers.extend(response._resource_closers)  # type: ignore[attr-defined]  # Not in the stubs.
@@ -70,12 +70,12 @@ def early_error_middleware(get_response: Callable[[HttpRequest], HttpResponseBas
     return middleware
 
 
-def _for_people(request: HttpRequest) -> bool:
-    return request.path_info.startswith(KEPT_FOR_PEOPLE)
+def _is_admin(request: HttpRequest) -> bool:
+    return request.path_info.startswith(ADMIN_PATH)
 
 
 def as_page(response: HttpResponse) -> HttpResponse:
-    """Mark an error answer as a page for people, which ``ProblemMiddleware`` leaves as it is."""
+    """Mark an error response as an HTML page, which ``ProblemMiddleware`` then leaves unchanged."""
     setattr(response, PAGE, True)
     return response
 
@@ -88,12 +88,12 @@ def _json_object(content: bytes) -> Mapping[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _of_allauth(body: Mapping[str, Any]) -> bool:
+def _is_of_allauth(body: Mapping[str, Any]) -> bool:
     """``{"status": 400, "errors": [{message, code, param?}], "data": …, "meta": …}``."""
     return isinstance(body.get("status"), int)
 
 
-def _of_body(request: HttpRequest, status: int, body: Mapping[str, Any]) -> HttpResponse:
+def _problem_of_body(request: HttpRequest, status: int, body: Mapping[str, Any]) -> HttpResponse:
     errors = [
         ProblemField(
             pointer=f"/{error['param']}" if error.get("param") else "",
@@ -108,7 +108,7 @@ def _of_body(request: HttpRequest, status: int, body: Mapping[str, Any]) -> Http
     code = code_of(status)
     if status == HTTPStatus.GONE:  # allauth: the session token names no session any more.
         status, code = HTTPStatus.UNAUTHORIZED, "session_revoked"
-    if status == HTTPStatus.UNAUTHORIZED and _asks_again(body):
+    if status == HTTPStatus.UNAUTHORIZED and _needs_reauthentication(body):
         code = "reauthentication_required"
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and "multipart" in request.headers.get("Content-Type", ""):
         code = "file_too_large"
@@ -120,21 +120,21 @@ def _of_body(request: HttpRequest, status: int, body: Mapping[str, Any]) -> Http
 
 
 def _next_step(request: HttpRequest, body: Mapping[str, Any]) -> str | None:
-    """allauth answers 401 where nothing was refused: in the middle of a log-in, and after a log-out."""
+    """The detail for a 401 of allauth that is not an error: in the middle of a log-in, and after a log-out."""
     if any(flow.get("is_pending") for flow in (body.get("data") or {}).get("flows", ())):
         return _("One more step is needed to log in; `data.flows` names it.")
     logs_out = request.method == "DELETE" and request.path_info.endswith("/auth/session")
     return _("You are logged out.") if logs_out and "data" in body else None
 
 
-def _asks_again(body: Mapping[str, Any]) -> bool:
-    """allauth knows who it is, but the log-in is too old for what is asked."""
+def _needs_reauthentication(body: Mapping[str, Any]) -> bool:
+    """Whether the user is logged in, but too long ago for this operation."""
     flows = {flow.get("id") for flow in (body.get("data") or {}).get("flows", ())}
     return bool(flows & {"reauthenticate", "mfa_reauthenticate"})
 
 
-def _page_for_people(request: HttpRequest, status: int, code: str = "") -> HttpResponseBase:
-    """The refusal as a page of the admin. Before its middleware there is no user to draw it for."""
+def _admin_page(request: HttpRequest, status: int, code: str = "") -> HttpResponseBase:
+    """The error as an HTML page of the admin; empty if the error came before the middleware that sets the user."""
     site: Any = admin.site
     if not hasattr(request, "user"):
         return HttpResponse(status=status)
@@ -143,36 +143,36 @@ def _page_for_people(request: HttpRequest, status: int, code: str = "") -> HttpR
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    if _for_people(request):
-        return _page_for_people(request, 400)
+    if _is_admin(request):
+        return _admin_page(request, 400)
     problem = problem_of(exception)
     return problem.response(request) if problem else problem_response(request, status=400, code="bad_request")
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    if _for_people(request):
-        return _page_for_people(request, 403)
+    if _is_admin(request):
+        return _admin_page(request, 403)
     return problem_response(request, status=403, code="forbidden")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    if _for_people(request):
-        return _page_for_people(request, 404)
+    if _is_admin(request):
+        return _admin_page(request, 404)
     return problem_response(request, status=404, code="not_found")
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
-    """Also asked about exceptions of middleware, which may be an outage rather than a bug."""
+    """Django calls this for exceptions of middleware too, which may be an outage rather than a bug."""
     error = sys.exc_info()[1]
     problem = problem_of(error) if error is not None else None
     if problem is not None:
         return problem.response(request)
-    if _for_people(request):
+    if _is_admin(request):
         return defaults.server_error(request)
     return problem_response(request, status=500, code="internal_error")
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
-    if _for_people(request):
-        return _page_for_people(request, 403, "csrf_failed")
+    if _is_admin(request):
+        return _admin_page(request, 403, "csrf_failed")
     return problem_response(request, status=403, code="csrf_failed")

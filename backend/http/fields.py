@@ -1,7 +1,7 @@
-"""Serializer fields that take JSON as its types are, and look at the size of what came before what is in it.
+"""Serializer fields that accept exactly the JSON types that the OpenAPI document declares.
 
-REST framework reads ``"5"`` as a number, ``5`` as text and ``"off"`` as false, which a form needs. A contract that
-says "integer" must then refuse nothing less, or clients come to rely on what it does not promise.
+REST framework reads ``"5"`` as a number, ``5`` as text and ``"off"`` as false, as forms need it. An API that declares
+"integer" must refuse these: otherwise clients rely on what it does not promise.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from rest_framework import serializers
 
 
 class CharField(serializers.CharField):
-    """DRF's, for JSON: no number is text."""
+    """DRF's, but only a JSON string is text."""
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -19,7 +19,7 @@ class CharField(serializers.CharField):
 
 
 class IntegerField(serializers.IntegerField):
-    """DRF's, for JSON: no text is a number. ``5.0`` is the same number as ``5`` (JSON Schema, 6.1.1)."""
+    """DRF's, but only a JSON number is an integer. ``5.0`` is the same number as ``5`` (JSON Schema, 6.1.1)."""
 
     def to_internal_value(self, data: Any) -> int:
         if isinstance(data, bool) or not isinstance(data, int | float):
@@ -28,7 +28,7 @@ class IntegerField(serializers.IntegerField):
 
 
 class FloatField(serializers.FloatField):
-    """DRF's, for JSON: no text and no truth is a number."""
+    """DRF's, but only a JSON number is a number."""
 
     def to_internal_value(self, data: Any) -> float:
         if isinstance(data, bool) or not isinstance(data, int | float):
@@ -37,7 +37,7 @@ class FloatField(serializers.FloatField):
 
 
 class BooleanField(serializers.BooleanField):
-    """DRF's, for JSON: only ``true`` and ``false``."""
+    """DRF's, but only ``true`` and ``false`` are booleans."""
 
     def to_internal_value(self, data: Any) -> bool:
         if not isinstance(data, bool):
@@ -46,7 +46,7 @@ class BooleanField(serializers.BooleanField):
 
 
 class ChoiceField(serializers.ChoiceField):
-    """DRF's, for JSON: a choice is written as it is, ``1`` not as ``"1"``."""
+    """DRF's, but a choice has the type of its value: ``"1"`` is not ``1``."""
 
     def to_internal_value(self, data: Any) -> Any:
         chosen = super().to_internal_value(data)
@@ -56,7 +56,7 @@ class ChoiceField(serializers.ChoiceField):
 
 
 class ListField(serializers.ListField):
-    """DRF's, but a list longer than ``max_length`` is refused as a whole: not after a refusal for each of its items."""
+    """DRF's, but checks ``max_length`` before it validates the items, so that a long list costs one error."""
 
     def to_internal_value(self, data: Any) -> list[Any]:
         if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:

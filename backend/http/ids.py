@@ -16,14 +16,14 @@ SUFFIX = r"[0-7][0-9a-hjkmnp-tv-z]{25}"
 
 
 def new_id() -> UUID:
-    """A UUIDv7 (RFC 9562): sorts by the millisecond it was made in."""
+    """A new UUIDv7 (RFC 9562), which sorts by the millisecond of its creation."""
     return UUID(bytes=uuid_utils.uuid7().bytes)
 
 
 def first_id_of(moment: datetime) -> UUID:
-    """The lowest UUIDv7 of that millisecond, so that ``pk__gte`` finds what is newer through the key's index.
+    """The lowest UUIDv7 of that millisecond, so that ``pk__gte`` finds newer rows through the index of the primary key.
 
-    A row's key is made a little before its time: ask from a minute earlier, and let the time decide.
+    The id of a row is made shortly before its ``created_at``: query from a minute earlier, and filter by the time too.
     """
     return UUID(int=(int(moment.timestamp() * 1000) << 80) | (0x7 << 76) | (0x2 << 62))
 
@@ -36,7 +36,7 @@ def encode(prefix: str, value: UUID) -> str:
 def decode(prefix: str, text: object) -> UUID:
     """The UUID behind a public id.
 
-    :raises NotFound: it is not a well-formed id with this prefix; the same answer as for an unknown one.
+    :raises NotFound: the text is not a well-formed id with this prefix; the same error as for an unknown id.
     """
     try:
         parsed = TypeID.from_string(str(text))
@@ -48,7 +48,7 @@ def decode(prefix: str, text: object) -> UUID:
 
 
 class PublicId:
-    """Mixed into a model with a UUID primary key: gives it ``public_id``."""
+    """A mixin for models with a UUID primary key: adds ``public_id``."""
 
     id_prefix: ClassVar[str]
     pk: Any
@@ -59,7 +59,7 @@ class PublicId:
 
 
 class PublicIdField(serializers.Field[UUID, str, str, Any]):
-    """A UUID attribute shown and read as a public id; a malformed one is a field error."""
+    """A UUID attribute that clients see and send as a public id; a malformed id is a field error."""
 
     default_error_messages = {"invalid": _("This is not a valid id.")}
 

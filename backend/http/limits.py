@@ -1,7 +1,7 @@
-"""Rate limits that hold under concurrency: counted in Redis by one script, so two requests cannot share one place.
+"""Rate limits with a sliding window: at most N requests in any period of its length.
 
-A sliding window: at most N requests in any span of its length. When Redis does not answer, ``hit`` raises and the
-request is refused with 503: what is limited here is what an attacker would flood, so it fails closed.
+One Redis script counts and adds, so that two concurrent requests cannot both take the last hit. When Redis does not
+answer, ``hit`` raises and the client gets 503: attackers would flood these routes, so the limits fail closed.
 """
 
 import hashlib
@@ -29,30 +29,31 @@ SECONDS = {"s": 1, "sec": 1, "min": 60, "hour": 3600, "day": 86400}
 GUARDED = re.compile(r"/api/v1/auth/[a-z0-9/_-]+")
 JSON_OF_ALLAUTH = re.compile(r"/api/v1/(auth|account)/.+")
 
-# KEYS: one sorted set per subject, each hit a member scored by its time. All subjects must have room, else none counts.
+# KEYS: one sorted set per subject, in which the score of each hit is its time. If one subject has no hit left, the hit
+# counts against none.
 SCRIPT = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local limit, window = tonumber(ARGV[1]), tonumber(ARGV[2])
-local least, reset, allowed = limit, window, 1
+local remaining, reset, allowed = limit, window, 1
 for _, key in ipairs(KEYS) do
   redis.call('ZREMRANGEBYSCORE', key, '-inf', now - window)
   local used = redis.call('ZCARD', key)
   if used >= limit then allowed = 0 end
-  if limit - used <= least then
-    least = limit - used
+  if limit - used <= remaining then
+    remaining = limit - used
     local oldest = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
     reset = oldest[2] and (oldest[2] + window - now) or window
   end
 end
 if allowed == 1 then
-  least = least - 1
+  remaining = remaining - 1
   for _, key in ipairs(KEYS) do
     redis.call('ZADD', key, now, ARGV[3])
     redis.call('PEXPIRE', key, window)
   end
 end
-return {allowed, math.max(least, 0), math.ceil(reset)}
+return {allowed, math.max(remaining, 0), math.ceil(reset)}
 """
 
 
@@ -87,15 +88,15 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a hit was let through; ``remaining`` hits until ``reset`` seconds from now."""
+    """Whether a hit was allowed; ``remaining`` hits until ``reset`` seconds from now."""
 
     policy: str
     rate: Rate
     allowed: bool
     remaining: int
     reset: int
-    keys: tuple[str, ...] = ()  # Where it was counted,
-    member: str = ""  # and as what.
+    keys: tuple[str, ...] = ()  # The sorted sets that count this hit.
+    member: str = ""  # Its member in them.
 
     @property
     def headers(self) -> dict[str, str]:
@@ -107,7 +108,7 @@ class Verdict:
 
 
 def hit(policy: str, rate: Rate, *subjects: str) -> Verdict:
-    """Count one request against every subject at once (an address, an account), or against none when one is full."""
+    """Count one request against every subject (an address, an account), or against none if one has no hit left."""
     keys, member = tuple(_key(policy, subject) for subject in subjects), uuid4().hex
     allowed, remaining, reset = client().register_script(SCRIPT)(
         keys=keys, args=[rate.limit, rate.seconds * 1000, member]
@@ -116,7 +117,7 @@ def hit(policy: str, rate: Rate, *subjects: str) -> Verdict:
 
 
 def undo(verdict: Verdict) -> None:
-    """Take one hit back, as when what is limited are failures and this was none."""
+    """Remove one hit, such as after a success where only failures are limited."""
     with client().pipeline(transaction=False) as pipeline:
         for key in verdict.keys:
             pipeline.zrem(key, verdict.member)
@@ -124,7 +125,7 @@ def undo(verdict: Verdict) -> None:
 
 
 def forget(policy: str, *subjects: str) -> None:
-    """Give the subjects all their hits back."""
+    """Remove all hits of the subjects."""
     client().delete(*(_key(policy, subject) for subject in subjects))
 
 
@@ -150,7 +151,7 @@ def check(policy: str, rate: Rate | None, *subjects: str) -> Verdict | None:
 
 
 def address_of(request: HttpRequest) -> str:
-    """The client's address; of IPv6 its /64, which is one customer."""
+    """The client's address; of IPv6 the /64 network, which usually belongs to one customer."""
     text = str(request.META.get("REMOTE_ADDR") or "unknown")
     try:
         address = ipaddress.ip_address(text)
@@ -162,7 +163,7 @@ def address_of(request: HttpRequest) -> str:
 
 
 class AuthLimitsMiddleware:
-    """Guards allauth's routes, by path: strict JSON, AUTH_RATE_LIMIT per client address, one spelling per mailbox.
+    """Guards allauth's routes: strict JSON, AUTH_RATE_LIMIT per client address, canonical e-mail addresses.
 
     A limit per account from every address together would let anyone lock its owner out; what bounds guesses at one
     account is in ``backend.accounts.throttles``, which can tell its owner's addresses.
@@ -178,8 +179,8 @@ class AuthLimitsMiddleware:
             body = read_json(request) if request.body else None
             rate = Rate.parse(settings.AUTH_RATE_LIMIT) if _is_guarded(request) else None
             verdict = check("auth", rate, f"address:{address_of(request)}")
-            _spell_email(request, body)
-        except Exception as error:  # The guard itself refused, or Redis did not answer.
+            _canonicalize_email(request, body)
+        except Exception as error:  # A limit, invalid JSON, or Redis did not answer.
             if (problem := problem_of(error)) is None:
                 raise
             return problem.response(request)
@@ -193,10 +194,10 @@ def _is_guarded(request: HttpRequest) -> bool:
     return request.method != "DELETE" and GUARDED.fullmatch(request.path_info) is not None
 
 
-def _spell_email(request: HttpRequest, body: object) -> None:
-    """Replace the address in the body by the canonical spelling of its mailbox. allauth reports an empty one itself.
+def _canonicalize_email(request: HttpRequest, body: object) -> None:
+    """Replace the address in the body by its canonical form. allauth reports an empty one itself.
 
-    :raises FieldError: there is no such spelling.
+    :raises FieldError: the address has no canonical form.
     """
     email = body.get("email") if isinstance(body, dict) else None
     if not isinstance(email, str) or not email.strip():
@@ -204,12 +205,12 @@ def _spell_email(request: HttpRequest, body: object) -> None:
     try:
         spelled = canonical(email)
     except InvalidEmail as error:
-        raise FieldError("/email", _refusal_of(email)) from error
+        raise FieldError("/email", _email_error(email)) from error
     if spelled != email:
         request._body = json.dumps({**body, "email": spelled}).encode()  # type: ignore[dict-item]
 
 
-def _refusal_of(email: str) -> str:
+def _email_error(email: str) -> str:
     if len(email.strip()) > MAX_EMAIL_LENGTH:
         return gettext("An email address has at most 254 characters.")
     if not email.isascii():

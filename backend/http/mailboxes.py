@@ -1,4 +1,4 @@
-"""One spelling for each mailbox, so that whatever is unique per address is unique per mailbox.
+"""The canonical form of e-mail addresses, so that each mailbox has one account.
 
 ``Ana@BÜCHER.example`` and ``ana@xn--bcher-kva.example`` are one mailbox. Everything that stores, looks up, counts or
 mails an address uses the form that ``canonical`` returns: ASCII, in lower case, the domain as its IDNA 2008 A-labels.
@@ -22,16 +22,16 @@ _DEVIATIONS = frozenset("ßẞς\u200c\u200d")
 
 
 class InvalidEmail(ValueError):
-    """The text is not an e-mail address with one canonical spelling."""
+    """The text is not an e-mail address with a canonical form."""
 
 
 def canonical(text: str) -> str:
-    """The one spelling of the mailbox.
+    """The canonical form of an address.
 
     Case makes no difference, nor do compatibility characters such as full-width letters, ``ſ`` and the Kelvin sign,
     which Unicode (NFKC) defines as ASCII letters in another shape.
 
-    :raises InvalidEmail: the text is no address, or one whose mailbox depends on who reads it: a quoted local part,
+    :raises InvalidEmail: the text is not an address, or mail servers disagree about its mailbox: a quoted local part,
         letters outside ASCII in the local part, an IP address as the domain, a domain with ``ß`` or ``ς``.
     """
     text = text.strip()
@@ -52,9 +52,9 @@ def canonical(text: str) -> str:
 
 
 def without_tag(email: str) -> str:
-    """A canonical address without what providers ignore when they deliver: ``+tag``, and the dots of Gmail.
+    """A canonical address without the parts that many providers ignore: ``+tag``, and the dots of Gmail.
 
-    Two addresses that differ in this may be two mailboxes elsewhere, so this is no spelling to store or to mail.
+    At other providers the two addresses may be two mailboxes, so this form must not be stored or mailed to.
     """
     local, _, domain = email.partition("@")
     local = local.partition("+")[0] or local
@@ -64,7 +64,7 @@ def without_tag(email: str) -> str:
 
 
 def _domain(text: str) -> str:
-    if text.startswith("["):  # An IP address, which has many spellings.
+    if text.startswith("["):  # An IP address, which can be written in many ways.
         raise InvalidEmail
     if text.isascii() and "xn--" not in text.lower():
         return text.lower()

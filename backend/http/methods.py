@@ -1,4 +1,4 @@
-"""Which methods a view answers, decided before anything else about a request."""
+"""405 for methods that a view does not have, before any other check of the request."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -14,15 +14,15 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def read_only(view: View) -> View:
-    """GET and HEAD. Anything else is a 405 and no question of cookies, as it would change nothing."""
+    """Allow GET and HEAD alone; other methods get 405. No CSRF check: the view changes nothing."""
     return csrf_exempt(require_safe(view))
 
 
 class MethodMiddleware:
     """405 with ``Allow`` for a method that a class-based view of the API does not have.
 
-    REST framework and allauth look at the caller, the workspace and the body first. Then a PUT where there is none
-    gets any of their refusals, and nothing tells its sender that the method is the mistake (RFC 9110, section 15.5.6).
+    REST framework and allauth check the caller, the workspace and the body first. A PUT where there is none would get
+    one of their errors, and the client would not learn that the method is wrong (RFC 9110, section 15.5.6).
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -41,7 +41,7 @@ class MethodMiddleware:
 
 
 def methods_of(view: Callable[..., Any]) -> list[str] | None:
-    """The methods of a class-based view, REST framework's or Django's; none of a function, which looks itself."""
+    """The methods of a class-based view, REST framework's or Django's; None for a function, which checks itself."""
     cls = getattr(view, "cls", None) or getattr(view, "view_class", None)
     if cls is None:
         return None

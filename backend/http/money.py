@@ -1,4 +1,4 @@
-"""Money as clients see it: decimal strings. Inside it is an integer of micro-units (millionths) of one currency."""
+"""Amounts of money in the API: decimal strings. The code uses integers of micro-units (millionths) of one currency."""
 
 import re
 from decimal import ROUND_HALF_UP, Decimal
@@ -8,9 +8,9 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 MICRO = 1_000_000
-LARGEST = 10**12 * MICRO  # Far below the 64-bit limit of a column, so that sums fit too.
-WHOLE_DIGITS = 12
-WRITTEN = re.compile(rf"(-?)([0-9]{{1,{WHOLE_DIGITS}}})(?:\.([0-9]{{1,6}}))?", re.ASCII)
+MAX_AMOUNT = 10**12 * MICRO  # Far below the 64-bit limit of a column, so that sums fit too.
+MAX_WHOLE_DIGITS = 12
+AMOUNT = re.compile(rf"(-?)([0-9]{{1,{MAX_WHOLE_DIGITS}}})(?:\.([0-9]{{1,6}}))?", re.ASCII)
 
 
 def format_money(micro: int | Decimal) -> str:
@@ -26,7 +26,7 @@ def parse_money(text: str) -> int:
 
     :raises ValueError: not a plain decimal of at most twelve digits before and six after the point.
     """
-    match = WRITTEN.fullmatch(text)
+    match = AMOUNT.fullmatch(text)
     if match is None:
         raise ValueError("not an amount of money")
     sign, whole, fraction = match.groups()
@@ -35,7 +35,7 @@ def parse_money(text: str) -> int:
 
 
 class MoneyField(serializers.Field[int, Any, str, Any]):
-    """An integer of micro-units, shown and read as a decimal string (a JSON integer is read too)."""
+    """An integer of micro-units that clients see and send as a decimal string (they may send a JSON integer too)."""
 
     default_error_messages = {
         "invalid": _('An amount is a decimal string with at most 6 places, such as "5.00".'),
@@ -43,7 +43,7 @@ class MoneyField(serializers.Field[int, Any, str, Any]):
         "max_value": _("The amount must be at most {max_value}."),
     }
 
-    def __init__(self, *, min_value: int | None = None, max_value: int | None = LARGEST, **kwargs: Any) -> None:
+    def __init__(self, *, min_value: int | None = None, max_value: int | None = MAX_AMOUNT, **kwargs: Any) -> None:
         self.min_value, self.max_value = min_value, max_value
         super().__init__(**kwargs)
 

@@ -1,4 +1,4 @@
-"""Which format an answer has."""
+"""The format of a response."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,8 +9,8 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 
-class Lenient(DefaultContentNegotiation):
-    """A client whose Accept names nothing that we have gets what we have: JSON, or the file that it asked for."""
+class LenientNegotiation(DefaultContentNegotiation):
+    """Ignores an Accept header that names no format of the view: the client gets its first one, JSON or the file."""
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None

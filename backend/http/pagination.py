@@ -1,8 +1,8 @@
-"""Every list is cursor pages: ``{"results": […], "next": url|null, "previous": url|null}``.
+"""Cursor pagination of every list: ``{"results": […], "next": url|null, "previous": url|null}``.
 
 A cursor is ``n`` or ``p`` (the next or the previous page), a number of rows to skip, and the position after which the
 page begins: ``n0_018f3c…``. Its pattern is in the OpenAPI document, and every text that matches the pattern is a
-position of the list, so a client that follows the contract is never refused for its cursor.
+valid cursor.
 """
 
 import re
@@ -22,9 +22,9 @@ from backend.errors import FieldError
 
 
 def limit_of(request: Request) -> int:
-    """How many the client wants on a page.
+    """The page size that the client asks for.
 
-    :raises FieldError: it asks for none, too many, or no number at all.
+    :raises FieldError: it is not a number from 1 to 200.
     """
     text = request.query_params.get("limit")
     if text is None:
@@ -40,9 +40,9 @@ def _unknown_cursor() -> FieldError:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How the values of the column that orders a list are written in a cursor.
+    """The text form in cursors of the values of the column that orders a list.
 
-    :ivar pattern: a regular expression; ``read`` takes every text that matches it.
+    :ivar pattern: a regular expression; ``read`` accepts every text that matches it.
     """
 
     pattern: str
@@ -61,9 +61,9 @@ TIMES = Position(  # Microseconds.
 
 
 class CursorPagination(pagination.CursorPagination):
-    """Newest first by id (UUIDv7), which no insert or delete elsewhere can shift; a view may set ``ordering``.
+    """Newest first by id (UUIDv7), so that inserts and deletes do not shift pages; a view may set ``ordering``.
 
-    :cvar position: how values of the first column of ``ordering`` are written.
+    :cvar position: the text form of the first column of ``ordering``.
     """
 
     ordering: str | tuple[str, ...] = "-id"
@@ -111,7 +111,7 @@ class CursorPagination(pagination.CursorPagination):
 
 
 class ShortListPagination(pagination.LimitOffsetPagination):
-    """Pages of a short list that is in memory as a whole; its cursor is the position of a page's first item."""
+    """Pages of a short list that is in memory; the cursor is the index of the first item of a page."""
 
     offset_query_param = "cursor"
     template = None
@@ -138,10 +138,10 @@ class ShortListPagination(pagination.LimitOffsetPagination):
 def _parameters(pattern: str) -> list[dict[str, Any]]:
     limit = {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
     cursor = {"type": "string", "pattern": pattern}
-    told = "Where a page begins. Take it from `next` or `previous` of another page; it is opaque."
+    cursor_text = "Where a page begins. Take it from `next` or `previous` of another page; it is opaque."
     return [
         {"in": "query", "name": "limit", "description": "How many are on a page.", "schema": limit},
-        {"in": "query", "name": "cursor", "description": told, "schema": cursor},
+        {"in": "query", "name": "cursor", "description": cursor_text, "schema": cursor},
     ]
 
 

@@ -1,4 +1,4 @@
-"""JSON that PostgreSQL can store and that means one thing only, or a 400."""
+"""A strict JSON parser: 400 for JSON that PostgreSQL cannot store or that is ambiguous."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,9 +11,9 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
-DEEPEST = 64
-MAX_VALUES = 10_000  # Each may cost a refusal of its own; the largest body that means anything has a tenth.
-LARGEST_INTEGER = 2**63 - 1
+MAX_DEPTH = 64
+MAX_VALUES = 10_000  # Each may cost an error of its own. The largest sensible body has a tenth of them.
+MAX_INTEGER = 2**63 - 1
 
 
 def loads(body: bytes) -> Any:
@@ -53,7 +53,7 @@ def read_json(request: HttpRequest) -> Any:
 
 
 class JSONParser(BaseParser):
-    """DRF's parser of ``application/json``, strict and bounded."""
+    """DRF's parser class for ``application/json``: as ``loads``, and no body above DATA_UPLOAD_MAX_MEMORY_SIZE."""
 
     media_type = "application/json"
 
@@ -67,7 +67,7 @@ class JSONParser(BaseParser):
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         request = context.get("request")
         if request is not None and int(request.META.get("CONTENT_LENGTH") or 0) > limit:
-            raise RequestDataTooBig  # Without waiting for what was announced.
+            raise RequestDataTooBig  # Without waiting for the body.
         body = stream.read(limit + 1)
         if len(body) > limit:
             raise RequestDataTooBig
@@ -93,15 +93,15 @@ def _float(digits: str) -> float:
 
 
 def _integer(digits: str) -> int:
-    number = int(digits) if len(digits) <= 20 else LARGEST_INTEGER + 1
-    if abs(number) > LARGEST_INTEGER:
+    number = int(digits) if len(digits) <= 20 else MAX_INTEGER + 1
+    if abs(number) > MAX_INTEGER:
         raise ValueError("a number is too large")
     return number
 
 
 def _check(value: Any) -> None:
     level, seen = [value], 0
-    for _depth in range(DEEPEST):
+    for _depth in range(MAX_DEPTH):
         level = [inner for container in level for inner in _contents(container)]
         if not level:
             return

@@ -1,4 +1,4 @@
-"""What launchers, gateways and Prometheus ask every process: does it live, do its parts answer, its metrics."""
+"""Health checks and metrics, served by every process for launchers, gateways and Prometheus."""
 
 import ipaddress
 
@@ -18,29 +18,29 @@ FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", 
 
 @read_only
 async def healthz(request: HttpRequest) -> HttpResponse:
-    """The process lives."""
+    """200 while the process can respond."""
     return JsonResponse({"status": "ok"})
 
 
 @read_only
 async def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when every dependency answers within two seconds, else 503; each is named."""
-    states = await health.states_of_parts()
+    """200 when every dependency answers within two seconds, else 503; lists the state of each."""
+    states = await health.check_dependencies()
     if all(state == "ok" for state in states.values()):
         return JsonResponse({"status": "ok", "checks": states})
     return problem_response(request, status=503, code="service_unavailable", checks=states)
 
 
-class NotForYou(Forbidden):
+class MetricsForbidden(Forbidden):
     """Metrics are served to this machine alone, or to the holder of METRICS_TOKEN."""
 
 
 def _may_read(request: HttpRequest) -> bool:
-    """The holder of METRICS_TOKEN; without one, a peer that is near and asked directly.
+    """Whether the caller holds METRICS_TOKEN or, if none is set, connects directly from a trusted network.
 
-    Near is this machine for a process that carries the whole product, whose port clients reach, and any private network
-    for one that carries a part of it, whose port the gateway and Prometheus reach. What a proxy passed on comes from
-    anywhere.
+    For a process that serves all services, whose port clients can reach, that is this machine; for one that serves some
+    of them, whose port only the gateway and Prometheus can reach, any private network. A request that a proxy forwarded
+    may come from anywhere, so it is refused.
     """
     if token := settings.METRICS_TOKEN:
         given = request.META.get("HTTP_AUTHORIZATION", "")
@@ -59,8 +59,8 @@ def _may_read(request: HttpRequest) -> bool:
 def metrics(request: HttpRequest) -> HttpResponse:
     """Every metric, in Prometheus's text format.
 
-    :raises NotForYou: see ``_may_read``.
+    :raises MetricsForbidden: see ``_may_read``.
     """
     if not _may_read(request):
-        raise NotForYou
+        raise MetricsForbidden
     return HttpResponse(measured.as_text(), content_type=CONTENT_TYPE_LATEST)

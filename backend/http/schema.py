@@ -1,4 +1,4 @@
-"""The OpenAPI document, and the page that browses it with scripts and styles served from here."""
+"""The OpenAPI document, and a page to browse it whose scripts and styles this server serves."""
 
 from functools import lru_cache
 from importlib import import_module
@@ -25,22 +25,21 @@ PAGE_POLICY = (
 
 
 def document() -> bytes:
-    """The document as JSON. It takes a third of a second to make and never changes while the process lives.
+    """The document as JSON. Generating it takes a third of a second, so this happens once per process.
 
-    One thread makes it, and those that ask meanwhile wait: the generator keeps its state in globals, such as the traces
-    of its warnings.
+    One thread generates it while others wait: the generator keeps state in globals, such as the traces of its warnings.
     """
-    with _making:
-        return _made()
+    with _lock:
+        return _generate()
 
 
-_making = Lock()
+_lock = Lock()
 
 
 @lru_cache(maxsize=1)
-def _made() -> bytes:
-    every_route = getattr(import_module(settings.ROOT_URLCONF), "routes", None)  # Also of services elsewhere.
-    with GENERATOR_STATS.silence(), translation.override(settings.LANGUAGE_CODE):  # Not in that of the first request.
+def _generate() -> bytes:
+    every_route = getattr(import_module(settings.ROOT_URLCONF), "routes", None)  # Of all services.
+    with GENERATOR_STATS.silence(), translation.override(settings.LANGUAGE_CODE):  # Independent of the first request.
         generator = SchemaGenerator(patterns=every_route and every_route())  # type: ignore[no-untyped-call]  # Untyped upstream.
         schema = generator.get_schema(request=None, public=True)  # type: ignore[no-untyped-call]  # Likewise.
     return bytes(OpenApiJsonRenderer2().render(schema, renderer_context={}))

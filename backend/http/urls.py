@@ -1,4 +1,4 @@
-"""Routes of every process, whichever services it carries."""
+"""The routes of every process, whichever services it serves."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""What viewsets share."""
+"""Shared by the viewsets: the look-up by public id, boolean query parameters."""
 
 from typing import Any, ClassVar
 from uuid import UUID
@@ -12,9 +12,9 @@ from backend.http.ids import decode
 
 
 class PublicIdLookup:
-    """Mixed into a ``GenericAPIView`` before it: ``/things/{id}`` takes the public id.
+    """A mixin placed before ``GenericAPIView``: ``/things/{id}`` takes the public id.
 
-    The queryset holds only what the actor may see, so a malformed, an unknown and a foreign id get the same answer.
+    The queryset holds only objects that the actor may see, so malformed, unknown and foreign ids get the same response.
     """
 
     id_prefix: ClassVar[str]
@@ -36,17 +36,17 @@ class PublicIdLookup:
         return found
 
 
-TRUTH = {"true": True, "1": True, "false": False, "0": False}
+BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def boolean_parameter(request: Request, name: str, *, default: bool) -> bool:
-    """A parameter of the query that is true or false.
+    """A boolean query parameter.
 
-    :raises FieldError: it is something else.
+    :raises FieldError: it is neither true nor false.
     """
     text = request.query_params.get(name)
     if text is None:
         return default
-    if text.lower() not in TRUTH:
+    if text.lower() not in BOOLEANS:
         raise FieldError(f"/{name}", _("This is true or false."))
-    return TRUTH[text.lower()]
+    return BOOLEANS[text.lower()]

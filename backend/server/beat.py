@@ -1,4 +1,4 @@
-"""Beat in a thread of a worker, for one machine, where a process of its own would cost the memory of a whole Python.
+"""Runs beat in a thread of a worker, for one machine, where its own process would cost the memory of another Python.
 
 celery -A backend worker --with-beat SCHEDULE_FILE …
 """
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class EmbeddedBeat(bootsteps.StartStopStep):
-    """A step of the worker; only with ``--with-beat``."""
+    """A bootstep of the worker; only with ``--with-beat``."""
 
     def __init__(self, parent: Any, with_beat: str | None = None, **options: Any) -> None:
         super().__init__(parent, **options)
@@ -30,13 +30,16 @@ class EmbeddedBeat(bootsteps.StartStopStep):
         threading.Thread(target=self._run, args=(self._service,), name="beat", daemon=True).start()
 
     def stop(self, parent: Any) -> None:
-        """Without waiting: it sleeps until something is due."""
+        """Stop without waiting: the thread sleeps until the next task is due."""
         self._stopping = True
         if self._service is not None:
             self._service.stop()
 
     def _run(self, service: Service) -> None:
-        """A worker without its beat would look well while nothing is swept: it ends, and is started again."""
+        """Run beat, and end the worker if beat ends: a worker without it would look healthy while no sweep ran.
+
+        The supervisor starts the worker again.
+        """
         try:
             service.start()
         except BaseException:

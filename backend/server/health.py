@@ -1,4 +1,4 @@
-"""Does this process live, and do the parts that it needs answer? Asked by launchers, gateways and orchestrators."""
+"""Checks the dependencies of this process: PostgreSQL, Redis, and those that apps add."""
 
 import asyncio
 import logging
@@ -12,29 +12,29 @@ from redis import Redis
 
 logger = logging.getLogger(__name__)
 
-SECONDS = 2.0
+TIMEOUT_SECONDS = 2.0
 _threads = ThreadPoolExecutor(max_workers=6, thread_name_prefix="readyz")
 
 
-async def states_of_parts() -> dict[str, str]:
-    """ "ok" or "error" for each part by name; one that does not answer within two seconds is an error."""
+async def check_dependencies() -> dict[str, str]:
+    """Each dependency by name with "ok" or, if it fails or does not answer within two seconds, "error"."""
     waiting = {name: _threads.submit(check) for name, check in CHECKS.items()}
     states: dict[str, str] = {}
     for name, future in waiting.items():
         try:
-            await asyncio.wait_for(asyncio.wrap_future(future), SECONDS)
+            await asyncio.wait_for(asyncio.wrap_future(future), TIMEOUT_SECONDS)
             states[name] = "ok"
         except TimeoutError:
             states[name] = "error"
-            logger.warning("not ready: %s did not answer within %s s", name, SECONDS)
-        except Exception as error:  # Whatever a driver raises, it is not ready.
+            logger.warning("dependency_timed_out name=%s seconds=%s", name, TIMEOUT_SECONDS)
+        except Exception as error:  # A driver may raise anything.
             states[name] = "error"
-            logger.warning("not ready: %s: %s", name, error)
+            logger.warning("dependency_failed name=%s error=%s", name, error)
     return states
 
 
 def _database() -> None:
-    """On a connection of its own: a pool that is used up is busy, not broken."""
+    """Uses a connection of its own: a pool without a free connection is busy, not broken."""
     parameters = connection.get_connection_params()
     for name in ("pool", "cursor_factory", "context", "prepare_threshold", "server_side_binding", "options"):
         parameters.pop(name, None)
@@ -48,5 +48,5 @@ def _redis() -> None:
         opened.ping()
 
 
-# By name, what raises when a part does not answer. An app adds its own when it starts.
+# By name, a function that raises when the dependency fails. Apps add their own at startup.
 CHECKS: dict[str, Callable[[], object]] = {"database": _database, "redis": _redis}

@@ -1,7 +1,7 @@
-"""``python -m backend.server.healthcheck [web|worker|beat]``: exit code 0 when the process of this container works.
+"""``python -m backend.server.healthcheck [web|worker|beat]``: exit code 0 if the process of this container works.
 
-web asks /healthz at its own address (BIND, or HOST and PORT); worker and beat have written HEARTBEAT_FILE of late.
-The standard library alone, since this runs every few seconds.
+For web, requests /healthz at its own address (BIND, or HOST and PORT). For worker and beat, checks the age of
+HEARTBEAT_FILE. Imports only the standard library, since this runs every few seconds.
 """
 
 import http.client
@@ -12,17 +12,17 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-SECONDS = 3.0
-FRESH = 45.0  # Seconds; heartbeats come every five to fifteen.
+TIMEOUT_SECONDS = 3.0
+MAX_AGE_SECONDS = 45.0  # Heartbeats come every five to fifteen seconds.
 
 
 class Unhealthy(Exception):
-    """Why, in words for whoever reads the container's log."""
+    """The process does not work; the message is for the log of the container."""
 
 
 def web(environment: Mapping[str, str]) -> None:
     """
-    :raises Unhealthy: it does not answer 200.
+    :raises Unhealthy: /healthz does not answer 200.
     """
     name = environment.get("ALLOWED_HOSTS", "localhost").split(",")[0].strip().lstrip(".")
     connection = _connect(environment)
@@ -40,19 +40,19 @@ def web(environment: Mapping[str, str]) -> None:
 def _connect(environment: Mapping[str, str]) -> http.client.HTTPConnection:
     bind = environment.get("BIND") or ""
     if bind.startswith("unix:"):
-        connection = http.client.HTTPConnection("localhost", timeout=SECONDS)
+        connection = http.client.HTTPConnection("localhost", timeout=TIMEOUT_SECONDS)
         connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.settimeout(SECONDS)
+        connection.sock.settimeout(TIMEOUT_SECONDS)
         connection.sock.connect(bind.removeprefix("unix:"))
         return connection
     host, _, port = bind.rpartition(":") if bind else (environment.get("HOST", ""), "", environment.get("PORT", ""))
     host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host.strip("[]"), host.strip("[]"))  # noqa: S104
-    return http.client.HTTPConnection(host, int(port or 8000), timeout=SECONDS)
+    return http.client.HTTPConnection(host, int(port or 8000), timeout=TIMEOUT_SECONDS)
 
 
 def heartbeat(environment: Mapping[str, str]) -> None:
     """
-    :raises Unhealthy: there has been none for a while.
+    :raises Unhealthy: there is no heartbeat, or the last one is too old.
     """
     file = environment.get("HEARTBEAT_FILE")
     if not file:
@@ -61,7 +61,7 @@ def heartbeat(environment: Mapping[str, str]) -> None:
         age = time.time() - Path(file).stat().st_mtime
     except OSError as error:
         raise Unhealthy(f"no heartbeat: {error}") from error
-    if age > FRESH:
+    if age > MAX_AGE_SECONDS:
         raise Unhealthy(f"the last heartbeat was {age:.0f} s ago")
 
 

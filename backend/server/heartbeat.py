@@ -1,8 +1,8 @@
-"""Heartbeats of worker and beat, for ``backend.server.healthcheck``: a file touched only by what they are there for.
+"""Heartbeats of worker and beat, for ``backend.server.healthcheck``: a file that only actual work touches.
 
-A worker sends itself a task through the broker every few seconds, and that task touches the file: a worker that lost
-its connection, went deaf after a reconnect, or whose pool is stuck stays silent. While its pool is full of work, being
-busy counts. Beat touches the file whenever it has sent a task.
+A worker sends itself a task through the broker every few seconds, and that task touches the file. A worker that lost
+its connection, receives nothing after a reconnect, or whose pool is stuck therefore has no heartbeat. While all threads
+of its pool are busy, the worker touches the file itself. Beat touches the file whenever it has sent a task.
 """
 
 import logging
@@ -17,17 +17,17 @@ from django.conf import settings
 
 logger = logging.getLogger(__name__)
 
-SECONDS = 5.0
-TASK = "backend.server.tasks.beat_heart"
+INTERVAL_SECONDS = 5.0
+TASK = "backend.server.tasks.heartbeat"
 
 
 def touch() -> None:
-    """Say that this process works."""
+    """Record that this process works."""
     Path(settings.HEARTBEAT_FILE).touch()
 
 
 class Heartbeat(bootsteps.StartStopStep):
-    """A step of the worker; only with HEARTBEAT_FILE."""
+    """A bootstep of the worker; only with HEARTBEAT_FILE."""
 
     requires = ("celery.worker.components:Timer",)
 
@@ -35,26 +35,28 @@ class Heartbeat(bootsteps.StartStopStep):
         return bool(settings.HEARTBEAT_FILE)
 
     def start(self, parent: Any) -> None:
-        self._timer = parent.timer.call_repeatedly(SECONDS, self.beat, args=(parent,))
+        self._timer = parent.timer.call_repeatedly(INTERVAL_SECONDS, self.beat, args=(parent,))
 
     def stop(self, parent: Any) -> None:
         self._timer.cancel()
 
     def beat(self, worker: Any) -> None:
-        """In the worker's timer: whatever goes wrong, the next time comes."""
+        """Runs in the worker's timer: a failure is logged, and the next heartbeat is sent on time."""
         try:
             if len(state.active_requests) >= worker.concurrency:
                 touch()
                 return
             queue = worker_direct(worker.hostname)
             with worker.app.connection_for_write() as connection:
-                worker.app.send_task(TASK, queue=queue, expires=SECONDS * 2, retry=False, connection=connection)
-        except Exception as error:  # The broker, or the file: the silence tells.
-            logger.warning("no heartbeat: %s: %s", type(error).__name__, error)
+                worker.app.send_task(
+                    TASK, queue=queue, expires=INTERVAL_SECONDS * 2, retry=False, connection=connection
+                )
+        except Exception as error:  # The broker or the file failed; the health check will see no heartbeat.
+            logger.warning("heartbeat_not_sent kind=%s error=%s", type(error).__name__, error)
 
 
 class Scheduler(PersistentScheduler):
-    """Celery's own, with a heartbeat."""
+    """Celery's scheduler with a heartbeat."""
 
     def apply_async(self, *args: Any, **kwargs: Any) -> Any:
         sent = super().apply_async(*args, **kwargs)

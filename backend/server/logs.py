@@ -1,7 +1,7 @@
-"""Logging of every process: structlog over the standard library, one line per event, ids of request and actor bound.
+"""Logging of every process: structlog over the standard library, one line per event, with the ids of request and actor.
 
-On standard error a readable line, or JSON with LOG_FORMAT=json; with LOG_FILE, JSON lines there too. What looks like a
-secret is masked, and neither bodies nor query strings are ever written.
+Writes readable lines to standard error, or JSON with LOG_FORMAT=json; with LOG_FILE, JSON lines to that file too. Masks
+text that looks like a secret, and never logs bodies or query strings.
 """
 
 import logging
@@ -21,7 +21,7 @@ from django.utils.encoding import escape_uri_path
 from structlog.contextvars import bind_contextvars, merge_contextvars
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from backend.server.request_id import type_of_view
+from backend.server.request_id import GetResponse
 
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 SECRET_NAME = re.compile(
@@ -31,14 +31,14 @@ SECRET_TEXT = re.compile(
     r"(?i:bearer )\S+|\borq_[A-Za-z0-9_-]+|\bsk-[A-Za-z0-9_-]{8,}|\beyJ[A-Za-z0-9_.-]{8,}"
     r"|(?<=://)[^\s/:@]*:[^\s/@]+(?=@)|\bargon2[a-z]*\$\S+"
 )
-ROW = "Failing row contains ("  # PostgreSQL shows the whole row in an error.
+ROW = "Failing row contains ("  # PostgreSQL puts the whole row into an error message.
 MASK = "***"
 
 access = structlog.get_logger("access")
 
 
 def mask_secrets(logger: WrappedLogger | None, name: str, event: EventDict) -> EventDict:
-    """Hide the values of secret-sounding names, and keys and tokens inside any text."""
+    """Mask the values of names that sound secret, and keys and tokens inside any text."""
     for key, value in event.items():
         if SECRET_NAME.search(key) and not key.endswith("_tokens"):
             event[key] = MASK
@@ -48,7 +48,7 @@ def mask_secrets(logger: WrappedLogger | None, name: str, event: EventDict) -> E
 
 
 def _without_rows(text: str) -> str:
-    """The text of an error without the rows that PostgreSQL refused, which end with a paragraph of the traceback."""
+    """The text of an error without the rows that PostgreSQL refused; a row ends with its paragraph of the traceback."""
     before, *rows = text.split(ROW)
     ends = (row.partition(").\n\n") for row in rows)
     return before + "".join(f"{ROW}{MASK}).{separator[2:]}{after}" for _, separator, after in ends)
@@ -79,7 +79,7 @@ def _formatter(*last: Processor) -> Mapping[str, Any]:
 
 
 def dict_config(*, format: str, level: str, file: str) -> dict[str, Any]:
-    """What ``logging.config.dictConfig`` takes, for Django, Celery and gunicorn alike."""
+    """The argument of ``logging.config.dictConfig``, the same for Django, Celery and gunicorn."""
     handlers: dict[str, Any] = {
         "console": {"class": "logging.StreamHandler", "formatter": "json" if format == "json" else "console"}
     }
@@ -101,7 +101,7 @@ def dict_config(*, format: str, level: str, file: str) -> dict[str, Any]:
         "handlers": handlers,
         "root": {"handlers": list(handlers), "level": level},
         "loggers": {
-            # The access line says what these would say again; bugs come with their traceback from django.request.
+            # The access line already contains this; django.request logs bugs with their traceback.
             "django": {"handlers": [], "level": "INFO", "propagate": True},
             "django.request": {"level": "ERROR"},
             "django.security": {"level": "CRITICAL"},
@@ -138,7 +138,7 @@ def configure(options: Mapping[str, str]) -> None:
 
 
 def bind_actor(*, user_id: str, workspace_id: str) -> None:
-    """Who acts, on every later line of this request and of the tasks that it causes."""
+    """Add the actor to every later line of this request and of the tasks that it causes."""
     bind_contextvars(user_id=user_id, workspace_id=workspace_id)
 
 
@@ -157,8 +157,8 @@ def _write(request: HttpRequest, response: HttpResponseBase, started: float) -> 
 
 
 @sync_and_async_middleware
-def access_log_middleware(get_response: type_of_view) -> type_of_view:
-    """One line per request, when its answer begins."""
+def access_log_middleware(get_response: GetResponse) -> GetResponse:
+    """One line per request, written when the response begins."""
     if iscoroutinefunction(get_response):
 
         async def asynchronous(request: HttpRequest) -> HttpResponseBase:

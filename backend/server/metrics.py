@@ -1,8 +1,8 @@
-"""What Prometheus reads at /metrics: our requests, and whatever the apps register.
+"""Prometheus metrics: the requests of this process, and metrics that the apps register.
 
-Counters and histograms made with prometheus_client anywhere are summed over the web processes when
-PROMETHEUS_MULTIPROC_DIR is set (``gunicorn.py`` sets it). What is looked up when asked, such as the length of a
-queue, is a collector registered in ``at_scrape``.
+Counters and histograms of prometheus_client are summed over all web processes if PROMETHEUS_MULTIPROC_DIR is set
+(``gunicorn.py`` sets it). Values that are read at scrape time, such as the length of a queue, are collectors
+registered in ``at_scrape``.
 """
 
 import os
@@ -17,7 +17,7 @@ from django.utils.decorators import sync_and_async_middleware
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from backend.server.request_id import type_of_view
+from backend.server.request_id import GetResponse
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -34,7 +34,7 @@ request_seconds = Histogram(
 
 
 def route_of(request: HttpRequest) -> str:
-    """The pattern that matched, never the raw path: ids and nonsense must not make a new series each."""
+    """The pattern that matched, never the raw path: each id and each mistyped path would create a new series."""
     match = getattr(request, "resolver_match", None)
     return "/" + match.route.lstrip("^/") if match else "unmatched"
 
@@ -49,7 +49,7 @@ def _observe(request: HttpRequest, response: HttpResponseBase, started: float) -
 
 
 @sync_and_async_middleware
-def metrics_middleware(get_response: type_of_view) -> type_of_view:
+def metrics_middleware(get_response: GetResponse) -> GetResponse:
     if iscoroutinefunction(get_response):
 
         async def asynchronous(request: HttpRequest) -> HttpResponseBase:

@@ -1,4 +1,4 @@
-"""One id per request: taken from the client or made here, echoed, and bound to every log line and task it causes."""
+"""The request id: the client's or a new one; sent back, and bound to the log lines and tasks of the request."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -14,11 +14,11 @@ from structlog.contextvars import bind_contextvars, clear_contextvars, get_conte
 HEADER = "X-Request-ID"
 ACCEPTED = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
-type_of_view = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
+GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
 
 def current_request_id() -> str:
-    """The id of the request that this code works for, also inside a Celery task; empty when there is none."""
+    """The id of the current request, also inside a Celery task that it caused; empty if there is none."""
     return str(get_contextvars().get("request_id", ""))
 
 
@@ -36,8 +36,8 @@ def _begin(request: HttpRequest) -> str:
 
 
 @sync_and_async_middleware
-def request_id_middleware(get_response: type_of_view) -> type_of_view:
-    """The outermost middleware: whatever answers further in, the answer carries the id."""
+def request_id_middleware(get_response: GetResponse) -> GetResponse:
+    """The outermost middleware, so that every response has the id, whichever layer sends it."""
     if iscoroutinefunction(get_response):
 
         async def asynchronous(request: HttpRequest) -> HttpResponseBase:

@@ -1,4 +1,4 @@
-"""What a worker does for its own health."""
+"""The task with which a worker checks itself."""
 
 from celery import shared_task
 
@@ -6,6 +6,6 @@ from backend.server.heartbeat import touch
 
 
 @shared_task(ignore_result=True)
-def beat_heart() -> None:
-    """One round trip through the broker and the pool has ended."""
+def heartbeat() -> None:
+    """Record that a task has passed through the broker and the pool."""
     touch()

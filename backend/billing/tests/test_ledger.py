@@ -12,7 +12,7 @@ from backend.billing import operations, queries
 from backend.billing.errors import InsufficientBalance, InvalidAmount, KeyReused, ReferenceClosed, WalletNotFound
 from backend.billing.models import CreditGrant, Hold, Transfer, UsageRecord, Wallet
 from backend.billing.tests.conftest import assert_books_are_right, hold, open_wallet, use, wallet_of
-from backend.http.money import LARGEST
+from backend.http.money import MAX_AMOUNT
 
 pytestmark = pytest.mark.django_db
 
@@ -185,7 +185,7 @@ def test_reserving_nothing_makes_no_hold(workspace_id: UUID) -> None:
     assert not Hold.objects.exists()
 
 
-@pytest.mark.parametrize("amount", [-1, LARGEST + 1])
+@pytest.mark.parametrize("amount", [-1, MAX_AMOUNT + 1])
 def test_amounts_out_of_range_are_refused(workspace_id: UUID, amount: int) -> None:
     with pytest.raises(InvalidAmount):
         hold(workspace_id, amount, "run_1")

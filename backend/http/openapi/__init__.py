@@ -1,1 +1,1 @@
-"""What the OpenAPI document says beyond what drf-spectacular finds: words, headers, refusals, streams, examples."""
+"""Extends the OpenAPI document of drf-spectacular: texts, headers, error responses, streams, examples."""

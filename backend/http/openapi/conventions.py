@@ -1,4 +1,4 @@
-"""What every operation shares and no view repeats: headers, refusals. A postprocessing hook of drf-spectacular."""
+"""Adds to every operation what no view repeats: headers and error responses. A postprocessing hook."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from backend.http.openapi import examples, headers, problems
 from backend.http.openapi.descriptions import Schema, operations
 from backend.http.openapi.fields import JSON_OBJECT, JSON_VALUE
 
-# Left in operations by other modules for this one.
+# Extensions that other modules set for this one, which removes them.
 NOTES = ("x-workspace", "x-idempotent", "x-errors", "x-headers", "x-rate-limited")
 
 
@@ -25,7 +25,7 @@ def add_conventions(result: Schema, generator: SchemaGenerator, request: HttpReq
         operation["parameters"] += [
             {"$ref": f"#/components/parameters/{name}"} for name in _parameters(operation, secured=_secured(operation))
         ]
-        _add_answers(path, method, operation, components)
+        _add_responses(path, method, operation, components)
     examples.add(result)
     for _, _, operation in operations(result):
         for note in NOTES:
@@ -45,15 +45,15 @@ def _parameters(operation: Schema, *, secured: bool) -> list[str]:
     return [*names, "RequestId", "Language"]
 
 
-def _add_answers(path: str, method: str, operation: Schema, components: Schema) -> None:
-    answers: dict[str, Any] = operation["responses"]
+def _add_responses(path: str, method: str, operation: Schema, components: Schema) -> None:
+    responses: dict[str, Any] = operation["responses"]
     resolved = [parameter for parameter in operation["parameters"] if "in" in parameter]
-    for status, answer in problems.responses_of(path, method, {**operation, "parameters": resolved}):
-        answers.setdefault(status, answer)
-    for status, answer in answers.items():
-        if "$ref" not in answer:
+    for status, response in problems.responses_of(path, method, {**operation, "parameters": resolved}):
+        responses.setdefault(status, response)
+    for status, response in responses.items():
+        if "$ref" not in response:
             for name in headers.of_response(status, operation):
-                answer.setdefault("headers", {})[name] = headers.reference(name)
+                response.setdefault("headers", {})[name] = headers.reference(name)
     default = components["responses"]["ProblemDefault"]
     default["headers"] = {"X-Request-ID": headers.reference("X-Request-ID")}
-    operation["responses"] = dict(sorted(answers.items()))
+    operation["responses"] = dict(sorted(responses.items()))

@@ -1,7 +1,7 @@
-"""Examples of what is sent and answered, made of the schemas, so that every one of them is valid.
+"""Generates examples of request and response bodies from their schemas, so that all are valid.
 
-An app gives examples for its components (``x-example``, parts of objects); everything else follows from the schema: an
-id from its pattern, a time from its format, a choice from its first value, a nullable field is null.
+An app sets examples for its components (``x-example``, parts of objects); the rest follows from the schema: an id from
+its pattern, a time from its format, a choice from its first value; a nullable field is null.
 """
 
 import re
@@ -14,10 +14,10 @@ Schema = dict[str, Any]
 
 JSON = "application/json"
 SUFFIX = "01h455vb4pex5vsknk084sn02q"
-DEEPEST = 8  # Levels; no schema of ours has more.
+MAX_DEPTH = 8  # No schema of ours has more levels.
 PREFIX = re.compile(r"\^([a-z]{3})_\[0-7\]")
 FORMATS = {"date-time": "2026-01-31T09:30:00Z", "date": "2026-01-31", "decimal": "0.001875", "uri": None}
-# By the name of the property, where the schema alone would give a poor one.
+# Examples by the name of the property, where the schema alone would give a poor one.
 NAMES: dict[str, Any] = {
     "currency": "USD",
     "email": "rui@example.com",
@@ -30,7 +30,7 @@ NAMES: dict[str, Any] = {
     "quote": "The contract ends on 31 December 2027.",
     "query": "When does the contract end?",
     "input": "When does the contract end?",
-    "detail": "The provider does not answer.",
+    "detail": "The provider does not response.",
     "code": "provider_unavailable",
     "password": "a long pass phrase",
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
@@ -44,15 +44,15 @@ NAMES: dict[str, Any] = {
 
 
 def add(document: Schema) -> None:
-    """An example to each JSON body of a request and each JSON answer that is no refusal."""
+    """Add an example to each JSON request body and each JSON response that is not an error."""
     schemas: Schema = document["components"].get("schemas", {})
     maker = Maker(schemas)
     for _, _, operation in operations(document):
         for content in operation.get("requestBody", {}).get("content", {}).values():
             if "example" not in content and "examples" not in content:
                 content["example"] = maker.make(content["schema"], sent=True)
-        for answer in operation["responses"].values():
-            content = answer.get("content", {}).get(JSON)
+        for response in operation["responses"].values():
+            content = response.get("content", {}).get(JSON)
             if content is not None and "example" not in content and "examples" not in content:
                 content["example"] = maker.make(content["schema"], sent=False)
     for schema in schemas.values():
@@ -66,8 +66,8 @@ class Maker:
     def make(self, schema: Schema, *, sent: bool, known: Any = None, name: str = "", depth: int = 0) -> Any:
         """A value that the schema allows.
 
-        :param sent: as clients send it, with the required members and those of the app's example only.
-        :param known: an example of a part of it.
+        :param sent: for a request: with only the required members and those of the app's example.
+        :param known: the app's example, of a part of the value.
         """
         if "$ref" in schema:
             schema = self._schemas[schema["$ref"].rpartition("/")[2]]
@@ -75,7 +75,7 @@ class Maker:
             known = schema.get("x-example")
         if known is None and (value := _simple(schema, name)) is not ...:
             return value
-        if depth > DEEPEST:
+        if depth > MAX_DEPTH:
             return None
         choice = next(
             (key for key in ("allOf", "oneOf", "anyOf") if key in schema and "properties" not in schema), None
@@ -108,7 +108,7 @@ def _kinds(schema: Schema) -> list[Any]:
 
 
 def _simple(schema: Schema, name: str) -> Any:
-    """The value of a schema that is no container; ``...`` if it is one."""
+    """The value of a schema that is not a container; ``...`` if it is one."""
     found = [schema[key] for key in ("example", "const") if key in schema]
     found += [schema[key][0] for key in ("examples", "enum") if schema.get(key)]
     if found:

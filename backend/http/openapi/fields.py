@@ -1,4 +1,4 @@
-"""What our serializer fields refuse, in the words of JSON Schema: blank text, NUL, numbers that are too large."""
+"""The restrictions of our serializer fields as JSON Schema: no blank text, no NUL, bounded numbers."""
 
 import sys
 import unicodedata
@@ -9,22 +9,22 @@ from typing import Any
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.openapi import AutoSchema
 
-from backend.http.money import WHOLE_DIGITS
+from backend.http.money import MAX_WHOLE_DIGITS
 
 Schema = dict[str, Any]
 
 NO_NUL = r"^[^\u0000]*$"
-BLANK = r"\s\u001c-\u001f\u0085"  # What Python strips. ECMA's \s lacks the last five.
+BLANK = r"\s\u001c-\u001f\u0085"  # The characters that Python strips. ECMA's \s lacks the last five.
 NOT_BLANK = rf"^[^\u0000]*[^\u0000{BLANK}][^\u0000]*$"
-LARGEST = 2**63 - 1
+MAX_INTEGER = 2**63 - 1
 
-# Any JSON that the product takes (see backend.http.parsers). Arrays have no ``items``: types of TypeScript may refer to
+# Any JSON that the parser accepts (backend.http.parsers). Arrays have no ``items``: types of TypeScript may refer to
 # themselves within objects, but not as elements, and openapi-typescript makes ``unknown[]`` of these.
 JSON_VALUE: Schema = {
     "description": "Any JSON, but text without NUL and integers of at most 64 bits, nested at most 64 deep.",
     "anyOf": [
         {"type": ["null", "boolean"]},
-        {"type": "integer", "minimum": -LARGEST, "maximum": LARGEST},
+        {"type": "integer", "minimum": -MAX_INTEGER, "maximum": MAX_INTEGER},
         {"type": "number", "not": {"type": "integer"}},
         {"type": "string", "pattern": NO_NUL},
         {"type": "array", "unevaluatedItems": {"$ref": "#/components/schemas/JsonValue"}},
@@ -36,7 +36,7 @@ JSON_OBJECT: Schema = {
     "propertyNames": {"pattern": NO_NUL},
     "additionalProperties": {"$ref": "#/components/schemas/JsonValue"},
 }
-# Of objects with members of their own: what else is sent with them is ignored, but must be JSON that is taken.
+# For objects with declared members: other members are ignored, but must be JSON that the parser accepts.
 UNKNOWN: Schema = {
     "propertyNames": {"pattern": NO_NUL},
     "unevaluatedProperties": {"$ref": "#/components/schemas/JsonValue"},
@@ -66,7 +66,7 @@ class TextExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped
         mapped: Any = auto_schema._map_serializer_field
         schema: Schema = mapped(self.target, direction, bypass_extensions=True)
         if isinstance(schema["type"], list):
-            schema["type"] = "string"  # That it may be null is added to what this returns.
+            schema["type"] = "string"  # The caller adds null.
         if direction == "request" and "pattern" not in schema:
             schema["pattern"] = self._pattern()
         return schema
@@ -83,11 +83,11 @@ class MoneyExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untype
     target_class = "backend.http.money.MoneyField"
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> Schema:
-        digits = rf"[0-9]{{1,{WHOLE_DIGITS}}}(\.[0-9]{{1,6}})?$"
+        digits = rf"[0-9]{{1,{MAX_WHOLE_DIGITS}}}(\.[0-9]{{1,6}})?$"
         if direction == "response":
             return {"type": "string", "format": "decimal", "pattern": f"^-?{digits}", "examples": ["4.998125"]}
         schema: Schema = {"type": ["string", "integer"], "pattern": f"^-?{digits}", "examples": ["0.10"]}
-        schema["maximum"] = 10**WHOLE_DIGITS - 1
+        schema["maximum"] = 10**MAX_WHOLE_DIGITS - 1
         schema["description"] = "A decimal string; a whole number may also be a JSON integer."
         if self.target.min_value:
             schema |= {"pattern": rf"^(?=.*[1-9]){digits}", "minimum": 1}

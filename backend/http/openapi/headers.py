@@ -1,4 +1,4 @@
-"""Headers of requests and answers in the OpenAPI document."""
+"""Request and response headers in the OpenAPI document."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -70,7 +70,7 @@ def reference(name: str) -> Schema:
 
 
 def of_response(status: str, operation: Schema) -> Iterator[str]:
-    """The names of the headers of one answer of an operation."""
+    """The names of the headers of one response of an operation."""
     yield "X-Request-ID"
     if operation.get("x-idempotent") and status.startswith("2"):
         yield "Idempotent-Replayed"

@@ -1,4 +1,4 @@
-"""How drf-spectacular describes our views: ids by their prefix, names without the suffix of our classes."""
+"""Extends drf-spectacular's description of our views: patterns of ids, names of components, authentication."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from backend.http.openapi.fields import NO_NUL, UNKNOWN
 
 Schema = dict[str, Any]
 
-# Parameters of paths that are not the id of the view's own object.
+# Prefixes of path parameters other than the id of the view's own object.
 PREFIXES = {"conversation": "cnv", "chunk": "chk"}
 
 
@@ -22,8 +22,8 @@ def id_schema(prefix: str) -> Schema:
 class Contract(AutoSchema):
     """DRF's ``DEFAULT_SCHEMA_CLASS``.
 
-    A view says ``acts_in_workspace = False`` if the header that names one means nothing to it, and
-    ``takes_idempotency_key = True`` if its POSTs take one.
+    A view sets ``acts_in_workspace = False`` if it ignores the workspace header, and
+    ``takes_idempotency_key = True`` if its POSTs accept an idempotency key.
     """
 
     def get_operation(self, *args: Any, **kwargs: Any) -> Schema | None:
@@ -46,7 +46,9 @@ class Contract(AutoSchema):
     def _insert_field_validators(self, field: Any, schema: Schema) -> None:
         super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]  # As above.
         choices = schema.get("oneOf", ())
-        if choices and choices[0].get("pattern") == NO_NUL:  # Which allows the empty text, as the other choice does.
+        if (
+            choices and choices[0].get("pattern") == NO_NUL
+        ):  # The pattern allows the empty text, as the other choice does.
             schema.update(schema.pop("oneOf")[0])
 
     def _resolve_path_parameters(self, variables: Any) -> list[Schema]:
@@ -68,8 +70,10 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     name = "bearer"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> Schema:
-        told = "The access token of a log-in: `meta.access_token` of its answer, or of `POST /api/v1/tokens/refresh`."
-        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": told}
+        description = (
+            "The access token of a log-in: `meta.access_token` of its answer, or of `POST /api/v1/tokens/refresh`."
+        )
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": description}
 
 
 class PublicIdFieldExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # Untyped upstream.

@@ -1,4 +1,4 @@
-"""Problem documents in the OpenAPI document: the schema, an example of each code, and which operation has which."""
+"""Problem documents in the OpenAPI document: the schema, an example of each code, the codes of each operation."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -75,7 +75,7 @@ def problem_schema() -> Schema:
 
 
 def example_of(code: str) -> Schema:
-    """The document as the product writes it."""
+    """A problem document with this code."""
     title, detail = TEXTS[code]
     document: Schema = {
         "type": f"urn:orquestra:problem:{code}",
@@ -92,7 +92,7 @@ def example_of(code: str) -> Schema:
 
 
 def responses_of(path: str, method: str, operation: Schema) -> Iterator[tuple[str, Schema]]:
-    """Status and response of every refusal of an operation; the last is ``default``."""
+    """Status and response of every error of an operation; the last is ``default``."""
     codes: defaultdict[int, list[str]] = defaultdict(list)
     for code in _codes(path, method, operation):
         codes[STATUSES[code]].append(code)
@@ -118,7 +118,7 @@ def _codes(path: str, method: str, operation: Schema) -> Iterator[str]:
     if operation.get("x-idempotent"):
         yield from IDEMPOTENT
         if not body:
-            yield "validation_error"  # Of the key.
+            yield "validation_error"  # For the key.
     yield "rate_limited"
     yield from operation.get("x-errors", ())
 
@@ -127,8 +127,8 @@ def response(description: str, codes: Iterable[str]) -> Schema:
     names = list(codes)
     examples = {code: {"$ref": f"#/components/examples/{code}"} for code in names}
     content = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}
-    told = f"{description} Codes: {', '.join(f'`{code}`' for code in names)}."
-    return {"description": told, "content": {CONTENT_TYPE: content}}
+    text = f"{description} Codes: {', '.join(f'`{code}`' for code in names)}."
+    return {"description": text, "content": {CONTENT_TYPE: content}}
 
 
 def add_components(components: Schema) -> None:

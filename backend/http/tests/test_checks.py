@@ -47,13 +47,13 @@ def test_production_refuses(settings: Any, name: str, value: Any, id: str) -> No
 @pytest.mark.parametrize(
     "addresses", ["*", "10.0.0.1, *", "0.0.0.0/0", "::/0", "1.2.3.4/0", "127.0.0.1,0.0.0.0/1,128.0.0.0/1"]
 )
-def test_production_believes_no_client_about_its_own_address(monkeypatch: pytest.MonkeyPatch, addresses: str) -> None:
+def test_production_refuses_to_trust_every_address(monkeypatch: pytest.MonkeyPatch, addresses: str) -> None:
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", addresses)
     assert [message.id for message in production(None)] == ["http.E007"]
 
 
 @pytest.mark.parametrize("addresses", ["", "127.0.0.1,::1", "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16", "unix:"])
-def test_production_believes_its_gateways(monkeypatch: pytest.MonkeyPatch, addresses: str) -> None:
+def test_production_trusts_named_gateways(monkeypatch: pytest.MonkeyPatch, addresses: str) -> None:
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", addresses)
     assert production(None) == []
 
@@ -71,6 +71,6 @@ def test_production_believes_its_gateways(monkeypatch: pytest.MonkeyPatch, addre
         ("PUBLIC_URL", "https://api.example.com/path", "http.E106"),
     ],
 )
-def test_impossible_values_are_refused(settings: Any, name: str, value: Any, id: str) -> None:
+def test_invalid_values_are_refused(settings: Any, name: str, value: Any, id: str) -> None:
     setattr(settings, name, value)
     assert [message.id for message in values(None)] == [id]

@@ -20,7 +20,7 @@ def take(subject: str = "account:1", *, policy: str = "uploads", limit: int = 2,
     return hold_slot(policy, subject, limit=limit, seconds=seconds)
 
 
-def test_places_run_out_and_come_back() -> None:
+def test_slots_run_out_and_are_freed() -> None:
     with take(), take():
         with pytest.raises(RateLimited) as refused, take():
             pass
@@ -35,13 +35,13 @@ def test_subjects_and_policies_count_apart() -> None:
         pass
 
 
-def test_a_place_comes_back_after_an_error() -> None:
+def test_a_slot_is_freed_after_an_error() -> None:
     for _ in range(3):
         with pytest.raises(ZeroDivisionError), take(limit=1):
             raise ZeroDivisionError
 
 
-def test_two_requests_never_share_a_place() -> None:
+def test_two_concurrent_requests_never_share_a_slot() -> None:
     with ExitStack() as stack, ThreadPoolExecutor(16) as threads:
 
         def attempt(_: int) -> bool:
@@ -61,7 +61,7 @@ def expire(key: Any) -> None:
         client().zadd(key, {holder: 1})
 
 
-def test_a_killed_process_gives_its_places_back() -> None:
+def test_the_slots_of_a_killed_process_expire() -> None:
     with take(limit=1):
         [key] = client().keys("held:*")
         assert 50_000 < client().pttl(key) <= 60_000
@@ -98,7 +98,7 @@ def test_an_event_loop_counts_with_the_threads() -> None:
     assert client().keys("held:*") == []
 
 
-def test_what_lasts_renews_its_lease() -> None:
+def test_a_long_hold_renews_its_lease() -> None:
     async def scene() -> None:
         try:
             async with hold_slot_async("streams", "account:1", limit=1, seconds=0.3):
@@ -113,7 +113,7 @@ def test_what_lasts_renews_its_lease() -> None:
     asyncio.run(scene())
 
 
-def test_a_holder_that_is_cancelled_gives_its_place_back() -> None:
+def test_a_cancelled_holder_frees_its_slot() -> None:
     async def scene() -> None:
         async def stream() -> None:
             async with hold_slot_async("streams", "account:1", limit=1, seconds=60):
@@ -133,7 +133,7 @@ def test_a_holder_that_is_cancelled_gives_its_place_back() -> None:
     asyncio.run(scene())
 
 
-def test_an_answer_keeps_its_place_until_it_is_sent() -> None:
+def test_a_response_keeps_its_slot_until_it_is_sent() -> None:
     def answer() -> StreamingHttpResponse:
         blocks = StreamingHttpResponse(iter([b"a", b"b"]))
         return hold_slot_while_sent(blocks, "downloads", "account:1", limit=1)

@@ -1,4 +1,4 @@
-"""JSON is taken as its types are, and what the OpenAPI document says of text is what is taken."""
+"""Serializer fields accept exactly the declared JSON types, and the patterns of the OpenAPI document are true."""
 
 import re
 from typing import Any
@@ -28,7 +28,7 @@ class Everything(serializers.Serializer[Any]):
         ("rating", [1, -1], ["1", 1.0, True, None]),
     ],
 )
-def test_no_type_is_another(name: str, taken: list[Any], refused: list[Any]) -> None:
+def test_a_field_accepts_its_json_type_alone(name: str, taken: list[Any], refused: list[Any]) -> None:
     for value in taken:
         assert Everything(data={name: value}).is_valid(), value
     for value in refused:
@@ -38,7 +38,7 @@ def test_no_type_is_another(name: str, taken: list[Any], refused: list[Any]) -> 
 @pytest.mark.parametrize(
     "text", ["a", " a ", "é", "\U0010ffff", "\ue000", " ", "", "\x1c", "\x85", "\u3000", "\u200b", "a\0"]
 )
-def test_the_patterns_say_what_is_blank(text: str) -> None:
+def test_the_pattern_matches_what_the_field_accepts(text: str) -> None:
     assert bool(re.search(NO_NUL, text)) == ("\0" not in text)
     assert bool(re.search(NOT_BLANK, text)) == (bool(text.strip()) and "\0" not in text)
     shown = text.strip() and text.strip() not in ("\u200b", "\x1c", "\x85")

@@ -1,4 +1,4 @@
-"""What every answer tells browsers."""
+"""Security headers and CORS."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def api(settings: Any) -> Client:
 
 
 @pytest.mark.parametrize("address", ["/healthz", "/nothing", "/page", "/api/docs", "/kinds/pdf"])
-def test_every_answer_is_protected(api: Client, address: str) -> None:
+def test_every_response_has_security_headers(api: Client, address: str) -> None:
     headers = api.get(address).headers
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["X-Frame-Options"] == "DENY"
@@ -41,13 +41,13 @@ def test_every_answer_is_protected(api: Client, address: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "sandboxed"), [("html", True), ("svg", True), ("pdf", False)])
-def test_what_could_run_scripts_may_not(api: Client, kind: str, sandboxed: bool) -> None:
+def test_responses_that_could_run_scripts_are_sandboxed(api: Client, kind: str, sandboxed: bool) -> None:
     policy = api.get(f"/kinds/{kind}")["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert ("sandbox" in policy) is sandboxed
 
 
-def test_the_admin_loads_from_here_alone_and_is_shown_in_no_other_site(api: Client) -> None:
+def test_the_admin_loads_from_its_own_site_alone_and_cannot_be_framed(api: Client) -> None:
     parts = (part.split(" ", 1) for part in api.get("/admin/nothing")["Content-Security-Policy"].split("; "))
     policy = dict(parts)
     assert policy["default-src"] == policy["object-src"] == policy["frame-ancestors"] == "'none'"
@@ -60,7 +60,7 @@ def test_a_page_has_its_own_policy(api: Client) -> None:
     assert api.get("/page")["Content-Security-Policy"] == "default-src 'self'"
 
 
-def test_the_api_browser_loads_from_here_alone(api: Client) -> None:
+def test_the_api_browser_loads_from_its_own_site_alone(api: Client) -> None:
     response = api.get("/api/docs")
     assert response.status_code == 200
     text = response.content.decode()
@@ -73,7 +73,7 @@ def test_the_api_browser_loads_from_here_alone(api: Client) -> None:
     assert b"SwaggerUIBundle" in script.content
 
 
-def test_a_front_end_elsewhere_may_read_what_it_needs(api: Client) -> None:
+def test_a_front_end_of_another_origin_may_read_the_exposed_headers(api: Client) -> None:
     response = api.get("/healthz", headers={"Origin": ORIGIN})
     assert response["Access-Control-Allow-Origin"] == ORIGIN
     assert {"X-Request-ID", "Location", "Retry-After", "RateLimit"} <= set(
@@ -82,7 +82,7 @@ def test_a_front_end_elsewhere_may_read_what_it_needs(api: Client) -> None:
     assert api.get("/nothing", headers={"Origin": ORIGIN})["Access-Control-Allow-Origin"] == ORIGIN
 
 
-def test_a_front_end_elsewhere_may_ask(api: Client) -> None:
+def test_a_front_end_of_an_allowed_origin_may_call_the_api(api: Client) -> None:
     asked = "authorization, orquestra-workspace, idempotency-key, last-event-id, content-type"
     response = api.options(
         "/healthz",
@@ -97,5 +97,5 @@ def test_a_front_end_elsewhere_may_ask(api: Client) -> None:
     assert "PATCH" in response["Access-Control-Allow-Methods"]
 
 
-def test_another_site_may_not(api: Client) -> None:
+def test_another_origin_may_not_call_the_api(api: Client) -> None:
     assert "Access-Control-Allow-Origin" not in api.get("/healthz", headers={"Origin": "https://evil.example"}).headers

@@ -12,7 +12,7 @@ from backend.http.ids import PublicIdField, decode, encode, new_id
 
 
 @given(st.uuids())
-def test_an_id_comes_back_as_it_went(value: UUID) -> None:
+def test_an_id_survives_encoding_and_decoding(value: UUID) -> None:
     text = encode("run", value)
     assert len(text) == 30
     assert decode("run", text) == value
@@ -31,12 +31,12 @@ def test_an_id_comes_back_as_it_went(value: UUID) -> None:
 @example("01h455vb4pex5vsknk084sn02q")
 @example("doc_01h455vb4pex5vsknk084sn02q")
 @example("run_٠١h455vb4pex5vsknk084sn02q")
-def test_anything_else_is_not_found(text: object) -> None:
+def test_a_malformed_id_is_not_found(text: object) -> None:
     with pytest.raises(NotFound):
         decode("run", text)
 
 
-def test_ids_sort_by_when_they_were_made() -> None:
+def test_ids_sort_by_creation() -> None:
     made = [new_id() for _ in range(1000)]
     assert made == sorted(made)
     assert len(set(made)) == 1000
@@ -44,6 +44,6 @@ def test_ids_sort_by_when_they_were_made() -> None:
 
 
 @given(st.text() | st.integers() | st.none() | st.dictionaries(st.text(), st.text()))
-def test_a_field_refuses_what_is_no_id(data: object) -> None:
+def test_a_field_refuses_a_malformed_id(data: object) -> None:
     with pytest.raises(ValidationError, match="not a valid id"):
         PublicIdField("doc").to_internal_value(data)  # type: ignore[arg-type]  # JSON can bring anything.

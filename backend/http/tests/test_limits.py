@@ -56,7 +56,7 @@ def test_hits_run_out() -> None:
     assert all(1 <= verdict.reset <= 60 for verdict in verdicts)
 
 
-def test_no_two_requests_share_a_hit() -> None:
+def test_two_concurrent_requests_never_share_a_hit() -> None:
     with ThreadPoolExecutor(16) as pool:
         verdicts = list(pool.map(lambda _: hit("p", TEN, "someone"), range(64)))
     assert sum(verdict.allowed for verdict in verdicts) == 10
@@ -79,14 +79,14 @@ def test_subjects_and_policies_count_apart() -> None:
     assert hit("q", rate, "someone").allowed
 
 
-def test_a_refused_hit_counts_against_nobody() -> None:
+def test_a_refused_hit_counts_against_no_subject() -> None:
     rate = Rate(1, 60)
     hit("p", rate, "address")
     assert not hit("p", rate, "address", "account").allowed
     assert hit("p", rate, "account").allowed
 
 
-def test_a_refusal_says_when_to_come_back() -> None:
+def test_a_refusal_has_retry_after() -> None:
     check("p", Rate(1, 60), "someone")
     with pytest.raises(RateLimited) as refused:
         check("p", Rate(1, 60), "someone")
@@ -111,12 +111,12 @@ def test_no_personal_data_is_stored() -> None:
         ("off", None),
     ],
 )
-def test_a_rate_is_read(text: str, rate: Rate | None) -> None:
+def test_a_rate_is_parsed(text: str, rate: Rate | None) -> None:
     assert Rate.parse(text) == rate
 
 
 @given(st.text())
-def test_anything_else_is_no_rate(text: str) -> None:
+def test_an_invalid_rate_is_refused(text: str) -> None:
     try:
         rate = Rate.parse(text)
     except ValueError:
@@ -134,7 +134,7 @@ def test_anything_else_is_no_rate(text: str) -> None:
         ("nonsense", "nonsense"),
     ],
 )
-def test_whom_an_address_stands_for(rf: Any, address: str, subject: str) -> None:
+def test_the_subject_of_an_address(rf: Any, address: str, subject: str) -> None:
     assert address_of(rf.get("/", REMOTE_ADDR=address)) == subject
 
 
@@ -155,7 +155,7 @@ def test_requests_about_one_account_from_elsewhere_do_not_use_its_owners_limit_u
     assert log_in(api).status_code == 200
 
 
-def test_allauth_gets_the_one_spelling_of_an_address(api: Client) -> None:
+def test_allauth_gets_the_canonical_address(api: Client) -> None:
     assert log_in(api, email=" A@BÜCHER.example").json()["email"] == "a@xn--bcher-kva.example"
     assert log_in(api, email="a@example.com").json()["email"] == "a@example.com"
     refused = log_in(api, email="a@straße.example")
@@ -183,7 +183,7 @@ def test_limits_can_be_turned_off(api: Client, settings: Any) -> None:
 @pytest.mark.parametrize(
     "body", ['{"a": NaN}', '{"email": "a", "email": "b"}', '{"email": "\\u0000"}', "[" * 5000, "\xff", '"\\ud800"']
 )
-def test_their_bodies_are_strict_json(api: Client, path: str, body: str) -> None:
+def test_bodies_for_allauth_are_strict_json(api: Client, path: str, body: str) -> None:
     response = api.post(f"/api/v1/{path}", body.encode("latin1"), content_type="application/json")
     assert (response.status_code, response.json()["code"]) == (400, "malformed_body")
 
@@ -194,12 +194,12 @@ def test_a_body_too_large_is_refused(api: Client) -> None:
 
 
 @pytest.mark.parametrize("body", ["[]", "1", "null", '{"email": 1}', '{"email": {}}', '{"email": ""}', ""])
-def test_whatever_is_no_account_counts_by_address(api: Client, body: str) -> None:
+def test_requests_without_an_account_count_by_address(api: Client, body: str) -> None:
     response = api.post("/api/v1/auth/login", body, content_type="application/json")
     assert (response.status_code, response["RateLimit"][:10]) == (200, '"auth";r=2')
 
 
-def test_without_redis_nobody_guesses_passwords(api: Client) -> None:
+def test_without_redis_log_ins_are_refused(api: Client) -> None:
     with mock.patch.object(limits, "client", side_effect=RedisConnectionError("gone")):
         response = log_in(api)
     assert (response.status_code, response.json()["code"]) == (503, "service_unavailable")

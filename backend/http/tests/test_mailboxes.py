@@ -1,4 +1,4 @@
-"""One spelling per mailbox."""
+"""The canonical form of e-mail addresses."""
 
 import pytest
 from hypothesis import given
@@ -24,7 +24,7 @@ from backend.http.mailboxes import InvalidEmail, canonical
         ("a" * 242 + "@example.com", "a" * 242 + "@example.com"),
     ],
 )
-def test_each_spelling_leads_to_one(text: str, spelled: str) -> None:
+def test_each_way_of_writing_has_one_canonical_form(text: str, spelled: str) -> None:
     assert canonical(text) == spelled
     assert canonical(spelled) == spelled
 
@@ -40,13 +40,13 @@ def test_each_spelling_leads_to_one(text: str, spelled: str) -> None:
         *("ana@😀.com", "ana@-a.com", "ana@example.com.", "ana@a_b.com"),
     ],
 )
-def test_what_has_no_single_spelling_is_refused(text: str) -> None:
+def test_an_address_without_a_canonical_form_is_refused(text: str) -> None:
     with pytest.raises(InvalidEmail):
         canonical(text)
 
 
 @given(st.text(max_size=300) | st.builds("{}@{}".format, st.text(max_size=9), st.text(max_size=30)) | st.emails())
-def test_whatever_is_accepted_stays_as_it_is(text: str) -> None:
+def test_a_canonical_form_is_its_own_canonical_form(text: str) -> None:
     try:
         spelled = canonical(text)
     except InvalidEmail:

@@ -9,7 +9,7 @@ PATHS = ["/api/v1/auth/login", "/api/v1/auth/2fa/authenticate", "/api/v1/account
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", [*PATHS, "/api/v1/documents/usage", "/api/v1/agents/x", "/api/v1/tokens/refresh"])
 @pytest.mark.parametrize("authorization", [None, "Bearer x"])
-def test_a_method_that_is_not_there_is_a_405_whoever_asks(path: str, authorization: str | None) -> None:
+def test_an_unknown_method_is_405_for_every_caller(path: str, authorization: str | None) -> None:
     headers = {"Orquestra-Workspace": "x", **({"Authorization": authorization} if authorization else {})}
     wrong = "GET" if path.endswith(("login", "authenticate", "refresh")) else "PROPFIND"
     response = Client().generic(wrong, path, headers=headers)
@@ -19,7 +19,7 @@ def test_a_method_that_is_not_there_is_a_405_whoever_asks(path: str, authorizati
     assert "OPTIONS" in response["Allow"]
 
 
-def test_what_it_allows_is_what_the_document_has() -> None:
+def test_allow_lists_the_methods_of_the_openapi_document() -> None:
     for path in PATHS:
         allowed = set(Client().generic("PROPFIND", path)["Allow"].lower().split(", "))
         assert allowed - {"head", "options"} == set(Client().get("/api/schema").json()["paths"][path])

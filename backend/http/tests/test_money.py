@@ -1,4 +1,4 @@
-"""Money in and out."""
+"""Amounts of money."""
 
 from decimal import Decimal
 from typing import Any
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework.exceptions import ValidationError
 
-from backend.http.money import LARGEST, MICRO, MoneyField, format_money, parse_money
+from backend.http.money import MAX_AMOUNT, MICRO, MoneyField, format_money, parse_money
 
 
 @pytest.mark.parametrize(
@@ -31,13 +31,13 @@ def test_an_amount_as_text(micro: int | Decimal, text: str) -> None:
     assert format_money(micro) == text
 
 
-@given(st.integers(-LARGEST + MICRO, LARGEST - MICRO))
-def test_an_amount_comes_back_as_it_went(micro: int) -> None:
+@given(st.integers(-MAX_AMOUNT + MICRO, MAX_AMOUNT - MICRO))
+def test_an_amount_survives_formatting_and_parsing(micro: int) -> None:
     assert parse_money(format_money(micro)) == micro
 
 
 @given(st.decimals(min_value=-(10**9), max_value=10**9, places=6))
-def test_text_means_what_it_says(amount: Decimal) -> None:
+def test_an_amount_is_parsed_exactly(amount: Decimal) -> None:
     assert parse_money(f"{amount:f}") == int(amount * MICRO)
 
 
@@ -45,18 +45,18 @@ def test_text_means_what_it_says(amount: Decimal) -> None:
     "text",
     ["", "-", ".", "1.", ".5", "+1", "1e3", "1,5", " 1", "1\n", "NaN", "١", "1_000", "0.0000001", "1" * 13, "--1"],
 )
-def test_anything_else_is_no_amount(text: str) -> None:
+def test_an_invalid_amount_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not an amount"):
         parse_money(text)
 
 
 @given(st.text() | st.floats() | st.booleans() | st.none() | st.lists(st.integers()))
-def test_a_field_takes_amounts_or_refuses(data: Any) -> None:
+def test_a_field_accepts_amounts_or_refuses(data: Any) -> None:
     try:
         micro = MoneyField().to_internal_value(data)
     except ValidationError:
         return
-    assert abs(micro) <= LARGEST
+    assert abs(micro) <= MAX_AMOUNT
     assert isinstance(data, str)
 
 

@@ -92,14 +92,14 @@ def walk(api: Client, url: str | None, link: str = "next") -> list[list[str]]:
 
 
 @pytest.mark.parametrize("address", ["/api/v1/things", "/api/v1/timed"])
-def test_pages_hold_everything_once_newest_first(api: Client, address: str) -> None:
+def test_pages_contain_every_item_once_newest_first(api: Client, address: str) -> None:
     made = make(7)
     pages = walk(api, f"{address}?limit=3")
     assert [len(page) for page in pages] == [3, 3, 1]
     assert [id for page in pages for id in page] == made[::-1]
 
 
-def test_the_way_back_is_the_way_there(api: Client) -> None:
+def test_previous_pages_equal_the_pages_before(api: Client) -> None:
     make(7)
     first = api.get("/api/v1/things?limit=3").json()
     last = api.get(api.get(first["next"]).json()["next"]).json()
@@ -108,14 +108,14 @@ def test_the_way_back_is_the_way_there(api: Client) -> None:
     assert walk(api, last["previous"], "previous")[-1] == [row["id"] for row in first["results"]]
 
 
-def test_what_comes_in_between_shifts_no_page(api: Client) -> None:
+def test_a_new_item_shifts_no_page(api: Client) -> None:
     made = make(4)
     first = api.get("/api/v1/things?limit=2").json()
     make(3)
     assert [row["id"] for row in api.get(first["next"]).json()["results"]] == made[1::-1]
 
 
-def test_a_list_that_is_empty(api: Client) -> None:
+def test_an_empty_list(api: Client) -> None:
     assert api.get("/api/v1/things").json() == {"results": [], "next": None, "previous": None}
 
 
@@ -133,7 +133,7 @@ def test_a_page_takes_one_query_however_long(api: Client, size: int, django_asse
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "201", "x", "", "1.5", "1e2", "٣", "9" * 50, "\0"])
-def test_a_limit_that_is_none_is_named(api: Client, limit: str) -> None:
+def test_an_invalid_limit_is_a_field_error(api: Client, limit: str) -> None:
     response = api.get("/api/v1/things", {"limit": limit})
     assert (response.status_code, response.json()["code"]) == (422, "validation_error")
     assert response.json()["errors"][0]["pointer"] == "/limit"
@@ -162,7 +162,7 @@ CURSORS = [
 
 @pytest.mark.parametrize("address", ["/api/v1/things", "/api/v1/timed"])
 @pytest.mark.parametrize("text", CURSORS)
-def test_a_forged_cursor_is_named(api: Client, address: str, text: str) -> None:
+def test_an_invalid_cursor_is_a_field_error(api: Client, address: str, text: str) -> None:
     response = api.get(address, {"cursor": text})
     assert (response.status_code, response.json()["code"]) == (422, "validation_error")
     assert response.json()["errors"][0]["pointer"] == "/cursor"
@@ -181,7 +181,7 @@ def test_every_cursor_of_the_declared_pattern_is_a_page(api: Client, address: st
 
 
 @given(number=st.integers(0, 10**18 - 1), time=st.datetimes(datetime(1970, 1, 1), datetime(2286, 1, 1)), id=st.uuids())
-def test_a_position_is_read_as_it_was_written(number: int, time: datetime, id: UUID) -> None:
+def test_a_position_survives_writing_and_reading(number: int, time: datetime, id: UUID) -> None:
     for position, value in ((NUMBERS, number), (TIMES, time.replace(tzinfo=UTC)), (IDS, id)):
         text = position.write(value)
         assert re.fullmatch(position.pattern, text)

@@ -1,4 +1,4 @@
-"""JSON in: strict, bounded, storable."""
+"""The strict JSON parser."""
 
 import io
 import json
@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework.exceptions import ParseError
 
-from backend.http.parsers import DEEPEST, LARGEST_INTEGER, JSONParser, loads
+from backend.http.parsers import MAX_DEPTH, MAX_INTEGER, JSONParser, loads
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 values = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers(-LARGEST_INTEGER, LARGEST_INTEGER)
+    | st.integers(-MAX_INTEGER, MAX_INTEGER)
     | st.floats(allow_nan=False, allow_infinity=False)
     | texts,
     lambda inner: st.lists(inner) | st.dictionaries(texts, inner),
@@ -26,13 +26,13 @@ values = st.recursive(
 
 
 @given(values)
-def test_json_means_what_it_says(value: Any) -> None:
+def test_valid_json_is_parsed_exactly(value: Any) -> None:
     assert loads(json.dumps(value).encode()) == value
     assert loads(json.dumps(value, ensure_ascii=False).encode()) == value
 
 
 @given(st.binary())
-def test_any_bytes_are_a_value_or_refused(body: bytes) -> None:
+def test_any_bytes_are_parsed_or_refused(body: bytes) -> None:
     with suppress(ParseError):
         loads(body)
 
@@ -65,12 +65,12 @@ def test_any_bytes_are_a_value_or_refused(body: bytes) -> None:
         b'"\xed\xa0\x80"',
         '{"a": 1}'.encode("utf-16"),
         b"[" * 100_000,
-        b"[" * (DEEPEST + 1) + b"]" * (DEEPEST + 1),
-        b'{"a":' * (DEEPEST + 1) + b"1" + b"}" * (DEEPEST + 1),
+        b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1),
+        b'{"a":' * (MAX_DEPTH + 1) + b"1" + b"}" * (MAX_DEPTH + 1),
         b"1 2",
     ],
 )
-def test_what_could_not_be_stored_or_is_not_clear_is_refused(body: bytes) -> None:
+def test_json_that_cannot_be_stored_or_is_ambiguous_is_refused(body: bytes) -> None:
     with pytest.raises(ParseError):
         loads(body)
 
@@ -81,10 +81,10 @@ def test_what_could_not_be_stored_or_is_not_clear_is_refused(body: bytes) -> Non
         (b"\xef\xbb\xbf{}", {}),
         (b'"\\ud83d\\ude00"', "😀"),
         (b"[" * 60 + b"]" * 60, None),
-        (b"9223372036854775807", LARGEST_INTEGER),
+        (b"9223372036854775807", MAX_INTEGER),
     ],
 )
-def test_what_is_unusual_but_clear_is_read(body: bytes, value: Any) -> None:
+def test_unusual_but_valid_json_is_parsed(body: bytes, value: Any) -> None:
     assert value is None or loads(body) == value
 
 
@@ -103,7 +103,7 @@ def test_another_charset_is_refused(charset: str) -> None:
         parse(b"{}", encoding=charset)
 
 
-def test_a_body_ends_at_the_limit(settings: Any) -> None:
+def test_a_body_above_the_limit_is_refused(settings: Any) -> None:
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
     assert parse(b"[1,2,3,44]") == [1, 2, 3, 44]
     with pytest.raises(RequestDataTooBig):

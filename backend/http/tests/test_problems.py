@@ -1,4 +1,4 @@
-"""Every refusal is a problem document, whoever refuses."""
+"""Every error response is a problem document, whichever layer sends it."""
 
 from http import HTTPStatus
 from typing import Any
@@ -190,7 +190,7 @@ def test_an_unknown_path_is_404(api: Client, path: str, method: str) -> None:
     problem(getattr(api, method)(path), 404, "not_found")
 
 
-def test_a_wrong_method_names_the_right_ones(api: Client) -> None:
+def test_a_wrong_method_gets_the_allowed_ones(api: Client) -> None:
     response = api.post("/api/v1/only-get")
     problem(response, 405, "method_not_allowed")
     assert response["Allow"] == "GET"
@@ -208,13 +208,13 @@ def test_a_missing_csrf_token_is_403() -> None:
     problem(Client(enforce_csrf_checks=True).post("/api/v1/protected"), 403, "csrf_failed")
 
 
-def test_a_throttled_request_says_how_long_to_wait(api: Client) -> None:
+def test_a_throttled_request_has_retry_after(api: Client) -> None:
     response = api.get("/api/v1/busy")
     problem(response, 429, "rate_limited")
     assert response["Retry-After"] == "8"
 
 
-def test_an_outage_says_when_to_come_back(api: Client) -> None:
+def test_an_outage_has_retry_after(api: Client) -> None:
     assert api.get("/api/v1/rest/redis")["Retry-After"] == "2"
 
 
@@ -242,7 +242,7 @@ def test_invalid_fields_are_named_by_json_pointers(api: Client) -> None:
     }
 
 
-def test_an_error_of_the_whole_points_at_the_whole(api: Client) -> None:
+def test_an_error_of_the_whole_body_has_an_empty_pointer(api: Client) -> None:
     body = {"name": "whole", "lines": []}
     document = problem(api.post("/api/v1/orders", body, content_type="application/json"), 422, "validation_error")
 
@@ -268,12 +268,12 @@ def test_messages_follow_the_language_and_codes_do_not(api: Client, language: st
     assert response["Content-Language"] == "pt-br"
 
 
-def test_a_refusal_before_any_view_follows_the_language_too(api: Client) -> None:
+def test_an_error_before_any_view_follows_the_language_too(api: Client) -> None:
     document = problem(api.get("/nothing", headers={"Accept-Language": "pt-BR"}), 404, "not_found")
     assert document["detail"] == "Não há nada aqui que você possa ver."
 
 
-def test_an_unknown_language_is_answered_in_english(api: Client) -> None:
+def test_an_unknown_language_gets_english(api: Client) -> None:
     document = problem(api.get("/nothing", headers={"Accept-Language": "tlh, *;q=0.1"}), 404, "not_found")
     assert document["title"] == "Not found"
 

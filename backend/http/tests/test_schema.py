@@ -1,4 +1,4 @@
-"""The OpenAPI document is made once, whoever asks first."""
+"""The OpenAPI document is generated once per process."""
 
 import sys
 import threading
@@ -18,10 +18,10 @@ def cold() -> Iterator[None]:
     """A process that has not made the document yet, and threads that change places often."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
-    schema._made.cache_clear()
+    schema._generate.cache_clear()
     yield
     sys.setswitchinterval(interval)
-    schema._made.cache_clear()
+    schema._generate.cache_clear()
 
 
 @pytest.mark.usefixtures("cold")
@@ -58,6 +58,6 @@ def test_first_requests_at_the_same_time_get_one_and_the_same_document(monkeypat
 def test_the_document_does_not_depend_on_the_language_of_the_first_request() -> None:
     with translation.override("pt-br"):
         first = schema.document()
-    schema._made.cache_clear()
+    schema._generate.cache_clear()
     with translation.override("en"):
         assert schema.document() == first

@@ -42,7 +42,7 @@ def written(format: str, write: Callable[[logging.Logger], None]) -> str:
     return stream.getvalue()
 
 
-def test_a_line_names_who_and_what() -> None:
+def test_a_line_has_the_actor_and_the_request() -> None:
     bind_actor(user_id="usr_1", workspace_id="wsp_1")
     with bound_contextvars(request_id="request-1"):
         line = json.loads(written("json", lambda logger: logger.warning("run %s ended", "run_1")))
@@ -127,7 +127,7 @@ def note_request_id() -> None:
 
 def test_a_task_knows_the_request_that_caused_it() -> None:
     seen.clear()
-    # Not "solo": its start closes the file descriptor of this thread's database connection behind the pool's back.
+    # Not "solo": its start closes the file descriptor of this thread's database connection under the pool.
     with start_worker(app, pool="threads", perform_ping_check=False, queues=["http-tests"], loglevel="error"):
         with bound_contextvars(request_id="request-of-a-task"):
             note_request_id.apply_async(queue="http-tests")

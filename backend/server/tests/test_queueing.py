@@ -1,4 +1,4 @@
-"""Who is worked on when many ask at once."""
+"""Limits on concurrent requests of a process."""
 
 import asyncio
 import re
@@ -11,7 +11,7 @@ UNUSED: Any = None
 PATHS = re.compile(r"/questions")
 
 
-def test_few_at_a_time_in_order_of_arrival() -> None:
+def test_requests_run_in_order_of_arrival() -> None:
     begun: list[str] = []
 
     async def scene() -> None:
@@ -46,7 +46,7 @@ def test_few_at_a_time_in_order_of_arrival() -> None:
     asyncio.run(scene())
 
 
-def test_other_paths_wait_for_nobody() -> None:
+def test_other_paths_do_not_wait() -> None:
     async def scene() -> list[str]:
         begun: list[str] = []
 
@@ -66,7 +66,7 @@ def test_other_paths_wait_for_nobody() -> None:
     assert asyncio.run(scene()) == ["/questions", "/questions/1", "/documents"]
 
 
-def test_nobody_waits_for_ever() -> None:
+def test_a_request_passes_after_the_maximum_wait() -> None:
     async def scene() -> None:
         begun = 0
         all_of_them = asyncio.Event()
@@ -85,8 +85,8 @@ def test_nobody_waits_for_ever() -> None:
     asyncio.run(scene())
 
 
-def test_a_queue_that_moves_is_waited_for() -> None:
-    """Each of ten takes a fifth of the patience: the last waits for longer than that, and nobody jumps the queue."""
+def test_a_request_waits_while_the_queue_moves() -> None:
+    """Each of ten takes a fifth of the patience: the last one waits longer than that, and no request passes another."""
     patience = 1.0
 
     async def scene() -> tuple[int, list[int]]:

@@ -1,4 +1,4 @@
-"""Is it alive, is it ready."""
+"""Health checks and metrics."""
 
 import threading
 from pathlib import Path
@@ -19,18 +19,18 @@ def api(settings: Any) -> Client:
     return Client(raise_request_exception=False)
 
 
-def test_the_process_lives(api: Client) -> None:
+def test_healthz_is_200(api: Client) -> None:
     response = api.get("/healthz")
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
 
-def test_every_part_answers(api: Client) -> None:
+def test_readyz_lists_each_dependency(api: Client) -> None:
     response = api.get("/readyz")
     assert (response.status_code, response.json()) == (200, {"status": "ok", "checks": ALL})
 
 
 @pytest.mark.parametrize("name", list(ALL))
-def test_a_part_that_fails_is_named(api: Client, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_readyz_names_a_dependency_that_fails(api: Client, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     def broken() -> None:
         raise RuntimeError("postgres://orquestra:hidden@db refused")
 
@@ -43,9 +43,9 @@ def test_a_part_that_fails_is_named(api: Client, monkeypatch: pytest.MonkeyPatch
     assert b"hidden" not in response.content
 
 
-def test_a_part_that_hangs_is_not_waited_for(api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readyz_does_not_wait_for_a_dependency_that_hangs(api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     answered = threading.Event()
-    monkeypatch.setattr(health, "SECONDS", 0.2)
+    monkeypatch.setattr(health, "TIMEOUT_SECONDS", 0.2)
     monkeypatch.setitem(health.CHECKS, "storage", lambda: answered.wait(60))
     monkeypatch.setitem(health.CHECKS, "redis", lambda: answered.wait(60))
     response = api.get("/readyz")
@@ -53,7 +53,7 @@ def test_a_part_that_hangs_is_not_waited_for(api: Client, monkeypatch: pytest.Mo
     assert response.json()["checks"] == ALL | {"storage": "error", "redis": "error"}
 
 
-def test_the_checks_really_ask(settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_checks_connect_to_each_dependency(settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     settings.MEDIA_ROOT = tmp_path / "file" / "files"
     with pytest.raises(NotADirectoryError):
@@ -67,7 +67,7 @@ def test_the_checks_really_ask(settings: Any, monkeypatch: pytest.MonkeyPatch, t
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/api/schema", "/api/docs"])
-def test_they_are_only_read(api: Client, path: str) -> None:
+def test_probes_are_read_only(api: Client, path: str) -> None:
     response = api.post(path)
     assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
 
