@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 
 from backend.embedded.gateway import SERVICES
 from backend.http.codes import TEXTS
-from backend.http.headers import NOTHING, PERMISSIONS
+from backend.http.headers import DEFAULT_POLICY, PERMISSIONS
 from tests.gateway import START, Nginx, make_nginx, needs_nginx
 
 FOLDER = START.parent
@@ -91,5 +91,5 @@ def test_refusals_say_what_the_services_say() -> None:
 
 def test_answers_of_its_own_are_as_protected_as_theirs() -> None:
     text = (FOLDER / "own-headers.conf").read_text()
-    assert f'"{NOTHING}"' in text
+    assert f'"{DEFAULT_POLICY}"' in text
     assert f'"{PERMISSIONS}"' in text
