@@ -96,7 +96,8 @@ def answers(found: dict[str, Any]) -> list[Row]:
     add(what, first["64"], "ms", "first_ms_64", reference=straight["64"])
     add("the same, added at one client", first["1"] - straight["1"], "ms", "first_added_ms_1", reference=None)
     add("processor time of `GET users/me`", ours["users_me_ms"], "ms", "users_me_ms", reference=None)
-    add("memory of all processes after that load (PSS)", ours["pss_mb"]["after"], "MB", "pss_mb", reference=None)
+    memory = sum(ours["pss_mb"]["after"].values())
+    add("memory of all processes after that load (PSS)", memory, "MB", "pss_mb", reference=None)
     rows.append(Row("PostgreSQL connections after that load", str(ours["connections"])))
     return rows
 

@@ -68,6 +68,7 @@ class Figures:
 
     :ivar cpu_ms: milliseconds of processor time for an answer by group of processes, by milliseconds between tokens.
     :ivar first_ms: medians of the time to the first token, by number of clients.
+    :ivar pss_mb: megabytes of memory by group of processes, before and after the load.
     """
 
     name: str
@@ -75,7 +76,7 @@ class Figures:
     first_ms: dict[int, float] = field(default_factory=dict)
     answers_per_second: float = 0.0
     users_me_ms: float | None = None
-    pss_mb: dict[str, float] = field(default_factory=dict)
+    pss_mb: dict[str, dict[str, float]] = field(default_factory=dict)
     connections: int | None = None
     one_request: bool | None = None
 
@@ -106,8 +107,8 @@ class Product:
     def cpu(self) -> dict[str, float]:
         return {group: cpu_seconds(pids) for group, pids in self.groups().items()}
 
-    def memory(self) -> float:
-        return sum(pss(pid) for pid in family(self.pid))
+    def memory(self) -> dict[str, float]:
+        return {group: sum(map(pss, pids)) for group, pids in self.groups().items()}
 
     def connections(self) -> int:
         """Sessions of PostgreSQL."""
@@ -330,6 +331,9 @@ def rows_of(bare: Figures, products: Sequence[Figures]) -> list[list[str]]:
             *(line(f"· {group}", lambda each, of=group: each.cpu_ms[pace].get(of), None) for group in GROUPS),  # type: ignore[misc]  # The default binds it.
         ]
 
+    def memory(when: str, *groups: str) -> Value:
+        return lambda each: sum(each.pss_mb[when][group] for group in groups or GROUPS) if each.pss_mb else None
+
     base = bare.first_ms[1]
     return [
         *cpu(0, GOALS["cpu_ms"]),
@@ -340,8 +344,9 @@ def rows_of(bare: Figures, products: Sequence[Figures]) -> list[list[str]]:
         line("first token p50, 64 clients", lambda each: each.first_ms[64], GOALS["first_ms_64"]),
         line("first token p50, 1 client", lambda each: each.first_ms[1], GOALS["first_added_ms_1"] + base),
         line("CPU of GET users/me", lambda each: each.users_me_ms, GOALS["users_me_ms"]),
-        line("PSS of all processes before load", lambda each: each.pss_mb.get("before"), None, unit="MB"),
-        line("PSS of all processes after load", lambda each: each.pss_mb.get("after"), GOALS["pss_mb"], unit="MB"),
+        line("PSS of all processes before load", memory("before"), None, unit="MB"),
+        line("PSS of all processes after load", memory("after"), GOALS["pss_mb"], unit="MB"),
+        *(line(f"· {group}", memory("after", group), None, unit="MB") for group in GROUPS),
         line("PostgreSQL connections after load", lambda each: each.connections, None, unit=""),
     ]
 
