@@ -164,7 +164,8 @@ DATABASES["default"]["OPTIONS"] = {
     "connect_timeout": 5,
     # Only what asks for it is prepared (backend/db/sql.py): automatic ones froze bad plans for search.
     "prepare_threshold": sys.maxsize if env.bool("DATABASE_PREPARED", default=True) else None,
-    "pool": {"min_size": 0, "max_size": DATABASE_POOL_SIZE, "timeout": 10, "max_idle": 60}
+    # One connection that was not needed for ``max_idle`` seconds closes per such period.
+    "pool": {"min_size": 0, "max_size": DATABASE_POOL_SIZE, "timeout": 10, "max_idle": 10}
     if DATABASE_POOL_SIZE
     else False,
 }

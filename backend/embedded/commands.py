@@ -16,7 +16,7 @@ from backend.embedded.children import Child
 from backend.embedded.folders import Folders, fingerprint
 from backend.embedded.options import ROOT, Options
 
-AGENT_THREADS = 32
+AGENT_THREADS = 64  # Each waits for one run's provider, almost all of the time.
 DEFAULT_THREADS = 8
 DOCUMENT_PROCESSES = 1
 CELERY = ("celery", "--quiet", "-A", "backend")
@@ -102,6 +102,8 @@ class Commands:
             "ALLOWED_HOSTS": ",".join(dict.fromkeys(hosts)),
             "SIGNUP_CREDIT": "5.00",
             "DEMO_CONTENT": "true",
+            # Of each process, for all its threads: more would compute no faster here, and each holds some megabytes.
+            "DATABASE_POOL_SIZE": "6",
             "RUN_DRAIN_SECONDS": "2.5",  # Everything must have stopped within ten seconds.
             **options.passed_on,
             identity.MARK: self._folders.instance,

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
+import uvloop
 from celery.signals import worker_shutting_down
 from django.conf import settings
 from redis.exceptions import RedisError
@@ -124,7 +125,7 @@ def worker_loop() -> asyncio.AbstractEventLoop:
     global _loop  # noqa: PLW0603  # One loop per process.
     with _lock:
         if _loop is None or _loop[0] != os.getpid():
-            loop = asyncio.new_event_loop()
+            loop = uvloop.new_event_loop()
             threading.Thread(target=loop.run_forever, name="runs", daemon=True).start()
             asyncio.run_coroutine_threadsafe(_listen_for_cancels(), loop)
             _loop = (os.getpid(), loop)

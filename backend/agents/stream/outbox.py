@@ -51,7 +51,8 @@ class Outbox:
     def __init__(self) -> None:
         self._waiting: set[Sender] = set()
         self._wake = asyncio.Event()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_due = 0.0  # uvloop's handles do not know it.
         self._task: asyncio.Task[None] | None = None
 
     def post(self, sender: Sender) -> None:
@@ -66,9 +67,10 @@ class Outbox:
 
     def _set_timer(self, due: float) -> None:
         if self._timer is not None:
-            if self._timer.when() <= due:
+            if self._timer_due <= due:
                 return
             self._timer.cancel()
+        self._timer_due = due
         self._timer = asyncio.get_running_loop().call_at(due, self._on_time)
 
     def _on_time(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import uvloop
 from django.conf import settings
 from redis import Redis
 
@@ -32,7 +33,7 @@ def run_async(work: Callable[[], Awaitable[None]]) -> None:
         finally:
             await close_async_client()
 
-    asyncio.run(whole())
+    uvloop.run(whole())  # The loop of workers and web processes.
 
 
 async def until(condition: Callable[[], bool]) -> None:
