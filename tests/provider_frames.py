@@ -1,5 +1,6 @@
 """The wire formats of the fake provider: one ``Reply`` as the event lines of each protocol."""
 
+import base64
 import json
 import re
 import threading
@@ -76,6 +77,11 @@ def line(payload: dict[str, Any], *, named: bool = False, token: bool = False) -
     return Frame(f"{event}data: {json.dumps(payload, ensure_ascii=False)}\n\n".encode(), token)
 
 
+def seal(body: dict[str, Any], thought: str) -> str:
+    """What proves that this model thought so."""
+    return base64.b64encode(f"{body.get('model')}:{thought}".encode()).decode()
+
+
 def halves(text: str) -> tuple[str, str]:
     return text[: len(text) // 2], text[len(text) // 2 :]
 
@@ -122,6 +128,9 @@ def responses(reply: Reply, body: dict[str, Any]) -> Iterator[Frame]:
     yield event("response.created", response={**shell, "status": "in_progress", "usage": None})
     if reply.reasoning:
         yield event("response.reasoning_summary_text.delta", item_id="rs_1", output_index=0, delta=reply.reasoning)
+        thought = {"type": "reasoning", "id": "rs_1", "encrypted_content": seal(body, reply.reasoning)}
+        summary = [{"type": "summary_text", "text": reply.reasoning}]
+        yield event("response.output_item.done", output_index=0, item={**thought, "summary": summary})
     if reply.pieces:
         yield event("response.output_item.added", output_index=0, item={"type": "message", "id": "msg_1"})
     for piece in reply.pieces:
@@ -179,7 +188,11 @@ def anthropic_messages(reply: Reply, body: dict[str, Any]) -> Iterator[Frame]:
     if reply.reasoning:
         yield event("content_block_start", index=index, content_block={"type": "thinking", "thinking": ""})
         yield event("content_block_delta", index=index, delta={"type": "thinking_delta", "thinking": reply.reasoning})
-        yield event("content_block_delta", index=index, delta={"type": "signature_delta", "signature": "c2ln"})
+        yield event(
+            "content_block_delta",
+            index=index,
+            delta={"type": "signature_delta", "signature": seal(body, reply.reasoning)},
+        )
         yield event("content_block_stop", index=index)
         index += 1
     if reply.pieces:

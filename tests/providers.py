@@ -17,6 +17,10 @@ A ``Reply`` is one answer: ``text`` (streamed in ``chunks`` or word by word), ``
 the body, with ``content_type``), ``stays_open`` (after ``raw`` the connection is not closed), ``error_after`` (an error
 event in the stream).
 
+A request is refused with 400 where a real provider refuses it: a call without its result, ids of calls that repeat,
+a state that is missing after a reply with ``reasoning`` and ``tool_calls``, or that another model made
+(tests/provider_history.py).
+
 A request without a script is answered by the name of its model: ``fake`` (a sentence), ``fake-echo`` (the last user
 message), ``fake-tool`` (calls the first offered tool with the question, then answers and cites [1]), ``fake-long``
 (100 chunks), ``fake-slow`` (100 chunks, 20 a second), ``fake-401 fake-403 fake-404 fake-429 fake-500 fake-context
@@ -40,6 +44,7 @@ from typing import Any, Self
 
 from tests import provider_frames
 from tests.provider_frames import Frame, Reply, ReplyCall, Usage
+from tests.provider_history import Issued
 from tests.provider_replies import by_model
 
 __all__ = ["FakeProvider", "Received", "Reply", "ReplyCall", "Usage"]
@@ -70,6 +75,7 @@ class FakeProvider:
         self.requests: list[Received] = []
         self.connections = 0  # Made so far: fewer than requests when they are kept alive.
         self.tokens_per_second = tokens_per_second
+        self.issued = Issued()
         self._scripts: dict[str | None, deque[Reply]] = defaultdict(deque)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._port = port
@@ -109,6 +115,7 @@ class FakeProvider:
         }
         entries = [
             f'[[provider]]\nname = "fake-{name}"\nkind = "{kind}"\nbase_url = "{url}"\nread_timeout = {read_timeout}\n'
+            f"{'send_reasoning = true' if name == 'chat' else ''}\n"
             f'[[provider.model]]\nname = "{name}"\ninput_price = "1.00"\ncached_input_price = "0.25"\n'
             f'output_price = "4.00"\ncontext_window = 32000\nmax_output_tokens = 1000\n'
             for name, (kind, url) in kinds.items()
@@ -234,6 +241,10 @@ class Connection:
         if frames is None:
             await self.whole(404, {"error": {"message": f"No route {request.path}.", "type": "invalid_request_error"}})
             return True
+        if complaint := self.provider.issued.complaint(request.path, request.body):
+            await self.whole(400, provider_frames.refusal(replace(reply, message=complaint), request.path))
+            return True
+        self.provider.issued.note(request.path, request.body, reply)
         try:
             if not await self.pause(LONG if reply.stall_before else reply.first_byte_delay):
                 request.disconnected.set()

@@ -30,7 +30,7 @@ TRUSTED = {
     "accounts.keys.PEM": "keys of the settings",
     "embedded.options.from_environment": "the operator's address",
     "http.pagination.CursorPagination.decode_cursor": "a prefix of bounded length and a position of ours: dates, ids",
-    "llm.offline.sentences.literally": "words of a claim, in a passage: test_citations tries both at their longest",
+    "llm.prose.literally": "words of a claim, in a passage: test_citations tries both at their longest",
     "llm.transport.named": "names of our own parameters, in a message that is cut",
 }
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from threading import Lock
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from django.conf import settings
@@ -21,6 +22,8 @@ __all__ = ["Catalog", "CatalogError", "Model", "Provider", "UnknownModel", "api_
 logger = logging.getLogger(__name__)
 
 DEFAULT_MAX_OUTPUT_TOKENS = 8192
+# Their documentation requires the reasoning of a turn with tool calls back; other servers may refuse the field.
+WANT_REASONING = ("deepseek.com", "moonshot.ai", "moonshot.cn", "z.ai", "bigmodel.cn")
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +59,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     :ivar read_timeout: how long the provider may be silent, before the first byte or between two.
     :ivar total_timeout: how long one answer may take as a whole.
     :ivar tokens_per_second: the pace of the offline model.
+    :ivar send_reasoning: whether an ``openai-chat`` provider wants ``reasoning_content`` back after tool calls.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     total_timeout: float
     max_tokens_field: MaxTokensField
     tokens_per_second: float
+    send_reasoning: bool
     models: tuple[Model, ...]
 
 
@@ -148,8 +153,16 @@ def _provider(entry: ProviderEntry, *, shared: set[str]) -> Provider:
         # OpenAI's own newer models refuse max_tokens; servers that speak its API may know nothing else.
         max_tokens_field=entry.max_tokens_field or ("max_tokens" if entry.base_url else "max_completion_tokens"),
         tokens_per_second=float(entry.tokens_per_second),
+        send_reasoning=_sends_reasoning(entry),
         models=tuple(_model(model, entry.name, reason, shared) for model in entry.model),
     )
+
+
+def _sends_reasoning(entry: ProviderEntry) -> bool:
+    if entry.send_reasoning is not None:
+        return entry.send_reasoning
+    host = urlsplit(entry.base_url or "").hostname or ""
+    return any(host == name or host.endswith("." + name) for name in WANT_REASONING)
 
 
 def _model(entry: ModelEntry, provider: str, reason: str | None, shared: set[str]) -> Model:

@@ -98,7 +98,7 @@ def ordered_parts(turn: Message, model: Model) -> Iterator[dict[str, Any] | str 
     """
     text, calls = turn.text, {call.id: call for call in turn.tool_calls}
     own: list[dict[str, Any]] = []
-    for item in _items_for(turn, model):
+    for item in items_for(turn, model):
         if isinstance(item, dict):
             own.append(item)
         elif item == TEXT and text:
@@ -116,7 +116,7 @@ def ordered_parts(turn: Message, model: Model) -> Iterator[dict[str, Any] | str 
     yield from calls.values()
 
 
-def _items_for(turn: Message, model: Model) -> list[Any]:
+def items_for(turn: Message, model: Model) -> list[Any]:
     state = turn.state
     if state is None or (state.provider, state.model) != (model.provider, model.name):
         return []

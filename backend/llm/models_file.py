@@ -63,6 +63,7 @@ class ProviderEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     total_timeout: Seconds = 600
     max_tokens_field: MaxTokensField | None = None
     tokens_per_second: Annotated[float, Meta(gt=0)] = 60
+    send_reasoning: bool | None = None
     model: Annotated[list[ModelEntry], Meta(min_length=1)]
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ from backend.llm.catalog import Provider
 from backend.llm.chat import ChatEvent, ChatRequest, Message, output_limit
 from backend.llm.decoding import decoded, parsed
 from backend.llm.endings import Ending, ending
-from backend.llm.history import paired
+from backend.llm.history import items_for, paired
 from backend.llm.sse import DONE
 from backend.llm.transport import Exchange, Substitutes, converse, patience
 from backend.llm.usage import Counts
@@ -78,7 +78,7 @@ class Chat:
         system = [{"role": "system", "content": request.instructions}] if request.instructions else []
         body: dict[str, Any] = {
             "model": request.model.name,
-            "messages": system + [_message(turn) for turn in paired(request.messages)],
+            "messages": system + [self.message(turn, request) for turn in paired(request.messages)],
             "stream": True,
             "stream_options": {"include_usage": True},
             self.provider.max_tokens_field: output_limit(request),
@@ -96,6 +96,13 @@ class Chat:
         if request.temperature is not None and request.model.temperature:
             body["temperature"] = request.temperature
         return body
+
+    def message(self, turn: Message, request: ChatRequest) -> dict[str, Any]:
+        message = _message(turn)
+        if turn.tool_calls and self.provider.send_reasoning:
+            for item in items_for(turn, request.model):
+                message |= item if isinstance(item, dict) else {}
+        return message
 
     def substitutes(self, body: dict[str, Any]) -> Substitutes:
         """What some servers refuse, and what they may take instead."""
@@ -130,6 +137,7 @@ class _Reader:
         self._pieces = Pieces(answer.call, offered=answer.offered)
         self._message: str | None = None  # What messages in place of deltas have said so far.
         self._went_on = False  # After its end: not every end that this server announces is one.
+        self._reasoning: list[str] | None = None  # What the provider wants back, as it called it.
         self._counted_last = False  # The usage came in a chunk of its own, which is the last one.
 
     @property
@@ -194,6 +202,9 @@ class _Reader:
     def _delta(self, delta: _Delta) -> list[ChatEvent]:
         events: list[ChatEvent] = []
         content = delta.content
+        if delta.reasoning_content is not None and self.current.provider.send_reasoning:
+            self._reasoning = self._reasoning or []
+            self._reasoning.append(delta.reasoning_content)
         if thought := delta.reasoning_content or delta.reasoning or delta.thinking:
             events = [self.answer.reasoning(thought)]
         elif delta.reasoning_details is not None:
@@ -254,4 +265,6 @@ class _Reader:
             raise refusals.filtered(self.current.name)
         if self.ending == "failed":
             raise refusals.broken("broke off", provider=self.current.name)
+        if self._reasoning is not None:  # Also where it is empty: the field itself is required.
+            self.answer.own.insert(0, {"reasoning_content": "".join(self._reasoning)})
         yield from self.answer.finish("length" if self.ending == "length" else "stop")

@@ -11,7 +11,7 @@ from backend.agents.answers.markers import MARKER, Marker, MarkerScanner
 from backend.agents.answers.quotes import LONGEST_CLAIM, claim_before, quote_span, tells
 from backend.documents.queries import Passage
 from backend.http.ids import encode
-from backend.llm.offline.sentences import over_pages
+from backend.llm.prose import over_pages
 
 MOST_CITATIONS = 300  # Of one answer; what it cites beyond them stays text.
 LONGEST_AFTER = 300  # Characters after a marker in which the rest of its sentence is looked for.

@@ -4,7 +4,7 @@ import re
 import unicodedata
 
 from backend.agents.answers.markers import MARKER
-from backend.llm.offline.sentences import Span, abbreviated, goes_on, literally
+from backend.llm.prose import Span, abbreviated, goes_on, literally
 
 LONGEST_CLAIM = 1000  # Characters before a marker in which its sentence is looked for.
 LONGEST_HEADING = 60  # Characters.

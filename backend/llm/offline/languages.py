@@ -5,7 +5,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Literal
 
-from backend.llm.offline.words import ENGLISH, PORTUGUESE, Language, listed, words
+from backend.llm.offline.words import Language, words
+from backend.llm.prose import ENGLISH, PORTUGUESE, listed
 
 Spoken = Literal["en", "pt", "es", "fr", "de", "it", "other"]
 

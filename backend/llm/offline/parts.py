@@ -4,7 +4,8 @@ import re
 import unicodedata
 
 from backend.llm.offline.questions import PRONOUNS, shorten
-from backend.llm.offline.words import carries_meaning, fold, listed, words
+from backend.llm.offline.words import carries_meaning, words
+from backend.llm.prose import fold, listed
 
 MOST_PARTS = 5
 # What begins a question within a sentence, a preposition before it included.

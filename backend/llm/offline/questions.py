@@ -11,12 +11,11 @@ from backend.llm.offline.words import (
     WORD,
     Language,
     carries_meaning,
-    fold,
     language_of,
-    listed,
     stem,
     words,
 )
+from backend.llm.prose import fold, listed
 
 LONGEST_QUESTION = 2000  # Characters that are looked at.
 MOST_TERMS = 40

@@ -8,8 +8,9 @@ from collections.abc import Sequence, Set
 import msgspec
 
 from backend.llm.offline.questions import Question, Term, is_number
-from backend.llm.offline.sentences import Sentence, literally, over_pages, sentences
-from backend.llm.offline.words import GENERIC, Language, alike, is_small, language_of, said_otherwise, stem, words
+from backend.llm.offline.sentences import Sentence, sentences
+from backend.llm.offline.words import GENERIC, Language, alike, language_of, said_otherwise, stem, words
+from backend.llm.prose import is_small, literally, over_pages
 
 ENOUGH = 0.5  # The share of what was asked for that a quotation and its surroundings must hold.
 COMMON = 0.25  # The share of the sentences above which a word tells little about one of them.

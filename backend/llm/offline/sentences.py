@@ -1,30 +1,15 @@
 """Cuts a passage into sentences, list items and headings, each a literal stretch of its text."""
 
 import re
-from collections.abc import Iterable
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import msgspec
 
-from backend.llm.offline.words import fold, is_small, listed
+from backend.llm.prose import BULLET, abbreviated, goes_on
 
-ABBREVIATIONS = listed(
-    """mr mrs ms dr drs prof profa st no nos vs etc fig figs vol vols pp p ch sec secs art inc ltd co corp jr sr e.g
-    i.e approx min max sra srta dra dras exmo exma exa n pag pág págs pags av r tel cap caps par al als arts inc
-    ltda cia ed eds obs ex aprox nº n° nºs n°s nr núm num proc cód cod fl fls ss segs cf eng arq adv desemb rev
-    tít tit dep dept jan fev feb abr apr jun jul aug ago sept oct nov dec ph.d ref refs univ ass tb mun"""
-)
-BULLET = re.compile(r"^\s*(?:[-*•–·▪◦●■]|\d{1,3}[.)]|[a-zA-Z][.)])\s+")
 MARKUP = re.compile(r"^\s*(?:#{1,6}\s+|>\s+|[-*•–·▪◦●■]\s+)+")
 END = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’)\]]*(?=\s)")
-ORDINAL = re.compile(r"(?:\d{1,3}\.){0,4}\d{1,3}", re.ASCII)
-LONGEST_NUMBER = 20
-CLOSING = "\"'”’»)]"
 LONGEST_HEADING = 90
-SHORTEST_WRAPPED = 25  # Characters of a line that is no heading but goes on.
-
-
-Span: TypeAlias = tuple[int, int]
 
 
 class Sentence(msgspec.Struct, frozen=True):
@@ -112,49 +97,6 @@ def split(text: str) -> list[str]:
         start = match.end()
     found.append(text[start:].strip())
     return [part for part in found if part]
-
-
-def abbreviated(text: str) -> bool:
-    """Whether a full stop behind this belongs to its last word and ends no sentence."""
-    words = text[-20:].split()
-    last = words[-1].strip("(\"'“‘").lower() if words else ""
-    initials = last.split(".")  # S.A., p.ex, a single letter.
-    if last in ABBREVIATIONS or all(len(part) == 1 and part.isalpha() for part in initials):
-        return True
-    return len(text) < LONGEST_NUMBER and len(words) == 1 and bool(ORDINAL.fullmatch(last))  # “2. Price”, a list's.
-
-
-def goes_on(line: str, following: str) -> bool:
-    """Whether a sentence goes on after the end of a paragraph or page: nothing ended it, what follows begins small."""
-    line, following = line.rstrip(), following.lstrip()
-    if not line or not following or "|" in line or BULLET.match(following) or following.startswith(("#", "|")):
-        return False
-    if line[-1] == ".":
-        return abbreviated(line[:-1])
-    if line[-1] in "!?…:;" or (line[-1] in CLOSING and len(line) > 1 and line[-2] in ".!?…"):
-        return False
-    last = line.split()[-1]
-    if line[-1] in ",-–" or (last.islower() and is_small(fold(last))):
-        return True
-    return following[0].islower() and len(line) >= SHORTEST_WRAPPED
-
-
-def over_pages(text: str, breaks: Iterable[int]) -> str:
-    """The text with a space for each line break at a page's end after which its last sentence goes on.
-
-    :param breaks: the characters at which pages begin. Where no sentence goes on, an empty line stands before them.
-    """
-    for place in breaks:
-        if text[place - 1 : place] == "\n" and text[place - 2 : place - 1] not in ("", "\n"):
-            text = f"{text[: place - 1]} {text[place:]}"
-    return text
-
-
-def literally(words: str, passage: str) -> Span | None:
-    """Where the passage reads so; line breaks and runs of spaces count as one space."""
-    pattern = r"\s+".join(re.escape(word) for word in words.split())
-    found = re.search(pattern, passage) if pattern else None
-    return found.span() if found else None
 
 
 def is_line(text: str) -> bool:

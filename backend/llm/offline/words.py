@@ -1,37 +1,15 @@
-"""Words of English and Portuguese: folding, stems, what carries meaning, and which of the two a text is in."""
+"""Words of English and Portuguese: stems, what carries meaning, and which of the two languages a text is in."""
 
 import re
-import unicodedata
 from functools import lru_cache
 from typing import Literal
+
+from backend.llm.prose import fold, is_small, listed
 
 Language = Literal["en", "pt"]
 
 WORD = re.compile(r"[^\W_]+(?:[.,]\d+)*")
 
-ACCENTS = dict.fromkeys(range(0x300, 0x370))  # Combining marks, to be left out.
-
-
-def listed(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-ENGLISH = listed(
-    """a about above after again all also am an and any are as at be because been before being below between both but
-    by can could did do does doing done down during each few for from further had has have having he her here hers
-    him his how i if in into is it its just me more most my no nor not now of off on once only or other our out over
-    own same shall she should so some such than that the their them then there these they this those through to too
-    under until up us very was we were what when where which while who whom whose why will with would you your"""
-)
-PORTUGUESE = listed(
-    """a ao aos aquela aquelas aquele aqueles aquilo as ate com como cuja cujo da das de dela delas dele deles depois
-    do dos e ela elas ele eles em entre era eram essa essas esse esses esta estao estas estava este estes eu foi
-    foram ha isso isto ja la lhe lhes mais mas me mesmo meu meus minha minhas muito muita muitos muitas na nao nas
-    nem nessa nesse nesta neste no nos nossa nosso num numa o onde os ou para pela pelas pelo pelos pode podem por
-    porque pra qual quais quando quanta quantas quanto quantos que quem sao se seja sem ser sera seu seus so sob
-    sobre sua suas tal tambem te tem tenho ter teu tinha toda todas todo todos tu tua um uma umas uns vai voce voces
-    vos devo deve posso fica ficam existe existem houve algum alguma alguns algumas seria"""
-)
 # Not what a question is about, in either language, and greetings.
 GENERIC = listed(
     """tell show explain describe give find say says said know want need needed please mean means many much kind type
@@ -106,14 +84,6 @@ PARAPHRASES: dict[Language, tuple[str | tuple[str, str], ...]] = {
 }
 
 
-def fold(text: str) -> str:
-    """Lower case without accents."""
-    if text.isascii():
-        return text.lower()
-    # Accents go before, too: ordering many on one letter takes a time that grows with the square of their number.
-    return unicodedata.normalize("NFKD", text.translate(ACCENTS).casefold()).translate(ACCENTS)
-
-
 def words(text: str) -> list[str]:
     return WORD.findall(fold(text))
 
@@ -156,11 +126,6 @@ def alike(one: str, other: str) -> bool:
         return True
     short, long = sorted((one, other), key=len)
     return len(short) >= 5 and long.startswith(short) and len(long) - len(short) <= 3 and not short[0].isdigit()
-
-
-def is_small(word: str) -> bool:
-    """Whether the word only holds others together."""
-    return word in ENGLISH or word in PORTUGUESE or (len(word) == 1 and not word.isdigit())
 
 
 def carries_meaning(word: str) -> bool:

@@ -50,6 +50,7 @@ PROVIDER = Provider(
     total_timeout=10,
     max_tokens_field="max_tokens",
     tokens_per_second=1,
+    send_reasoning=False,
     models=(MODEL,),
 )
 

@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
+import msgspec
 import pytest
+from pytest_django import Settings
 
 from backend.llm.chat import (
     Finished,
     Message,
+    ProviderError,
     ReasoningDelta,
     TextDelta,
     ToolCall,
@@ -15,6 +19,8 @@ from backend.llm.chat import (
     Usage,
     count_request,
     count_tokens,
+    message_from_json,
+    message_to_json,
 )
 from backend.llm.tests.asking import ask, end_of, request, text_of
 from tests.providers import FakeProvider, Reply, ReplyCall
@@ -92,21 +98,30 @@ def test_an_empty_answer_is_an_answer(provider: FakeProvider, model: str) -> Non
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_tool_loop_goes_round(provider: FakeProvider, model: str) -> None:
-    provider.script(Reply(tool_calls=(ReplyCall("search", '{"query": "x"}', "call_1"),)), Reply(text="Found [1]."))
-    asked = Message(role="user", text="What is x?")
-
-    first = ask(model, messages=(asked,), tools=(SEARCH,))
-    calls = tuple(event for event in first if isinstance(event, ToolCall))
-    turns = (
-        asked,
-        Message(role="assistant", tool_calls=calls, state=end_of(first).state),
-        Message(role="tool", text='{"passages": []}', tool_call_id="call_1"),
+@pytest.mark.parametrize("text", ["", "Let me look."])
+def test_the_state_of_each_answer_goes_back_in_a_loop_of_tools(provider: FakeProvider, model: str, text: str) -> None:
+    """The fake provider refuses a request without the reasoning that it sent, as a real one does."""
+    thought = {"reasoning": "First x.", "text": text}
+    provider.script(
+        Reply(tool_calls=(ReplyCall("search", '{"query": "x"}', "call_0"),), **thought),  # type: ignore[arg-type]
+        Reply(tool_calls=(ReplyCall("search", '{"query": "y"}', "call_1"),), reasoning="Then y."),
+        Reply(text="Found [1]."),
     )
-    second = ask(model, messages=turns, tools=(SEARCH,))
+    messages = [Message(role="user", text="What is x?")]
+    for _ in range(3):
+        answer = ask(model, messages=tuple(messages), tools=(SEARCH,))
+        calls = tuple(event for event in answer if isinstance(event, ToolCall))
+        message = Message(role="assistant", text=text_of(answer), tool_calls=calls, state=end_of(answer).state)
+        stored = json.loads(json.dumps(message_to_json(message)))
+        messages.append(message_from_json(stored))
+        messages += [Message(role="tool", text='{"passages": []}', tool_call_id=call.id) for call in calls]
 
-    assert text_of(second) == "Found [1]."
+    assert messages[-1].text == "Found [1]."
     assert '{\\"passages\\": []}' in json.dumps(provider.requests[1].body)
+
+    bare = [msgspec.structs.replace(message, state=None) for message in messages]
+    with pytest.raises(ProviderError, match="must be given back"):
+        ask(model, messages=tuple(bare), tools=(SEARCH,))
 
 
 def chat_lines(*payloads: object) -> bytes:
@@ -224,3 +239,14 @@ def test_reasoning_that_is_only_in_the_total_is_counted(provider: FakeProvider) 
     provider.script(Reply(raw=chat_lines(chunk(content="Hello."), {**chunk("stop"), "usage": usage})))
 
     assert end_of(ask("chat")).usage.output_tokens == 30
+
+
+def test_reasoning_is_not_kept_for_a_server_that_does_not_want_it_back(
+    provider: FakeProvider, settings: Settings, tmp_path: Path
+) -> None:
+    text = settings.MODELS_FILE.read_text().replace("send_reasoning = true", "")
+    settings.MODELS_FILE = tmp_path / "other.toml"
+    settings.MODELS_FILE.write_text(text)
+    provider.script(Reply(text="Yes.", reasoning="Hm."))
+
+    assert end_of(ask("chat")).state is None

@@ -160,3 +160,21 @@ def test_a_bad_file_with_nothing_before_it_is_an_error(tmp_path: Path, settings:
 
     with pytest.raises(CatalogError):
         catalog()
+
+
+@pytest.mark.parametrize(
+    ("entry", "sent"),
+    [
+        ("base_url = 'https://api.deepseek.com/v1'\n", True),
+        ("base_url = 'https://API.Moonshot.ai/v1'\n", True),
+        ("base_url = 'https://deepseek.com.example/v1'\n", False),
+        ("base_url = 'https://notz.ai/v1'\n", False),
+        ("base_url = 'https://api.z.ai/v1'\nsend_reasoning = false\n", False),
+        ("base_url = 'http://127.0.0.1:8000/v1'\nsend_reasoning = true\n", True),
+        ("", False),
+    ],
+)
+def test_reasoning_is_sent_back_where_the_documentation_of_the_api_requires_it(
+    tmp_path: Path, entry: str, sent: bool
+) -> None:
+    assert loaded(tmp_path, PROVIDER + entry + MODEL).providers[0].send_reasoning is sent
