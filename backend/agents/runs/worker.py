@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from backend.agents.stream.publish import CANCEL_CHANNEL
 from backend.db.redis import async_client, close_async_client
+from backend.llm.clients import close_clients
 
 logger = logging.getLogger(__name__)
 
@@ -147,6 +148,7 @@ async def _cancel_all() -> None:
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    await close_clients()
     await close_async_client()
 
 
