@@ -1,10 +1,10 @@
 #!/bin/sh
-# Fill in the configuration from the environment and run nginx in the foreground; SIGQUIT finishes requests first.
+# Generate the configuration from the environment and run nginx in the foreground; SIGQUIT finishes requests first.
 #   start.sh          run
-#   start.sh test     only say whether the configuration is good
-#   start.sh reload   fill in anew and tell the nginx that runs; open streams stay
-# The services' names are looked up here, so that one that is down does not keep nginx from starting, and again every
-# two seconds, so that one that came back elsewhere is found.
+#   start.sh test     only check the configuration
+#   start.sh reload   generate it again and reload the running nginx; open streams stay
+# Resolves the services' names, so that nginx starts although one of them is down, and again every two seconds, so that
+# it finds one that came back at another address.
 set -eu
 export PATH="$PATH:/usr/local/sbin:/usr/sbin"
 here=$(cd "$(dirname "$0")" && pwd)
@@ -16,7 +16,7 @@ while IFS= read -r line; do
 done < "$here/defaults.env"
 export GATEWAY_REDIRECT_TO="${GATEWAY_REDIRECT_TO:-https://\$host}"
 
-# The addresses of host:port as "server …;". A name that nobody knows just now becomes a port where nobody listens.
+# The addresses of host:port as "server …;". A name without an address becomes a port on which no process listens.
 servers() {
     host=${1%:*} port=${1##*:}
     case $host in
@@ -86,5 +86,5 @@ case "$GATEWAY_ACCOUNTS $GATEWAY_AGENTS $GATEWAY_DOCUMENTS $GATEWAY_BILLING" in
 esac
 main="daemon off;"
 [ "$(id -u)" != 0 ] || [ -z "$GATEWAY_USER" ] || main="$main user $GATEWAY_USER;"
-ulimit -n "$(ulimit -Hn)" 2>/dev/null || true  # An ordinary user's nginx cannot have more than that.
+ulimit -n "$(ulimit -Hn)" 2>/dev/null || true  # The maximum for an unprivileged user.
 exec nginx -e stderr -c "$GATEWAY_RUN/nginx.conf" -g "$main"
