@@ -1,6 +1,6 @@
-"""Every setting, read from the environment and from nothing else.
+"""Every setting. The environment is the only source.
 
-A secret NAME may also be given as NAME_FILE, the path of a file that holds it.
+A secret NAME may also be given as NAME_FILE, the path of a file that contains it.
 `.env.example` lists every variable; `manage.py check --deploy` refuses development values in production.
 """
 
@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from backend.celery import app as celery_app  # noqa: F401  # Tasks bind to it wherever settings are read.
 from backend.process import hide_from_other_processes
 
-hide_from_other_processes()  # Every process that reads settings holds passwords and keys from here on.
+hide_from_other_processes()  # Every process that reads settings contains passwords and keys from here on.
 
 env = environ.FileAwareEnv()
 
@@ -100,14 +100,14 @@ ASYNC_MIDDLEWARE = [
     "backend.server.async_views.AsyncCommonMiddleware",
 ]
 SILENCED_SYSTEM_CHECKS = ["security.W008"]  # The gateway redirects to https.
-if "accounts" not in SERVICES:  # Log-ins, forms, pages and their files are the business of accounts.
+if "accounts" not in SERVICES:  # Only accounts serves log-ins, forms, pages and static files.
     MIDDLEWARE.remove("whitenoise.middleware.WhiteNoiseMiddleware")
     MIDDLEWARE.remove("backend.http.limits.AuthLimitsMiddleware")
     MIDDLEWARE.remove("backend.accounts.operators.middleware.OperatorSessionMiddleware")
     MIDDLEWARE.remove("django.middleware.csrf.CsrfViewMiddleware")
     MIDDLEWARE.remove("django.contrib.auth.middleware.AuthenticationMiddleware")
     MIDDLEWARE.remove("django.contrib.messages.middleware.MessageMiddleware")
-    # The admin is not served, but its app stays and asks for them. allauth does not start without its own.
+    # The admin is not served, but its app is installed and its checks require them. allauth requires its own.
     SILENCED_SYSTEM_CHECKS += ["admin.E408", "admin.E409", "admin.E410"]
 
 ROOT_URLCONF = "backend.urls"
@@ -132,19 +132,19 @@ DATABASE_POOL_SIZE: int = env.int("DATABASE_POOL_SIZE", default=16)
 DATABASES: dict[str, dict[str, Any]] = {
     "default": env.db_url("DATABASE_URL", default="postgres://orquestra:orquestra@127.0.0.1:5432/orquestra")
 }
-DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # A restart of PostgreSQL costs no request its connection.
-DATABASES["default"]["CONN_MAX_AGE"] = 0  # The pool keeps connections; Django's own keeping would starve it.
-# Limits that PostgreSQL enforces on every session, in seconds; 0 is none. Workers sum up and purge, so they get longer.
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # No request fails after a restart of PostgreSQL.
+DATABASES["default"]["CONN_MAX_AGE"] = 0  # The pool keeps connections; persistent ones would exhaust it.
+# Time limits of every session, enforced by PostgreSQL, in seconds; 0 is none. Workers have longer statements.
 DATABASE_STATEMENT_SECONDS: float = env.float("DATABASE_STATEMENT_SECONDS", default=15.0)
 DATABASE_WORKER_STATEMENT_SECONDS: float = env.float("DATABASE_WORKER_STATEMENT_SECONDS", default=300.0)
-DATABASE_LOCK_SECONDS: float = env.float("DATABASE_LOCK_SECONDS", default=3.0)  # For a lock that another session holds.
+DATABASE_LOCK_SECONDS: float = env.float("DATABASE_LOCK_SECONDS", default=3.0)  # Waiting for a lock.
 DATABASE_IDLE_SECONDS: float = env.float("DATABASE_IDLE_SECONDS", default=60.0)  # Between statements of a transaction.
 
 
 def _session_options(*, statement_seconds: float) -> str:
-    """What each connection asks of PostgreSQL when it begins, in the syntax of libpq's ``options``.
+    """The options of each new connection, in the syntax of libpq's ``options``.
 
-    Without a limit, one forgotten transaction that holds a row would hold every thread that needs the row.
+    Without a limit, one open transaction that locks a row would block every thread that needs the row.
     """
     limits = {
         "statement_timeout": statement_seconds,
@@ -162,14 +162,14 @@ DATABASES["default"]["OPTIONS"] = {
     # The limits come first, so that options in DATABASE_URL win.
     "options": f"{DATABASE_SESSION_OPTIONS} {_options.get('options', '')}".strip(),
     "connect_timeout": 5,
-    # Only what asks for it is prepared (backend/db/sql.py): automatic ones froze bad plans for search.
+    # Only statements of backend/db/sql.py are prepared: automatic preparation kept bad plans for search.
     "prepare_threshold": sys.maxsize if env.bool("DATABASE_PREPARED", default=True) else None,
     # One connection that was not needed for ``max_idle`` seconds closes per such period.
     "pool": {"min_size": 0, "max_size": DATABASE_POOL_SIZE, "timeout": 10, "max_idle": 10}
     if DATABASE_POOL_SIZE
     else False,
 }
-# How `migrate` connects: without limits and pool, and as the role that owns the tables, if that is another one.
+# The connection of `migrate`: without limits and pool, and as the role that owns the tables, if that is another one.
 _owner = env.db_url("MIGRATION_DATABASE_URL") if env.str("MIGRATION_DATABASE_URL", default="") else {}
 MIGRATION_DATABASE: dict[str, Any] = {
     **{name: value for name, value in _owner.items() if name in ("NAME", "USER", "PASSWORD", "HOST", "PORT")},
@@ -190,7 +190,7 @@ CACHES = {
 
 # Files ----------------------------------------------------------------------------------------------------------------
 STATIC_URL = "/static/"
-WHITENOISE_USE_FINDERS = True  # Files are served from where they are; there is nothing to collect first.
+WHITENOISE_USE_FINDERS = True  # Files are served from the packages; no collectstatic.
 MEDIA_ROOT = DATA_DIR / "files"
 
 # Language and time ----------------------------------------------------------------------------------------------------
@@ -247,20 +247,20 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE: int = 1024 * 1024  # Bytes of a body that is not a file.
 CSRF_FAILURE_VIEW = "backend.http.errors.csrf_failure"
-WEB_THREADS: int = env.int("WEB_THREADS", default=16)  # Of one web process: requests that it works on at once.
-# What a client must manage of a body and of an answer: bytes per second on average, after seconds of grace, and seconds
-# in all. A slower one is refused or cut off.
+WEB_THREADS: int = env.int("WEB_THREADS", default=16)  # Of one web process; each works on one request at a time.
+# The minimum rate at which a client sends a body and reads a response: bytes per second on average, after a grace
+# period, and the maximum of seconds in all. A slower client gets 408 or loses its connection.
 CLIENT_MIN_BYTES_PER_SECOND: int = env.int("CLIENT_MIN_BYTES_PER_SECOND", default=4096)
 CLIENT_GRACE_SECONDS: float = env.float("CLIENT_GRACE_SECONDS", default=10.0)
 CLIENT_MAX_SECONDS: float = env.float("CLIENT_MAX_SECONDS", default=3600.0)
-# What one account may have at once, over all processes.
+# Concurrent, per account, over all processes.
 UPLOADS_PER_USER: int = env.int("UPLOADS_PER_USER", default=8)
 DOWNLOADS_PER_USER: int = env.int("DOWNLOADS_PER_USER", default=16)
 STREAMS_PER_USER: int = env.int("STREAMS_PER_USER", default=50)
-METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")  # Prometheus's bearer token; empty: by its address.
-# Log-ins, sign-ups and codes of one client address; "off" is for benchmarks.
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")  # Prometheus's bearer token; empty: by address.
+# Log-ins, sign-ups and codes per client address; "off" is for benchmarks.
 AUTH_RATE_LIMIT: str = env.str("AUTH_RATE_LIMIT", default="30/min")
-REFRESH_RATE_LIMIT: str = env.str("REFRESH_RATE_LIMIT", default="120/min")  # Of one client address.
+REFRESH_RATE_LIMIT: str = env.str("REFRESH_RATE_LIMIT", default="120/min")  # Per client address.
 CORS_ALLOW_HEADERS = [
     "accept",
     "accept-language",
@@ -289,18 +289,18 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 HTTPS: bool = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
-SESSION_COOKIE_PATH = "/admin/"  # Only operators have this cookie; the API knows none.
+SESSION_COOKIE_PATH = "/admin/"  # Only operators have this cookie; the API uses none.
 SESSION_ENGINE = "backend.accounts.states"
 SECURE_HSTS_SECONDS: int = env.int("SECURE_HSTS_SECONDS", default=0)
 
 # Logging --------------------------------------------------------------------------------------------------------------
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="console")  # "console" or "json", on standard error.
 LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO").upper()
-LOG_FILE: str = env.str("LOG_FILE", default="")  # JSON lines, beside what is on standard error.
+LOG_FILE: str = env.str("LOG_FILE", default="")  # JSON lines, in addition to standard error.
 LOGGING_CONFIG = "backend.server.logs.configure"
 LOGGING = {"format": LOG_FORMAT, "level": LOG_LEVEL, "file": LOG_FILE}
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
-# Debug: sweepers tick every few seconds, and log what they did themselves.
+# Debug: sweeps run every few seconds and log their results themselves.
 DJANGO_STRUCTLOG_CELERY_DEFAULT_LOG_LEVEL = logging.DEBUG
 DJANGO_STRUCTLOG_CELERY_TASK_FAILURE_LOG_LEVEL = logging.ERROR
 
@@ -320,14 +320,14 @@ JWT_ISSUER: str = env.str("JWT_ISSUER", default=PUBLIC_URL)
 JWT_AUDIENCE: str = env.str("JWT_AUDIENCE", default="orquestra")
 ACCESS_TOKEN_LIFETIME = timedelta(minutes=10)
 REFRESH_TOKEN_LIFETIME = timedelta(days=env.int("REFRESH_TOKEN_DAYS", default=30))
-REFRESH_GRACE = timedelta(seconds=30)  # How long the generation before the current one is still honoured.
-REVOCATION_REQUIRED_PATHS = ("/api/v1/billing/",)  # Not even read while revocations cannot be.
+REFRESH_GRACE = timedelta(seconds=30)  # How long the previous generation stays valid.
+REVOCATION_REQUIRED_PATHS = ("/api/v1/billing/",)  # Refused even for reading while revocations cannot be read.
 SIMPLE_JWT: dict[str, Any] = {
     "ALGORITHM": "RS256",
     "USER_ID_CLAIM": "sub",
     "AUTH_TOKEN_CLASSES": ["backend.accounts.tokens.AccessToken"],
 }
-FRONTEND_URL: str = env.str("FRONTEND_URL", default=PUBLIC_URL).rstrip("/")  # Where links in e-mails lead.
+FRONTEND_URL: str = env.str("FRONTEND_URL", default=PUBLIC_URL).rstrip("/")  # The base address of links in e-mails.
 EMAIL_VERIFICATION: str = env.str("EMAIL_VERIFICATION", default="none")  # none, optional or mandatory.
 EMAIL_BACKEND = "backend.accounts.filebased.EmailBackend"
 EMAIL_FILE_PATH = DATA_DIR / "mail"
@@ -345,12 +345,12 @@ ACCOUNT_EMAIL_VERIFICATION = EMAIL_VERIFICATION
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGIN_BY_CODE_ENABLED = True
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
-ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True  # In the flow that signed up, nowhere else.
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True  # Only in the flow of the sign-up.
 ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "backend.accounts.reset_tokens.ResetTokens"  # noqa: S105 — a class.
-ACCOUNT_EMAIL_NOTIFICATIONS = True  # Our adapter picks those that are sent.
-ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = True  # Our adapter takes as long over it as over another, and sends none.
+ACCOUNT_EMAIL_NOTIFICATIONS = True  # Our adapter selects those that are sent.
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = True  # Our adapter takes as long as for known accounts, and sends none.
 ACCOUNT_RATE_LIMITS = {
-    "signup": "",  # AUTH_RATE_LIMIT counts these, and exactly.
+    "signup": "",  # AUTH_RATE_LIMIT counts these, without races.
     "login": "",
     # ``backend.accounts.throttles`` counts these, so that no stranger can use an owner's up.
     "login_failed": "",
@@ -372,10 +372,10 @@ HEADLESS_FRONTEND_URLS = {
 
 # Billing --------------------------------------------------------------------------------------------------------------
 CURRENCY: str = env.str("CURRENCY", default="USD")  # ISO 4217; of new wallets and of every price in MODELS_FILE.
-SIGNUP_CREDIT: str = env.str("SIGNUP_CREDIT", default="0")  # Given to new workspaces, in CURRENCY, such as 5.00.
+SIGNUP_CREDIT: str = env.str("SIGNUP_CREDIT", default="0")  # Of new workspaces, in CURRENCY, such as 5.00.
 
 # Documents ------------------------------------------------------------------------------------------------------------
-# Of the documents that a workspace has; what is deleted is given back at once.
+# Of the documents of a workspace; deleting frees the quota at once.
 WORKSPACE_STORAGE_BYTES: int = env.int("WORKSPACE_STORAGE_BYTES", default=5 * 1024 * 1024 * 1024)
 WORKSPACE_DOCUMENTS: int = env.int("WORKSPACE_DOCUMENTS", default=10_000)
 MAX_UPLOAD_BYTES: int = env.int("MAX_UPLOAD_BYTES", default=100 * 1024 * 1024)
@@ -385,32 +385,32 @@ MAX_UNPACKED_BYTES: int = env.int("MAX_UNPACKED_BYTES", default=200_000_000)  # 
 STORAGE_BACKEND: str = env.str("STORAGE_BACKEND", default="folder")  # "folder" (DATA_DIR/files) or "s3".
 S3_BUCKET: str = env.str("S3_BUCKET", default="orquestra")
 S3_REGION: str = env.str("S3_REGION", default="us-east-1")
-S3_ENDPOINT_URL: str = env.str("S3_ENDPOINT_URL", default="")  # As this server reaches it; empty for AWS.
-S3_PUBLIC_ENDPOINT_URL: str = env.str("S3_PUBLIC_ENDPOINT_URL", default="")  # As browsers reach it, if they differ.
+S3_ENDPOINT_URL: str = env.str("S3_ENDPOINT_URL", default="")  # For this server; empty for AWS.
+S3_PUBLIC_ENDPOINT_URL: str = env.str("S3_PUBLIC_ENDPOINT_URL", default="")  # For browsers, if it differs.
 S3_ACCESS_KEY: str = env.str("S3_ACCESS_KEY", default="")
 S3_SECRET_KEY: str = env.str("S3_SECRET_KEY", default="")
-INGESTION_BATCH_PAGES: int = env.int("INGESTION_BATCH_PAGES", default=16)  # What a dead worker loses at most.
+INGESTION_BATCH_PAGES: int = env.int("INGESTION_BATCH_PAGES", default=16)  # The maximum that a dead worker loses.
 INGESTION_LEASE_SECONDS: float = env.float("INGESTION_LEASE_SECONDS", default=30.0)
-PARSER_ISOLATION: str = env.str("PARSER_ISOLATION", default="available")  # What this machine has; or strict.
+PARSER_ISOLATION: str = env.str("PARSER_ISOLATION", default="available")  # The layers of this machine; or strict.
 PARSER_MEMORY_BYTES: int = env.int("PARSER_MEMORY_BYTES", default=1024 * 1024 * 1024)  # Address space per document.
-# A batch ends after so many seconds even if it has fewer pages; a worker then looks whether another document is due.
+# A batch ends after these seconds even with fewer pages; the worker then checks whether another document is due.
 INGESTION_TURN_SECONDS: float = env.float("INGESTION_TURN_SECONDS", default=1.0)
-INGESTIONS_PER_WORKSPACE: int = env.int("INGESTIONS_PER_WORKSPACE", default=2)  # Read at the same time.
+INGESTIONS_PER_WORKSPACE: int = env.int("INGESTIONS_PER_WORKSPACE", default=2)  # Concurrent.
 PARSER_CPU_SECONDS: int = env.int("PARSER_CPU_SECONDS", default=30)  # To open a file, or to read one without pages.
 PARSER_PAGE_CPU_SECONDS: int = env.int("PARSER_PAGE_CPU_SECONDS", default=10)  # A page that takes more is left out.
 PARSER_BATCH_SECONDS: float = env.float("PARSER_BATCH_SECONDS", default=60.0)  # Wall clock per batch.
-# Of one document in all, whatever its batches, attempts and workers.
+# Of one document, over all batches, attempts and workers.
 PARSER_DOCUMENT_CPU_SECONDS: float = env.float("PARSER_DOCUMENT_CPU_SECONDS", default=180.0)
 PARSER_DOCUMENT_SECONDS: float = env.float("PARSER_DOCUMENT_SECONDS", default=600.0)  # Wall clock.
 RECONCILE_SECONDS = 330.0  # One of the 256 folders of the storage at a time: each once a day.
 RENDER_CPU_SECONDS: int = env.int("RENDER_CPU_SECONDS", default=2)  # Of one page as a picture.
-# Of all pages of a workspace; an ordinary one takes a twentieth of a second.
+# Of all pages of a workspace; a typical page takes a twentieth of a second.
 RENDER_CPU_SECONDS_PER_MINUTE: float = env.float("RENDER_CPU_SECONDS_PER_MINUTE", default=20.0)
 RENDER_SECONDS: float = env.float("RENDER_SECONDS", default=8.0)  # Wall clock.
 RENDERINGS_PER_WORKSPACE: int = env.int("RENDERINGS_PER_WORKSPACE", default=2)  # At the same time.
 SEARCHES_PER_WORKSPACE: int = env.int("SEARCHES_PER_WORKSPACE", default=4)  # At the same time.
-SEARCH_SECONDS: float = env.float("SEARCH_SECONDS", default=5.0)  # A search that takes more is refused.
-SEARCH_EXACT_CHUNKS: int = env.int("SEARCH_EXACT_CHUNKS", default=5_000)  # Beyond them, counts made aside serve.
+SEARCH_SECONDS: float = env.float("SEARCH_SECONDS", default=5.0)  # A longer search is cancelled.
+SEARCH_EXACT_CHUNKS: int = env.int("SEARCH_EXACT_CHUNKS", default=5_000)  # Above it, a task counts.
 
 # Agents and models ----------------------------------------------------------------------------------------------------
 MODELS_FILE: Path = Path(env.str("MODELS_FILE", default=str(BASE_DIR / "models.toml")))
@@ -418,16 +418,17 @@ DEMO_CONTENT: bool = env.bool("DEMO_CONTENT", default=False)  # New workspaces g
 RUN_MAX_STEPS: int = env.int("RUN_MAX_STEPS", default=4)  # Provider requests of one run; an agent may set its own.
 RUN_MAX_OUTPUT_TOKENS: int = env.int("RUN_MAX_OUTPUT_TOKENS", default=2048)  # Of one request; an agent may set its own.
 RUN_TIMEOUT_SECONDS: int = env.int("RUN_TIMEOUT_SECONDS", default=300)  # From start to end; an agent may set its own.
-RUN_QUEUE_SECONDS: int = env.int("RUN_QUEUE_SECONDS", default=3600)  # A run that no worker took by then has failed.
-RUNS_PER_WORKSPACE: int = env.int("RUNS_PER_WORKSPACE", default=100)  # That have not ended; more are refused.
-RUNS_AT_ONCE_PER_WORKSPACE: int = env.int("RUNS_AT_ONCE_PER_WORKSPACE", default=16)  # At work; the others wait.
-RUN_INPUT_CHARACTERS: int = env.int("RUN_INPUT_CHARACTERS", default=32_000)  # The longest question.
-RUN_PROVIDER_RETRIES: int = env.int("RUN_PROVIDER_RETRIES", default=2)  # Only before any of the answer was shown.
+RUN_QUEUE_SECONDS: int = env.int("RUN_QUEUE_SECONDS", default=3600)  # A run that no worker has claimed by then fails.
+RUNS_PER_WORKSPACE: int = env.int("RUNS_PER_WORKSPACE", default=100)  # Unfinished; more are refused.
+RUNS_AT_ONCE_PER_WORKSPACE: int = env.int("RUNS_AT_ONCE_PER_WORKSPACE", default=16)  # Executing; the others wait.
+RUN_INPUT_CHARACTERS: int = env.int("RUN_INPUT_CHARACTERS", default=32_000)  # Of a question.
+RUN_PROVIDER_RETRIES: int = env.int("RUN_PROVIDER_RETRIES", default=2)  # Only before readers got any of the answer.
 RUN_LEASE_SECONDS: float = env.float("RUN_LEASE_SECONDS", default=20.0)  # Until a silent worker counts as dead.
-RUN_SWEEP_SECONDS: float = env.float("RUN_SWEEP_SECONDS", default=10.0)  # How often dead workers are looked for.
-RUN_DOORBELL_SECONDS: float = env.float("RUN_DOORBELL_SECONDS", default=30.0)  # Until a queued run is announced again.
-RUN_DRAIN_SECONDS: float = env.float("RUN_DRAIN_SECONDS", default=5.0)  # What a stopping worker gives its runs.
-RUN_STREAM_SECONDS: int = env.int("RUN_STREAM_SECONDS", default=3600)  # How long events outlive their run.
+RUN_SWEEP_SECONDS: float = env.float("RUN_SWEEP_SECONDS", default=10.0)  # Between two sweeps for dead workers.
+# Until a queued run is notified again. The second name is its old one, read for one more release.
+RUN_NOTIFY_SECONDS: float = env.float("RUN_NOTIFY_SECONDS", default=env.float("RUN_DOORBELL_SECONDS", default=30.0))
+RUN_DRAIN_SECONDS: float = env.float("RUN_DRAIN_SECONDS", default=5.0)  # For runs to end when their worker shuts down.
+RUN_STREAM_SECONDS: int = env.int("RUN_STREAM_SECONDS", default=3600)  # For which events are kept after the run.
 
 # The admin ------------------------------------------------------------------------------------------------------------
 OPERATOR_SECOND_FACTOR: str = env.str("OPERATOR_SECOND_FACTOR", default="optional")  # Or "required".
@@ -440,7 +441,7 @@ UNFOLD: dict[str, Any] = {
     "BORDER_RADIUS": "10px",
     "DASHBOARD_CALLBACK": "backend.console.dashboard.figures",
     "SIDEBAR": {"show_search": True, "navigation": "backend.console.dashboard.navigation"},
-    "COLORS": {  # The wine and the warm greys of the page.
+    "COLORS": {  # The colours of the page.
         "primary": {
             "50": "#fbf3f5",
             "100": "#f6e9ec",
@@ -471,12 +472,12 @@ UNFOLD: dict[str, Any] = {
 }
 
 # Celery ---------------------------------------------------------------------------------------------------------------
-# Celery names a socket in a folder, and the number of a database on it, in words of its own.
+# Celery has its own URL syntax for a Unix socket and the number of a database on it.
 CELERY_BROKER_URL = REDIS_URL
 if REDIS_URL.startswith("unix://"):
     CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=")
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_ACKS_LATE = False  # A task is a doorbell; late acknowledgements crash a threads worker that loses Redis.
+CELERY_TASK_ACKS_LATE = False  # A task is a notification; late acknowledgements crash a threads worker without Redis.
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = "default"
@@ -489,10 +490,10 @@ CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_DB_REUSE_MAX = 2**62  # Never does Celery close connections and their pool: tasks give them back to it.
+CELERY_DB_REUSE_MAX = 2**62  # Celery never closes the pool: tasks release their connections.
 CELERY_TIMEZONE = "UTC"
 HEARTBEAT_FILE: str = env.str("HEARTBEAT_FILE", default="")  # Touched by a worker or beat that works.
-CELERY_WORKER_DIRECT = bool(HEARTBEAT_FILE)  # A queue for each worker alone, through which it sends itself heartbeats.
+CELERY_WORKER_DIRECT = bool(HEARTBEAT_FILE)  # A queue per worker, for its own heartbeats.
 CELERY_BEAT_SCHEDULER = "backend.server.heartbeat.Scheduler"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "documents.sweep": {"task": "backend.documents.tasks.sweep", "schedule": 15.0},

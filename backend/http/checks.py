@@ -71,6 +71,9 @@ def values(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[Chec
         found.append(Error("The folder of LOG_FILE does not exist.", id="http.E104"))
     if settings.WEB_THREADS < 1:
         found.append(Error("WEB_THREADS is less than 1.", id="http.E105"))
+    if "RUN_DOORBELL_SECONDS" in os.environ:
+        renamed = "RUN_DOORBELL_SECONDS is now RUN_NOTIFY_SECONDS; the next release ignores the old name."
+        found.append(Warning(renamed, id="http.W107"))
     public = urlsplit(settings.PUBLIC_URL)
     if public.scheme not in ("http", "https") or not public.netloc or public.path:
         found.append(Error("PUBLIC_URL is not an address such as https://api.example.com.", id="http.E106"))

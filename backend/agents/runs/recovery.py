@@ -47,7 +47,7 @@ def reap() -> list[UUID]:
     found += _each(overdue, _end_overdue)
     found += _each(_forgotten(), _promote)
     found += _look_at_waiting()
-    silent = timezone.now() - timedelta(seconds=settings.RUN_DOORBELL_SECONDS)
+    silent = timezone.now() - timedelta(seconds=settings.RUN_NOTIFY_SECONDS)
     unnotified = Run.objects.startable().filter(notified_at__lt=silent)
     found += unnotified.order_by("notified_at").values_list("pk", flat=True)[:BATCH]
     Run.objects.filter(pk__in=found).update(notified_at=timezone.now())

@@ -39,7 +39,7 @@ def live(servers: Servers, provider_server: FakeProvider) -> Iterator[Stack]:
         "MODELS_FILE": str(models_toml(provider_server, servers.folder)),
         "RUN_LEASE_SECONDS": "8",
         "RUN_SWEEP_SECONDS": "1",
-        "RUN_DOORBELL_SECONDS": "3",
+        "RUN_NOTIFY_SECONDS": "3",
         "RUN_DRAIN_SECONDS": "1",
     }
     with stack(settings=settings) as running:

@@ -157,7 +157,7 @@ def test_a_second_question_waits_its_turn(owner: Person, conversation: dict[str,
     second = start(owner, conversation, "Two?", when_busy="queue").json()
     assert (row(first).waits, row(second).waits) == (False, True)
 
-    carry(second)  # A doorbell too early.
+    carry(second)  # A notification too early.
     assert row(second).status == "queued"
     carry(first)
     assert (row(first).status, row(second).waits) == ("completed", False)

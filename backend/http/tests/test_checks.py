@@ -1,5 +1,7 @@
 """System checks on settings."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -74,3 +76,11 @@ def test_production_trusts_named_gateways(monkeypatch: pytest.MonkeyPatch, addre
 def test_invalid_values_are_refused(settings: Any, name: str, value: Any, id: str) -> None:
     setattr(settings, name, value)
     assert [message.id for message in values(None)] == [id]
+
+
+def test_an_old_name_of_a_setting_is_read_and_warned_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUN_DOORBELL_SECONDS", "7.5")
+    read = "from backend import settings; print(settings.RUN_NOTIFY_SECONDS)"
+    printed = subprocess.run([sys.executable, "-c", read], capture_output=True, text=True, check=True).stdout
+    assert float(printed) == 7.5
+    assert [message.id for message in values(None)] == ["http.W107"]
