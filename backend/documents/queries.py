@@ -16,6 +16,7 @@ from backend.documents.spans import NO_LAYOUT, Layout, layouts_of
 LEXICAL = "lexical"
 HYBRID = "hybrid"
 MODES = (HYBRID, LEXICAL)
+_SHOWN = ("document", "ingestion", "text", "page_from", "page_to", "char_start", "char_end")  # Of a chunk.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +102,7 @@ def search(
     )
     ranked = engine.rank(scope, query, limit=limit)
     scores = dict(ranked)
-    chunks = Chunk.objects.select_related("document").defer("words").in_bulk(list(scores))
+    chunks = Chunk.objects.select_related("document").only(*_SHOWN, "document__name").in_bulk(list(scores))
     layouts = layouts_of(chunks.values())
     passages = [
         Passage(

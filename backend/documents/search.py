@@ -18,7 +18,7 @@ from django.db import OperationalError, connection, transaction
 from django.utils.translation import gettext as _
 from psycopg.errors import QueryCanceled
 
-from backend.documents.models import Corpus, Language
+from backend.documents.models import Language
 from backend.documents.words import folded, query_words, small_pairs
 from backend.errors import ServiceUnavailable
 
@@ -52,6 +52,14 @@ class Word:
     lexeme: str
 
 
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """The counted statistics of a workspace: its chunks, and the words in all of them."""
+
+    chunks: int
+    words: int
+
+
 # Who may be found: the tombstone, the active ingestion and the scope are part of the search itself, never a filter
 # over what it found.
 _VISIBLE = """
@@ -75,22 +83,25 @@ CROSS JOIN unnest(tsvector_to_array(documents_words(language, word.written, word
 WHERE documents_words(language, word.written, '') <> ''
 """
 
-# Every hit of every word in these chunks, with how often the word occurs there; each chunk's words are unpacked once.
-_HITS = """
-SELECT entry.id, entry.length, word.number, max(entry.tf) AS tf FROM entry
-JOIN word ON word.language = entry.language AND word.lexeme = entry.lexeme
-GROUP BY entry.id, entry.length, word.number
-"""
-# Weights are looked up by the word's number: joined, they are compared with each hit, because the planner expects one.
+# A chunk's vector with the query's lexemes alone. To unpack a whole vector of a hundred lexemes would
+# cost several times as much. Stored vectors have no weights, so weight A marks the lexemes that ts_filter() keeps.
+_QUERY_LEXEMES_ONLY = "ts_filter(setweight(c.words, 'A', %(lexemes)s::text[]), '{a}') AS words"
+
+# ``chunks`` defines ``chunk`` (id, language, length, words): the chunks to score, words as above.
+# Casts to float: PostgreSQL takes a constant such as 0.75 for a numeric, whose arithmetic is slow. Weights are looked
+# up by the word's number: joined, they would be compared with each hit, because the planner expects one.
 _SCORES = f"""
 WITH word AS MATERIALIZED (
     SELECT * FROM unnest(%(numbers)s::int[], %(word_languages)s::text[], %(lexemes)s::text[])
     AS given(number, language, lexeme)
 ), {{chunks}}, entry AS MATERIALIZED (
-    SELECT c.id, c.language, c.length, lexeme, cardinality(positions) AS tf
-    FROM chunk c CROSS JOIN LATERAL unnest(c.words) AS unpacked(lexeme, positions, weights)
-    WHERE lexeme = ANY(%(lexemes)s::text[])
-), hit AS MATERIALIZED ({_HITS}), corpus AS MATERIALIZED ({{corpus}}), weight AS (
+    SELECT id, language, length, lexeme, cardinality(positions) AS tf
+    FROM chunk CROSS JOIN LATERAL unnest(words) AS unpacked(lexeme, positions, weights)
+), hit AS MATERIALIZED (
+    SELECT entry.id, entry.length, word.number, max(entry.tf) AS tf FROM entry
+    JOIN word ON word.language = entry.language AND word.lexeme = entry.lexeme
+    GROUP BY entry.id, entry.length, word.number
+), corpus AS MATERIALIZED ({{corpus}}), weight AS (
     SELECT number, ln(1 + (corpus.chunks - found + 0.5) / (found + 0.5)) * (%(boosts)s::float[])[number] AS idf
     FROM ({{frequencies}}) AS f, corpus
 ), weights AS MATERIALIZED (
@@ -98,35 +109,38 @@ WITH word AS MATERIALIZED (
     FROM generate_series(1, {MAX_WORDS}) AS number LEFT JOIN weight USING (number)
 )
 SELECT hit.id, round(sum(
-    idf[number] * tf * (%(k1)s + 1) / (tf + %(k1)s * (1 - %(b)s + %(b)s * length / corpus.average))
-)::numeric, 6)::float AS score
+    idf[number] * tf * (%(k1)s::float + 1)
+    / (tf + %(k1)s::float * (1 - %(b)s::float + %(b)s::float * length / corpus.average))
+) * 1e6::float) / 1e6::float AS score
 FROM hit, weights, corpus
 GROUP BY hit.id ORDER BY score DESC, hit.id LIMIT %(limit)s
 """  # noqa: S608  # No value is ever part of a statement; its pieces are all written here.
 
-# OFFSET 0 keeps the planner from looking the words up in the index first: it covers everybody's chunks.
+# Every chunk of the scope is scored. NOT MATERIALIZED: the count reads no vectors, and no copy of them is made.
 _EXACT = _SCORES.format(
-    chunks=f"""scope AS NOT MATERIALIZED (
-        SELECT c.id, c.language, c.length, c.words FROM {_VISIBLE} OFFSET 0
-    ), chunk AS NOT MATERIALIZED (SELECT * FROM scope WHERE words @@ %(any_word)s::tsquery)""",  # noqa: S608
-    corpus=f"SELECT count(*) AS chunks, greatest(avg(c.length), 1)::float AS average FROM {_VISIBLE}",  # noqa: S608
+    chunks=f"""chunk AS NOT MATERIALIZED (
+        SELECT c.id, c.language, c.length, {_QUERY_LEXEMES_ONLY} FROM {_VISIBLE}
+    )""",  # noqa: S608
+    corpus="SELECT count(*) AS chunks, greatest(avg(length), 1)::float AS average FROM chunk",
     frequencies="SELECT number, count(*)::float AS found FROM hit GROUP BY number",
 )
-# In a large corpus, only chunks with a rare word are looked at; those with the most weight of them are scored in full.
+# In a large corpus, the index finds the chunks with a rare word; those with the most weight of rare words are scored.
 _COUNTED = _SCORES.format(
     chunks=f"""rare AS (
         SELECT * FROM unnest(%(rare_queries)s::text[], %(rare_weights)s::float[]) AS given(query, weight)
     ), candidate AS MATERIALIZED (
-        SELECT c.id, c.words FROM {_VISIBLE} AND c.words @@ %(selection)s::tsquery
+        SELECT c.id, c.language, c.length, {_QUERY_LEXEMES_ONLY}
+        FROM {_VISIBLE} AND c.words @@ %(selection)s::tsquery
     ), best AS MATERIALIZED (
         SELECT id FROM candidate JOIN rare ON words @@ query::tsquery
         GROUP BY id ORDER BY sum(weight) DESC, id LIMIT %(candidates)s
-    ), chunk AS NOT MATERIALIZED (SELECT c.* FROM documents_chunk c JOIN best USING (id))""",  # noqa: S608
+    ), chunk AS NOT MATERIALIZED (SELECT candidate.* FROM candidate JOIN best USING (id))""",  # noqa: S608
     corpus="SELECT %(chunks)s::float AS chunks, %(average)s::float AS average",
     frequencies="SELECT * FROM unnest(%(numbers_once)s::int[], %(found)s::float[]) AS given(number, found)",
 )
 
 _LIMIT = "SELECT set_config('statement_timeout', %(milliseconds)s::text, true)"  # Until the transaction ends.
+_CORPUS = "SELECT chunks, words FROM documents_corpus WHERE workspace_id = %(workspace)s AND chunks > %(exact)s"
 _SIZE = """
 SELECT coalesce(sum(i.chunk_count), 0) FROM documents_document d
 JOIN documents_ingestion i ON i.id = d.active_ingestion_id
@@ -187,17 +201,22 @@ def _rank(scope: Scope, query: str, *, limit: int) -> list[tuple[UUID, float]]:
         "word_languages": [word.language for word in words],
         "lexemes": [word.lexeme for word in words],
         "boosts": list(weights.values()),
-        "any_word": _any(word.lexeme for word in words),
         "k1": K1,
         "b": B,
         "limit": limit,
     }
-    corpus = Corpus.objects.filter(workspace_id=scope.workspace_id, chunks__gt=settings.SEARCH_EXACT_CHUNKS).first()
+    corpus = _corpus(scope.workspace_id)
     if corpus is None or _size(parameters) <= settings.SEARCH_EXACT_CHUNKS:
         return _rows(_EXACT, parameters)
     return _rows(
         _COUNTED, {**parameters, **_selection(corpus, words, parameters), "candidates": max(CANDIDATES, limit)}
     )
+
+
+def _corpus(workspace_id: UUID) -> Corpus | None:
+    """The statistics of a large workspace; none where each search counts its own."""
+    rows = _rows(_CORPUS, {"workspace": workspace_id, "exact": settings.SEARCH_EXACT_CHUNKS})
+    return Corpus(*rows[0]) if rows else None
 
 
 def _size(parameters: Mapping[str, Any]) -> int:

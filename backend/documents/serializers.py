@@ -194,6 +194,14 @@ class BoxSerializer(serializers.Serializer[Any]):
     char_end = serializers.IntegerField()
 
 
+@extend_schema_field(BoxSerializer(many=True))
+class BoxesField(serializers.Field[Any, Any, Any, Any]):
+    """Boxes as ``queries`` returns them. Through ``BoxSerializer`` they would take half the time of a search."""
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
 class ChunkListSerializer(serializers.ListSerializer[Any]):
     """Fetches the boxes of a whole page of chunks with one query."""
 
@@ -300,7 +308,7 @@ class PassageSerializer(serializers.Serializer[Any]):
     page_to = serializers.IntegerField(allow_null=True)
     char_start = serializers.IntegerField()
     char_end = serializers.IntegerField()
-    boxes = BoxSerializer(many=True)
+    boxes = BoxesField()
 
 
 class SearchResultSerializer(serializers.Serializer[Any]):
