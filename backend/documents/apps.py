@@ -8,4 +8,4 @@ class DocumentsConfig(AppConfig):
         from backend.documents import checks, storage  # noqa: F401  # Checks register themselves.
         from backend.server import health
 
-        health.CHECKS["storage"] = storage.check_answers
+        health.CHECKS["storage"] = storage.check_available

@@ -27,7 +27,7 @@ def isolation(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[C
     """Starts a parser process and asks it what isolates it on this machine."""
     process = ParserProcess()
     try:
-        process.settle(time.monotonic() + SECONDS)
+        process.wait_until_ready(time.monotonic() + SECONDS)
     except (IngestionFailed, ConnectionError):
         return [Error("The parser process does not start.", id="documents.E001")]
     finally:

@@ -23,12 +23,12 @@ EXTENSIONS = {".pdf": PDF, ".docx": DOCX, ".html": HTML, ".htm": HTML, ".xhtml":
 EXTENSIONS |= {".markdown": MARKDOWN, ".txt": PLAIN, ".text": PLAIN, ".log": PLAIN}
 
 # Formats of their own, though their bytes are text.
-_WRITTEN_IN_TEXT = {"message/rfc822", "application/rtf", "text/rtf"}
+_TEXT_BASED = {"message/rfc822", "application/rtf", "text/rtf"}
 
 _HEAD = 64 * 1024
 _SAMPLE = 4096  # Bytes by which an encoding is guessed.
-_LONGEST_CLAIM = 255  # Characters of a content type.
-_LONGEST_EXTENSION = 16
+_MAX_CLAIM = 255  # Characters of a content type.
+_MAX_EXTENSION = 16
 _SPACE = re.compile(r"\s*")
 _TAGS = ("<html", "<head", "<body")
 _CONTROL = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f\x1b")
@@ -46,12 +46,12 @@ def detect(file: IO[bytes], *, name: str, claimed: str = "", workspace: str = ""
     :raises RateLimited: it is an archive, and those of the workspace have taken too much processor time lately.
     :raises ServiceUnavailable: it is an archive, and too many of them are being looked at.
     """
-    claims = (mimetypes_of(name), claimed.partition(";")[0].strip().lower()[:_LONGEST_CLAIM])
+    claims = (mimetypes_of(name), claimed.partition(";")[0].strip().lower()[:_MAX_CLAIM])
     file.seek(0)
     kind = _kind(file, claims, workspace)
     file.seek(0)
     for claim in claims:
-        if claim in _WRITTEN_IN_TEXT and kind == PLAIN:
+        if claim in _TEXT_BASED and kind == PLAIN:
             raise UnsupportedFile
         if not _agree(claim, kind):
             raise UnsupportedFile(
@@ -63,7 +63,7 @@ def detect(file: IO[bytes], *, name: str, claimed: str = "", workspace: str = ""
 def mimetypes_of(name: str) -> str:
     """What the extension claims; empty where it claims nothing."""
     extension = "." + name.rpartition(".")[2].lower() if "." in name else ""
-    if len(extension) > _LONGEST_EXTENSION:
+    if len(extension) > _MAX_EXTENSION:
         return ""
     return EXTENSIONS.get(extension) or mimetypes.guess_type(f"x{extension}", strict=False)[0] or ""
 

@@ -8,18 +8,18 @@ from typing import IO
 
 from django.conf import settings
 
+from backend.documents.admission import Admission, CpuRateLimit
 from backend.documents.errors import IngestionFailed, ParserSilent, UnsupportedFile
 from backend.documents.ingestion.parsers.frames import Job
 from backend.documents.ingestion.process import parser_process
-from backend.documents.places import Budget, Places
 from backend.errors import ServiceUnavailable
 
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 CPU_SECONDS = 2  # An ordinary DOCX takes a few milliseconds.
 SECONDS = 10.0  # Wall clock.
-LARGEST_ANSWER = 64 * 1024  # Bytes.
-_budget = Budget("inspections", 20.0)
-_places = Places(at_once=2, held=settings.WEB_THREADS // 4, wait=5.0, much=5.0)
+MAX_RESULT_BYTES = 64 * 1024  # Bytes.
+_cpu_limit = CpuRateLimit("inspections", 20.0)
+_admission = Admission(max_running=2, max_admitted=settings.WEB_THREADS // 4, max_wait=5.0, heavy_seconds=5.0)
 
 
 def type_of_archive(file: IO[bytes], *, workspace: str) -> str:
@@ -31,8 +31,8 @@ def type_of_archive(file: IO[bytes], *, workspace: str) -> str:
     :raises ServiceUnavailable: too many archives are being looked at, or the machine has no time for it.
     """
     try:
-        spent = _budget.spent(workspace)
-        with _places.taken(workspace, spent=spent), _path_of(file) as path:
+        spent = _cpu_limit.spent(workspace)
+        with _admission.admitted(workspace, spent=spent), _path_of(file) as path:
             kind = _detect(path, workspace)
     except ParserSilent as error:  # Its processor time is bounded far below: the machine is busy with other things.
         raise ServiceUnavailable from error
@@ -54,9 +54,9 @@ def _detect(path: str, workspace: str) -> str:
     for _attempt in range(2):  # The kept child may have ended, or end at this moment.
         with contextlib.suppress(ConnectionError), parser_process() as process:
             try:
-                return process.answer(job, path=path, seconds=SECONDS, most_bytes=LARGEST_ANSWER).content_type
+                return process.run_for_result(job, path=path, seconds=SECONDS, max_bytes=MAX_RESULT_BYTES).content_type
             finally:
-                _budget.spend(workspace, process.cpu_seconds or CPU_SECONDS)
+                _cpu_limit.spend(workspace, process.cpu_seconds or CPU_SECONDS)
     raise ServiceUnavailable
 
 

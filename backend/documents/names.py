@@ -2,7 +2,7 @@
 
 import unicodedata
 
-LONGEST = 255
+MAX_LENGTH = 255
 FALLBACK = "document"
 
 
@@ -16,10 +16,10 @@ def display_name(claimed: str | None) -> str:
 
 
 def _shortened(name: str) -> str:
-    """At most ``LONGEST`` characters, the extension kept."""
-    if len(name) <= LONGEST:
+    """At most ``MAX_LENGTH`` characters, the extension kept."""
+    if len(name) <= MAX_LENGTH:
         return name
     stem, dot, extension = name.rpartition(".")
     if dot and len(extension) <= 16:
-        return stem[: LONGEST - len(extension) - 1] + dot + extension
-    return name[:LONGEST]
+        return stem[: MAX_LENGTH - len(extension) - 1] + dot + extension
+    return name[:MAX_LENGTH]

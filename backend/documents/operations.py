@@ -144,10 +144,10 @@ def discard_document(*, document: Document) -> None:
         return
     lease.cancel(document)
     CollectionDocument.objects.filter(document=document).delete()
-    statistics.note_change(workspace_id=document.workspace_id)
-    quota.give_back(workspace_id=document.workspace_id, size=document.blob.size)
+    statistics.record_change(workspace_id=document.workspace_id)
+    quota.release(workspace_id=document.workspace_id, size=document.blob.size)
     _after_commit(tasks.purge_document.delay, document_id=str(document.pk))
-    _after_commit(progress.announce, document.pk)
+    _after_commit(progress.publish, document.pk)
 
 
 @transaction.atomic
@@ -180,7 +180,7 @@ def cancel_processing(*, actor: Actor, document: Document) -> Document:
     locked = _locked(document)
     if not lease.cancel(locked):
         raise Conflict(_("The document is not being processed."))
-    _after_commit(progress.announce, locked.pk)
+    _after_commit(progress.publish, locked.pk)
     _after_commit(tasks.purge_replaced.delay, document_id=str(locked.pk))
     return locked
 
@@ -330,7 +330,7 @@ def _queue(document: Document) -> None:
     document.latest_ingestion = ingestion
     document.save(update_fields=["latest_ingestion", "updated_at"])
     _after_commit(tasks.ingest_document.delay, ingestion_id=str(ingestion.pk))
-    _after_commit(progress.announce, document.pk)
+    _after_commit(progress.publish, document.pk)
 
 
 def _after_commit(notify: Callable[..., object], *args: object, **kwargs: object) -> None:

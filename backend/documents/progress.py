@@ -16,11 +16,11 @@ def channel(document_id: UUID | str) -> str:
     return f"document:{document_id}"
 
 
-def announce(document_id: UUID) -> None:
+def publish(document_id: UUID) -> None:
     """Call after the commit. Without Redis, watchers find out by themselves within seconds."""
     for receiver, result in document_changed.send_robust(sender=None, document_id=document_id):
         if isinstance(result, Exception):
-            logger.warning("document_change_not_received receiver=%s error=%r", receiver.__name__, result)
+            logger.warning("document_change_receiver_failed receiver=%s error=%r", receiver.__name__, result)
     try:
         client().publish(channel(document_id), b"changed")
     except RedisError as error:

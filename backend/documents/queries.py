@@ -161,7 +161,7 @@ class Readiness:
         return self.total - self.ready - self.failed
 
 
-MOST_NAMES = 3
+MAX_NAMES = 3
 _FAILED = Q(latest_ingestion__status__in=[Ingestion.Status.FAILED, Ingestion.Status.CANCELLED])
 
 
@@ -217,4 +217,4 @@ def _scope(
 
 
 def _names(documents: DocumentQuerySet) -> Iterable[str]:
-    return documents.order_by("pk").values_list("name", flat=True)[:MOST_NAMES]
+    return documents.order_by("pk").values_list("name", flat=True)[:MAX_NAMES]

@@ -51,7 +51,7 @@ def reserve(*, workspace_id: UUID, size: int) -> None:
         raise _refusal(usage(workspace_id=workspace_id))
 
 
-def give_back(*, workspace_id: UUID, size: int) -> None:
+def release(*, workspace_id: UUID, size: int) -> None:
     """Count a document no more, in the transaction that hides it and as the last row that it locks."""
     Usage.objects.filter(workspace_id=workspace_id).update(
         bytes=Greatest(F("bytes") - size, Value(0)), documents=Greatest(F("documents") - 1, Value(0))

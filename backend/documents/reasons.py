@@ -9,7 +9,7 @@ from django.utils.translation import gettext, gettext_noop
 
 # Numbers, ranges of pages and the name of an encoding.
 _VALUE = re.compile(r"(?<= )\d[\d.]*(?:–\d+)?(?:, \d+(?:–\d+)?)*(?=[ ;,.])|(?<= read as )[\w-]{1,40}(?=\.$)")
-_LONGEST = 1_000  # Characters of a reason.
+_MAX_LENGTH = 1_000  # Characters of a reason.
 
 REASONS = [
     gettext_noop("No text was found in this document."),
@@ -56,6 +56,6 @@ REASONS = [
 
 def in_words(detail: str) -> str:
     """A stored reason in the language that is active; as it is stored where that is not known."""
-    detail = detail[:_LONGEST]
+    detail = detail[:_MAX_LENGTH]
     reason = _VALUE.sub("{}", detail)
     return gettext(reason).format(*_VALUE.findall(detail)) if reason in REASONS else detail

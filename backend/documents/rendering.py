@@ -15,21 +15,26 @@ from django.core.files.base import ContentFile
 from redis.exceptions import RedisError
 
 from backend.documents import filetypes, storage
+from backend.documents.admission import Admission, CpuRateLimit
 from backend.documents.errors import IngestionFailed, ParserTimedOut
 from backend.documents.ingestion.parsers.frames import Job
 from backend.documents.ingestion.process import ParserProcess
 from backend.documents.models import Blob
-from backend.documents.places import Budget, Places
 from backend.errors import NotFound, ServiceUnavailable
 from backend.http.concurrency import hold_slot
 
 PAGE_WIDTH = 1240  # Pixels.
 THUMBNAIL_WIDTH = 240
-LARGEST_IMAGE = 64 * 1024 * 1024  # Bytes.
-MEMORY = 24 * 3600  # Seconds for which a page that cannot be drawn is not tried again.
-SHORT_MEMORY = 5 * 60  # The same, for one that took too long by the clock: the machine may have been busy.
+MAX_IMAGE_BYTES = 64 * 1024 * 1024  # Bytes.
+FAILURE_TTL = 24 * 3600  # Seconds for which a page that cannot be drawn is not tried again.
+TIMEOUT_TTL = 5 * 60  # The same, for one that took too long by the clock: the machine may have been busy.
 _NO_IMAGE, _TOO_SLOW = "no_image", "too_slow"
-_places = Places(at_once=2, held=settings.WEB_THREADS // 4, wait=4.0, much=settings.RENDER_CPU_SECONDS_PER_MINUTE / 4)
+_admission = Admission(
+    max_running=2,
+    max_admitted=settings.WEB_THREADS // 4,
+    max_wait=4.0,
+    heavy_seconds=settings.RENDER_CPU_SECONDS_PER_MINUTE / 4,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +59,21 @@ def page_image(blob: Blob, *, page: int, width: int = PAGE_WIDTH) -> "File[Any]"
         return storage.open_object(image.key)
     except FileNotFoundError:
         pass
-    _refuse_known(image)
+    _raise_known_failure(image)
     seconds = settings.RENDER_SECONDS + 10  # Of one rendering, with the wait for its turn and for the storage.
     limit, workspace = settings.RENDERINGS_PER_WORKSPACE, str(blob.workspace_id)
-    spent = _budget().spent(workspace)
-    with hold_slot("renderings", workspace, limit=limit, seconds=seconds), _places.taken(workspace, spent=spent):
+    spent = _cpu_limit().spent(workspace)
+    with hold_slot("renderings", workspace, limit=limit, seconds=seconds), _admission.admitted(workspace, spent=spent):
         data = _render(blob, image)
     storage.save(image.key, ContentFile(data))
     return ContentFile(data)
 
 
-def _budget() -> Budget:
-    return Budget("renderings", settings.RENDER_CPU_SECONDS_PER_MINUTE)
+def _cpu_limit() -> CpuRateLimit:
+    return CpuRateLimit("renderings", settings.RENDER_CPU_SECONDS_PER_MINUTE)
 
 
-def _refuse_known(image: _Image) -> None:
+def _raise_known_failure(image: _Image) -> None:
     """:raises NotFound, ServiceUnavailable: as when it was last tried."""
     known = None
     with contextlib.suppress(RedisError):  # Without Redis nothing is remembered; few are rendered at once all the same.
@@ -76,10 +81,10 @@ def _refuse_known(image: _Image) -> None:
     if known == _NO_IMAGE:
         raise NotFound
     if known == _TOO_SLOW:
-        raise ServiceUnavailable(headers={"Retry-After": str(SHORT_MEMORY)})
+        raise ServiceUnavailable(headers={"Retry-After": str(TIMEOUT_TTL)})
 
 
-def _remember(image: _Image, failure: str, *, seconds: int) -> None:
+def _record_failure(image: _Image, failure: str, *, seconds: int) -> None:
     with contextlib.suppress(RedisError):
         cache.set(f"rendering:{image.key}", failure, seconds)
 
@@ -101,20 +106,22 @@ def _render(blob: Blob, image: _Image) -> bytes:
             )
             process = ParserProcess()
             try:
-                answer = process.answer(job, path=path, seconds=settings.RENDER_SECONDS, most_bytes=LARGEST_IMAGE)
+                answer = process.run_for_result(
+                    job, path=path, seconds=settings.RENDER_SECONDS, max_bytes=MAX_IMAGE_BYTES
+                )
             finally:
                 process.close()
                 # Of one that did not end in time it is unknown: it counts as all that it might have taken.
-                _budget().spend(str(blob.workspace_id), process.cpu_seconds or settings.RENDER_CPU_SECONDS)
+                _cpu_limit().spend(str(blob.workspace_id), process.cpu_seconds or settings.RENDER_CPU_SECONDS)
     except ConnectionError as error:
         raise ServiceUnavailable from error
     except ParserTimedOut as error:
         if error.by_clock:
-            _remember(image, _TOO_SLOW, seconds=SHORT_MEMORY)
-            raise ServiceUnavailable(headers={"Retry-After": str(SHORT_MEMORY)}) from error
-        _remember(image, _NO_IMAGE, seconds=MEMORY)
+            _record_failure(image, _TOO_SLOW, seconds=TIMEOUT_TTL)
+            raise ServiceUnavailable(headers={"Retry-After": str(TIMEOUT_TTL)}) from error
+        _record_failure(image, _NO_IMAGE, seconds=FAILURE_TTL)
         raise NotFound from error
     except (IngestionFailed, FileNotFoundError) as error:
-        _remember(image, _NO_IMAGE, seconds=MEMORY)
+        _record_failure(image, _NO_IMAGE, seconds=FAILURE_TTL)
         raise NotFound from error
     return answer.image

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from psycopg.errors import QueryCanceled
 
 from backend.documents.models import Language
-from backend.documents.words import folded, query_words, small_pairs
+from backend.documents.words import folded, query_words, short_word_pairs
 from backend.errors import ServiceUnavailable
 
 K1 = 1.2  # How soon repeating a word stops helping.
@@ -181,7 +181,7 @@ def rank(scope: Scope, query: str, *, limit: int) -> list[tuple[UUID, float]]:
 def _rank(scope: Scope, query: str, *, limit: int) -> list[tuple[UUID, float]]:
     weights = _chosen(query)
     words = _words(list(weights))
-    pairs = small_pairs(query)[: MAX_WORDS - len(weights)]
+    pairs = short_word_pairs(query)[: MAX_WORDS - len(weights)]
     unworded = set(Language.values) - {word.language for word in words}
     if pairs and unworded:  # In these languages there are only stop words, which no index holds alone.
         paired = [replace(word, number=word.number + len(weights)) for word in _words(pairs)]

@@ -17,7 +17,7 @@ from backend.http.ids import PublicIdField, encode
 
 STATUSES = ["awaiting_upload", *Ingestion.Status.values, "deleting"]
 HIDDEN = ("Cc", "Cf", "Cs")  # Categories of Unicode: controls, formatting, half a surrogate pair.
-LARGEST_METADATA = 16 * 1024  # Bytes of JSON.
+MAX_METADATA_BYTES = 16 * 1024  # Bytes of JSON.
 
 
 class LanguageField(CharField):
@@ -57,7 +57,7 @@ class MetadataField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any])
             self.fail("invalid")
         if "\\u0000" in text or any(0xD800 <= ord(c) < 0xE000 for c in json.dumps(data, ensure_ascii=False)):
             self.fail("invalid")
-        if len(text) > LARGEST_METADATA:
+        if len(text) > MAX_METADATA_BYTES:
             self.fail("too_large")
         return data
 

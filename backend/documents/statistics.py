@@ -25,7 +25,7 @@ WHERE c.workspace_id = %s GROUP BY c.language, entry.lexeme
 """
 
 
-def note_change(*, workspace_id: UUID) -> None:
+def record_change(*, workspace_id: UUID) -> None:
     """Chunks of this workspace came or went."""
     now = timezone.now()
     Corpus.objects.bulk_create(

@@ -117,7 +117,7 @@ def _s3(endpoint: str) -> Any:
     )
 
 
-def check_answers() -> None:
+def check_available() -> None:
     """:raises Exception: the storage cannot be reached, lets us not in, or may not be written to."""
     storage = store()
     storage.exists("readyz")  # It need not; whoever is not let in learns it by asking.

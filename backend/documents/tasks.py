@@ -46,17 +46,17 @@ def purge_replaced(*, document_id: str) -> None:
 @shared_task(ignore_result=True)
 def sweep() -> None:
     """Call workers again for what lost its worker, and finish the purges that did not end."""
-    sweeps.each([_call_again, _purge_again, _remove_forgotten], lambda part: part(), name="documents_sweep")
+    sweeps.each([_notify_again, _purge_again, _remove_abandoned_uploads], lambda part: part(), name="documents_sweep")
 
 
-def _call_again() -> None:
-    for ingestion_id in lease.due():
+def _notify_again() -> None:
+    for ingestion_id in lease.overdue():
         logger.info("calling a worker again for ingestion %s", ingestion_id)
         ingest_document.delay(ingestion_id=str(ingestion_id))
 
 
-def _remove_forgotten() -> None:
-    uploads.remove_forgotten()
+def _remove_abandoned_uploads() -> None:
+    uploads.remove_abandoned()
 
 
 def _purge_again() -> None:

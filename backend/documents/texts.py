@@ -13,7 +13,7 @@ BLOCK = 256 * 1024  # Characters that are fetched at once; a page that is longer
 SPANS = 2_000  # Pages whose places are fetched at once.
 
 
-class TextGone(Exception):
+class TextPurged(Exception):
     """The reading was purged while its text was sent, so the rest is missing: the answer must not look complete."""
 
 
@@ -22,7 +22,7 @@ def blocks(document: Document) -> Iterator[bytes]:
 
     The connection to the database is given back between two parts: a client may be slow.
 
-    :raises TextGone: after the first parts.
+    :raises TextPurged: after the first parts.
     """
     ingestion = document.active_ingestion
     yield f'{{"document":"{document.public_id}","text":"'.encode()
@@ -45,7 +45,7 @@ def _text(ingestion: Ingestion) -> Iterator[bytes]:
         number, position = rows[-1][0], position + len(text)
         yield json.dumps(text, ensure_ascii=False)[1:-1].encode()
     if position != ingestion.text_length:
-        raise TextGone
+        raise TextPurged
 
 
 def _spans(ingestion_id: UUID) -> Iterator[bytes]:

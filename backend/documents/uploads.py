@@ -35,7 +35,7 @@ multipartparser.MAX_TOTAL_HEADER_SIZE = 8 * 1024  # type: ignore[attr-defined]  
 class HashedUpload(TemporaryUploadedFile):
     """A file on disk, in the folder where it will stay if files are kept in a folder: storing it is a rename.
 
-    It is locked while it is open, by which ``remove_forgotten`` knows that its process lives.
+    It is locked while it is open, by which ``remove_abandoned`` knows that its process lives.
     """
 
     sha256 = ""
@@ -43,7 +43,7 @@ class HashedUpload(TemporaryUploadedFile):
     def __init__(self, name: str, content_type: str, charset: str | None, extra: dict[str, Any] | None) -> None:
         folder = incoming()
         folder.mkdir(parents=True, exist_ok=True)
-        _clean_now_and_then()
+        _clean_periodically()
         file = tempfile.NamedTemporaryFile(prefix="upload-", dir=folder)  # noqa: SIM115  # Closed with the upload.
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         UploadedFile.__init__(self, file, name, content_type, 0, charset, extra)
@@ -87,7 +87,7 @@ class HashingUploadHandler(FileUploadHandler):
             self.file.close()
 
 
-class _Watched:
+class _TailRecorder:
     """A body that remembers its last bytes, since a body that was cut off parses as a shorter file."""
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -106,10 +106,10 @@ class UploadParser(MultiPartParser):
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         request: HttpRequest = parser_context["request"]._request
         request.upload_handlers = [HashingUploadHandler(request)]
-        watched = _Watched(stream)
-        parsed: Any = super().parse(watched, media_type, parser_context)  # type: ignore[arg-type]  # It only reads.
+        recorder = _TailRecorder(stream)
+        parsed: Any = super().parse(recorder, media_type, parser_context)  # type: ignore[arg-type]  # It only reads.
         boundary = parse_header_parameters(media_type or "")[1].get("boundary", "")
-        if f"--{boundary}--".encode() not in watched.tail:
+        if f"--{boundary}--".encode() not in recorder.tail:
             for file in parsed.files.values():
                 file.close()
             raise ParseError("The body ended before it was complete.")
@@ -126,7 +126,7 @@ def refuse_too_long(request: Request) -> None:
         raise FileTooLarge(limit=settings.MAX_UPLOAD_BYTES)
 
 
-def remove_forgotten() -> int:
+def remove_abandoned() -> int:
     """Remove what killed processes left in the folder of incoming files, on the disk of this machine; how many."""
     removed = 0
     folder = incoming()
@@ -143,10 +143,10 @@ def remove_forgotten() -> int:
 _cleaned_at: dict[Path, float] = {}
 
 
-def _clean_now_and_then() -> None:
+def _clean_periodically() -> None:
     """By the process that takes uploads, because no other may see its disk: at its first upload, and then regularly."""
     folder, now = incoming(), time.monotonic()
     if now - _cleaned_at.get(folder, -CLEAN_EVERY) >= CLEAN_EVERY:
         _cleaned_at[folder] = now
-        if removed := remove_forgotten():
+        if removed := remove_abandoned():
             logger.warning("%d uploads of processes that were killed are removed", removed)

@@ -14,21 +14,21 @@ from collections.abc import Iterator
 _WORD = re.compile(r"[^\W_]+")
 _ACCENTS = re.compile("[\u0300-\u036f]+")  # The same ones that documents_words() folds.
 _DIVIDED = re.compile(r"[^\w ]|\de\d")  # PostgreSQL makes two words of what has a mark within, or a number such as 1e5.
-LONGEST_SMALL = 4  # Letters.
-LONGEST = 64  # Characters; what is longer is no word but data, and would only swell the index.
+MAX_SHORT_LETTERS = 4  # Letters.
+MAX_WORD_LENGTH = 64  # Characters; what is longer is no word but data, and would only swell the index.
 
 # Letters that Unicode does not decompose, by the letters that people type instead of them.
 _STROKES = {"ł": "l", "ø": "o", "đ": "d", "ħ": "h", "ŧ": "t", "ƶ": "z", "ɨ": "i", "ı": "i", "ŀ": "l"}
 _STROKES |= {"æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "ĸ": "k", "ŋ": "n", "ə": "e", "ƒ": "f"}
 # Characters that change how a word looks and not what it is: soft hyphen, zero-width characters, directions, variation
 # selectors, and the vowel points and stretched lines that Arabic and Hebrew leave out as a rule.
-_UNSEEN = [0xAD, 0x34F, 0x61C, 0x180E, 0x640, 0x670, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F)]
-_UNSEEN += [*range(0x2060, 0x2065), *range(0x2066, 0x206A), *range(0xFE00, 0xFE10)]
-_UNSEEN += [*range(0x591, 0x5BE), 0x5BF, 0x5C1, 0x5C2, 0x5C4, 0x5C5, 0x5C7, *range(0x64B, 0x660)]
+_INVISIBLE = [0xAD, 0x34F, 0x61C, 0x180E, 0x640, 0x670, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F)]
+_INVISIBLE += [*range(0x2060, 0x2065), *range(0x2066, 0x206A), *range(0xFE00, 0xFE10)]
+_INVISIBLE += [*range(0x591, 0x5BE), 0x5BF, 0x5C1, 0x5C2, 0x5C4, 0x5C5, 0x5C7, *range(0x64B, 0x660)]
 # Ordinal marks: 5º is found by 5. Compatibility forms would glue the letter to the number.
-_NORMAL = str.maketrans(_STROKES | dict.fromkeys(_UNSEEN, "") | {"İ": "i", "º": " ", "ª": " ", "°": " "})
-_TO_MAP = re.compile(f"[{''.join(map(chr, _NORMAL))}]")
-_RAISED = re.compile(r"(?<=\d)[⁰¹²³⁴-⁹₀-₉]+")  # The mark of a note behind a number is not one of its digits.
+_CHARACTERS = str.maketrans(_STROKES | dict.fromkeys(_INVISIBLE, "") | {"İ": "i", "º": " ", "ª": " ", "°": " "})
+_MAPPED = re.compile(f"[{''.join(map(chr, _CHARACTERS))}]")
+_SUPERSCRIPTS = re.compile(r"(?<=\d)[⁰¹²³⁴-⁹₀-₉]+")  # The mark of a note behind a number is not one of its digits.
 
 # Scripts that are written without spaces (Thai, Lao, Myanmar, Khmer, kana, Han), and Hangul, whose particles are joined
 # to the words.
@@ -43,13 +43,13 @@ _GROUPED = re.compile(
     r"|(?<![^\W_])\d{1,5}(?:[ .\-/()]{1,2}\d{1,5}(?![^\W_]))+"
 )
 _DIGITS = re.compile(r"\d[ .\-/()]{1,2}\d")
-_SHORTEST_GROUPED, _LONGEST_GROUPED = 9, 34  # Characters without separators; the longest is an IBAN.
+_MIN_GROUPED, _MAX_GROUPED = 9, 34  # Characters without separators; the longest is an IBAN.
 _HYPHENS = frozenset("-‐‑'’")  # Separators that join words without digits, too.
 
 
 def words_of(text: str) -> list[str]:
     """The words in order, lower case, accents as written (NFC)."""
-    return [word[:LONGEST] for word in _WORD.findall(_normalize(text))]
+    return [word[:MAX_WORD_LENGTH] for word in _WORD.findall(_normalize(text))]
 
 
 def index_words(text: str) -> tuple[list[str], int]:
@@ -63,10 +63,12 @@ def index_words(text: str) -> tuple[list[str], int]:
         words = [piece for pieces in split for piece in pieces]
     else:
         length = len(words)
-    return [word[:LONGEST] for word in (*words, *pairs, *(compound for compound, _ in _compounds(normal)))], length
+    return [
+        word[:MAX_WORD_LENGTH] for word in (*words, *pairs, *(compound for compound, _ in _compounds(normal)))
+    ], length
 
 
-def small_pairs(text: str) -> list[str]:
+def short_word_pairs(text: str) -> list[str]:
     """Neighbours that are small words both, joined behind a zero, each once.
 
     Nearly every stop word is small. Their pairs are what a phrase of nothing but stop words is found by; the zero keeps
@@ -76,7 +78,7 @@ def small_pairs(text: str) -> list[str]:
 
 
 def _pairs(words: list[str]) -> Iterator[str]:
-    small = [len(word) <= LONGEST_SMALL and word.isalpha() and not _UNSPACED.match(word) for word in words]
+    small = [len(word) <= MAX_SHORT_LETTERS and word.isalpha() and not _UNSPACED.match(word) for word in words]
     for number, (first, second) in enumerate(itertools.pairwise(small)):
         if first and second:
             yield f"0{words[number]}{words[number + 1]}"
@@ -89,7 +91,7 @@ def query_words(text: str) -> dict[str, float]:
     """
     normal = _normalize(text)
     words = [piece for word in _WORD.findall(normal) for piece in _split(word, singles=False)]
-    weights = dict.fromkeys((word[:LONGEST] for word in words), 1.0)
+    weights = dict.fromkeys((word[:MAX_WORD_LENGTH] for word in words), 1.0)
     for compound, parts in _compounds(normal):
         weights[compound] = max(weights.get(compound, 1.0), 2.0 * parts if any(map(str.isdigit, compound)) else 1.0)
     return weights
@@ -98,12 +100,12 @@ def query_words(text: str) -> dict[str, float]:
 def _normalize(text: str) -> str:
     if text.isascii():
         return text.lower()
-    text = _RAISED.sub(lambda raised: " " + raised[0], text)
+    text = _SUPERSCRIPTS.sub(lambda raised: " " + raised[0], text)
     return _mapped(_compatible(_compatible(_mapped(text)).casefold()))
 
 
 def _mapped(text: str) -> str:
-    return text.translate(_NORMAL) if _TO_MAP.search(text) else text  # Translating costs more than looking.
+    return text.translate(_CHARACTERS) if _MAPPED.search(text) else text  # Translating costs more than looking.
 
 
 def _compatible(text: str) -> str:
@@ -139,13 +141,13 @@ def _compounds(normal: str) -> Iterator[tuple[str, int]]:
         parts = _WORD.findall(written)
         joined = "".join(parts)
         identifies = any(map(str.isdigit, joined)) or "@" in written
-        if len(joined) <= LONGEST and (identifies or _joined_by_hyphens(written)):
+        if len(joined) <= MAX_WORD_LENGTH and (identifies or _joined_by_hyphens(written)):
             separated.add(joined)
             yield joined, len(parts)
     for found in _GROUPED.finditer(normal) if _DIGITS.search(normal) else ():
         parts = _WORD.findall(found[0])
         joined = "".join(parts)
-        if joined not in separated and _SHORTEST_GROUPED <= len(joined) <= _LONGEST_GROUPED:
+        if joined not in separated and _MIN_GROUPED <= len(joined) <= _MAX_GROUPED:
             yield joined, len(parts)
 
 

@@ -9,7 +9,7 @@ from backend.documents.ingestion import lease, queue
 from backend.documents.models import Ingestion
 
 
-class TurnOver(Exception):
+class TurnEnded(Exception):
     """Another ingestion is due; this one goes on later, from its cursor."""
 
 
@@ -35,7 +35,7 @@ class Budget:
         """A parser begins; its processor time is counted from zero."""
         self._cpu_seconds = self._ingestion.cpu_seconds
 
-    def note(self, *, job_cpu_seconds: float) -> None:
+    def record(self, *, job_cpu_seconds: float) -> None:
         """Count the time up to now.
 
         :param job_cpu_seconds: of the parser since the job began.
@@ -58,15 +58,15 @@ class Budget:
         :raises IngestionFailed: the document has taken more than one may.
         :raises LeaseLost: it is not ours any more.
         """
-        self.note(job_cpu_seconds=job_cpu_seconds)
+        self.record(job_cpu_seconds=job_cpu_seconds)
         lease.write(self._ingestion)
         self.check()
 
-    def opened(self) -> None:
+    def record_opening(self) -> None:
         """The parser has opened the file. What that took is spent again in each turn, so a turn lasts twice as long."""
         self._turn = max(self._turn, 2 * (time.monotonic() - self._began))
 
     def end_turn_if_due(self) -> None:
-        """:raises TurnOver: this worker has read long enough, and another ingestion is due before this one."""
+        """:raises TurnEnded: this worker has read long enough, and another ingestion is due before this one."""
         if time.monotonic() - self._began >= self._turn and queue.is_outranked(self._ingestion):
-            raise TurnOver
+            raise TurnEnded

@@ -7,11 +7,11 @@ be cut while it is still being read, and cut again from any passage on with the 
 import re
 from collections.abc import Iterator
 
-GOAL = 1000  # Characters.
-LEAST = 500
-MOST = 1300
-LOOKAHEAD = 2 * MOST
-LONGEST_REST = 600  # Of a sentence, on the page after the one that it begins on.
+TARGET_LENGTH = 1000  # Characters.
+MIN_LENGTH = 500
+MAX_LENGTH = 1300
+LOOKAHEAD = 2 * MAX_LENGTH
+MAX_SENTENCE_REST = 600  # Of a sentence, on the page after the one that it begins on.
 
 Span = tuple[int, int]
 
@@ -46,7 +46,7 @@ def sentence_end(text: str, start: int, end: int) -> int:
 
     :param end: the sentence ends there at the latest.
     """
-    window = text[start : min(end, start + LONGEST_REST)]
+    window = text[start : min(end, start + MAX_SENTENCE_REST)]
     found = min((match.end() for match in (_END.search(window), _PARAGRAPH.search(window)) if match), default=None)
     if found is None:
         return end if start + len(window) == end else start
@@ -61,18 +61,20 @@ def _skip(text: str, position: int) -> int:
 
 def _end(text: str, start: int) -> int:
     rest = len(text[start : start + LOOKAHEAD].rstrip())
-    if rest <= MOST:
+    if rest <= MAX_LENGTH:
         return start + rest
-    goal = rest // 2 if rest < 2 * GOAL else GOAL  # Two of one size rather than a long one and a scrap.
-    window = text[start : start + MOST + 1]
-    best, best_cost = MOST, 10 * MOST
-    for pattern, malus in _BREAKS:
-        for found in pattern.finditer(window, min(LEAST, goal)):
-            cost = abs(found.start() - goal) + malus
+    goal = (
+        rest // 2 if rest < 2 * TARGET_LENGTH else TARGET_LENGTH
+    )  # Two of one size rather than a long one and a scrap.
+    window = text[start : start + MAX_LENGTH + 1]
+    best, best_cost = MAX_LENGTH, 10 * MAX_LENGTH
+    for pattern, penalty in _BREAKS:
+        for found in pattern.finditer(window, min(MIN_LENGTH, goal)):
+            cost = abs(found.start() - goal) + penalty
             if pattern is _PARAGRAPH and _HEADING.search(window, max(0, found.start() - 90), found.start()):
                 cost += _AFTER_HEADING
             if cost < best_cost:
                 best, best_cost = found.start(), cost
-        if best_cost < malus:
+        if best_cost < penalty:
             break
     return start + best

@@ -6,7 +6,7 @@ from backend.documents.models import Language
 from backend.documents.words import words_of
 
 SAMPLE = 20_000  # Characters.
-LEAST_SHARE = 0.05  # Of the words that must be on the list of the language.
+MIN_SHARE = 0.05  # Of the words that must be on the list of the language.
 
 # Words that are frequent in one language and rare in the others. Languages that search does not stem are here so
 # that Spanish is not taken for Portuguese, nor German for English.
@@ -51,6 +51,6 @@ def detect(text: str) -> Language:
             if word in known:
                 counts[language] += count
     best = max(_LISTS, key=lambda language: (counts[language], language in Language.values))
-    if best not in Language.values or counts[best] < LEAST_SHARE * len(words):
+    if best not in Language.values or counts[best] < MIN_SHARE * len(words):
         return Language.UNDETERMINED
     return Language(best)

@@ -16,9 +16,9 @@ from django.utils import timezone
 from backend.documents.errors import LeaseLost
 from backend.documents.models import Document, Ingestion
 
-MOST_ATTEMPTS = 3  # Claims without any progress in between.
-CALL_AGAIN_AFTER = timedelta(minutes=1)  # A queued ingestion whose task was lost, or whose workers are all busy.
-PAUSE = timedelta(seconds=10)  # After an unexpected error.
+MAX_ATTEMPTS = 3  # Claims without any progress in between.
+RENOTIFY_AFTER = timedelta(minutes=1)  # A queued ingestion whose task was lost, or whose workers are all busy.
+RETRY_DELAY = timedelta(seconds=10)  # After an unexpected error.
 WORKER_LOST = "The document was begun several times, and each time the worker that read it was lost."
 
 
@@ -35,7 +35,7 @@ def claim(ingestion_id: UUID) -> Ingestion | None:
     free = Ingestion.objects.unfinished().filter(
         Q(lease_until=None) | Q(lease_until__lt=now), Exists(alive), pk=ingestion_id
     )
-    worn_out = free.filter(attempts__gte=MOST_ATTEMPTS).update(
+    exhausted = free.filter(attempts__gte=MAX_ATTEMPTS).update(
         status=Ingestion.Status.FAILED,
         error_code="worker_lost",
         error_detail=WORKER_LOST,
@@ -44,10 +44,10 @@ def claim(ingestion_id: UUID) -> Ingestion | None:
         lease_until=None,
         epoch=F("epoch") + 1,
     )
-    claimed = not worn_out and free.update(
+    claimed = not exhausted and free.update(
         epoch=F("epoch") + 1,
         attempts=F("attempts") + 1,
-        lease_until=renewed(),
+        lease_until=lease_end(),
         started_at=Coalesce(F("started_at"), now),
         status=Case(When(pages_done=0, then=Value(Ingestion.Status.SCANNING)), default=F("status")),
     )
@@ -63,16 +63,16 @@ def write(ingestion: Ingestion, **values: Any) -> None:
     """
     held = Ingestion.objects.held(ingestion_id=ingestion.pk, epoch=ingestion.epoch)
     spent = {"seconds": ingestion.seconds, "cpu_seconds": ingestion.cpu_seconds}
-    if not held.update(**{"lease_until": renewed(), **spent, **values}):
+    if not held.update(**{"lease_until": lease_end(), **spent, **values}):
         raise LeaseLost
     for name, value in values.items():
         setattr(ingestion, name, value)
 
 
-def give_back(ingestion: Ingestion) -> None:
+def release(ingestion: Ingestion) -> None:
     """Let another worker try, after a pause: what interrupted this one may not be over yet."""
     held = Ingestion.objects.held(ingestion_id=ingestion.pk, epoch=ingestion.epoch)
-    held.update(lease_until=timezone.now() + PAUSE, seconds=ingestion.seconds, cpu_seconds=ingestion.cpu_seconds)
+    held.update(lease_until=timezone.now() + RETRY_DELAY, seconds=ingestion.seconds, cpu_seconds=ingestion.cpu_seconds)
 
 
 def end_turn(ingestion: Ingestion) -> None:
@@ -83,11 +83,11 @@ def end_turn(ingestion: Ingestion) -> None:
     write(ingestion, lease_until=None, published_at=timezone.now())
 
 
-def due() -> list[UUID]:
+def overdue() -> list[UUID]:
     """Ingestions that nobody works on though somebody should; counted as called from now on."""
     now = timezone.now()
     forgotten = Ingestion.objects.unfinished().filter(
-        Q(lease_until__lt=now) | Q(lease_until=None, published_at__lt=now - CALL_AGAIN_AFTER),
+        Q(lease_until__lt=now) | Q(lease_until=None, published_at__lt=now - RENOTIFY_AFTER),
         document__deleted_at=None,
     )
     ids = list(forgotten.order_by("published_at").values_list("pk", flat=True)[:100])
@@ -105,6 +105,6 @@ def cancel(document: Document) -> bool:
     return bool(cancelled)
 
 
-def renewed() -> datetime:
+def lease_end() -> datetime:
     """Until when a lease runs that is claimed or renewed now."""
     return timezone.now() + timedelta(seconds=settings.INGESTION_LEASE_SECONDS)

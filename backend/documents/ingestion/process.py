@@ -20,17 +20,17 @@ import msgspec
 from django.conf import settings
 
 from backend.documents.errors import IngestionFailed, ParserSilent, ParserTimedOut
-from backend.documents.ingestion.parsers.frames import LARGEST, Answer, Frame, Job, Report, encode
+from backend.documents.ingestion.parsers.frames import MAX_FRAMES_BYTES, Frame, Job, Report, Result, encode
 from backend.errors import ServiceUnavailable
 
 logger = logging.getLogger(__name__)
-F = TypeVar("F", Frame, Answer)
+F = TypeVar("F", Frame, Result)
 
-ESSENTIAL = ("no_new_privs", "seccomp")  # The layers without which PARSER_ISOLATION=strict reads no file.
+REQUIRED_LAYERS = ("no_new_privs", "seccomp")  # The layers without which PARSER_ISOLATION=strict reads no file.
 TICK = 5.0  # Seconds between two calls of ``on_wait`` while nothing comes.
 PROGRAM = "import sys; sys.path.append(sys.argv[1]); from parsers.child import serve; serve()"
 _SECONDS_TO_WARM_UP = 2.0  # Celery waits four for a new process of its pool.
-_SECONDS_TO_SETTLE = 10.0  # From its start, or from the last frame of a job, until it is ready for the next.
+_SECONDS_TO_GET_READY = 10.0  # From its start, or from the last frame of a job, until it is ready for the next.
 _DAMAGED = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 _TOO_COMPLEX = "too_complex", "Reading the file takes more time or memory than allowed."
 _CORRUPT = "corrupt", "The file is damaged: its parser ended on it."
@@ -46,11 +46,11 @@ class ParserProcess:
     def __init__(self) -> None:
         self.owner = os.getpid()
         self.cpu_seconds = 0.0  # Processor time of the job under way, as of its last frame.
-        self._control, theirs = socket.socketpair()
-        with theirs:
+        self._control, remote = socket.socketpair()
+        with remote:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-c", PROGRAM, str(Path(__file__).parent), *map(str, _users())],
-                stdin=theirs.fileno(),
+                stdin=remote.fileno(),
                 stdout=subprocess.DEVNULL,
                 env={},
                 cwd="/",
@@ -58,7 +58,7 @@ class ParserProcess:
             )
         self._reports = bytearray()
         self._reports_due = 1  # The first says that it is ready, each further one that a job has ended.
-        self._died_of = 0
+        self._exit_signal = 0
         self.layers: dict[str, str] = {}  # What isolates it: empty where a layer holds, else why it does not.
 
     @property
@@ -77,18 +77,18 @@ class ParserProcess:
         """
         yield from self._run(Frame, job, path, deadline=lambda: time.monotonic() + seconds, on_wait=on_wait)
 
-    def answer(self, job: Job, *, path: str | Path, seconds: float, most_bytes: int) -> Answer:
-        """The frame of a job that has one, within ``seconds`` and ``most_bytes`` in all.
+    def run_for_result(self, job: Job, *, path: str | Path, seconds: float, max_bytes: int) -> Result:
+        """The frame of a job that has one, within ``seconds`` and ``max_bytes`` in all.
 
         A file may have taken the parser over, which then sends what it likes.
 
         :raises: as ``run``.
         """
         deadline = time.monotonic() + seconds
-        answers = list(self._run(Answer, job, path, deadline=lambda: deadline, most_bytes=most_bytes))
-        if len(answers) != 1:
+        results = list(self._run(Result, job, path, deadline=lambda: deadline, max_bytes=max_bytes))
+        if len(results) != 1:
             raise IngestionFailed(*_CORRUPT)
-        return answers[0]
+        return results[0]
 
     def _run(
         self,
@@ -97,18 +97,18 @@ class ParserProcess:
         path: str | Path,
         *,
         deadline: Callable[[], float],
-        most_bytes: int = LARGEST,
+        max_bytes: int = MAX_FRAMES_BYTES,
         on_wait: Callable[[], None] | None = None,
     ) -> Iterator[F]:
         self.cpu_seconds = 0.0
-        self.settle(deadline(), on_wait)
+        self.wait_until_ready(deadline(), on_wait)
         if settings.PARSER_ISOLATION == "strict" and self.missing():
             raise ServiceUnavailable
         self.cpu_seconds = 0.0
         frames, buffer = self._send(job, path), bytearray()
         try:
-            while (body := _message(frames, buffer, deadline(), on_wait, most_bytes)) is not None:
-                most_bytes -= len(body) + 4
+            while (body := _message(frames, buffer, deadline(), on_wait, max_bytes)) is not None:
+                max_bytes -= len(body) + 4
                 frame = _decoded(body, kind)
                 self.cpu_seconds = max(self.cpu_seconds, frame.cpu_seconds)
                 match frame.kind:
@@ -123,32 +123,32 @@ class ParserProcess:
                         yield frame
         finally:
             os.close(frames)
-        self.settle(deadline(), on_wait)
-        if self._died_of == signal.SIGXCPU:
+        self.wait_until_ready(deadline(), on_wait)
+        if self._exit_signal == signal.SIGXCPU:
             raise ParserTimedOut(*_TOO_COMPLEX)
-        raise IngestionFailed(*(_CORRUPT if self._died_of in _DAMAGED else _TOO_COMPLEX))
+        raise IngestionFailed(*(_CORRUPT if self._exit_signal in _DAMAGED else _TOO_COMPLEX))
 
-    def settle(self, deadline: float, on_wait: Callable[[], None] | None = None) -> None:
+    def wait_until_ready(self, deadline: float, on_wait: Callable[[], None] | None = None) -> None:
         """Wait until the process is ready for a job: it has started, and what it forked for the last job is gone.
 
         :raises ParserTimedOut: it is not.
         :raises ConnectionError: it has ended.
         """
         while self._reports_due:
-            body = _message(self._control.fileno(), self._reports, deadline, on_wait, LARGEST)
+            body = _message(self._control.fileno(), self._reports, deadline, on_wait, MAX_FRAMES_BYTES)
             if body is None:
                 raise ConnectionError("the parser process has ended")
             report = msgspec.msgpack.decode(body, type=Report)
             self._reports_due -= 1
-            self._died_of = report.signal
+            self._exit_signal = report.signal
             self.cpu_seconds = max(self.cpu_seconds, report.cpu_seconds)
             if report.kind == "ready":
                 self.layers = report.layers
-                _note(report.layers)
+                _log_layers(report.layers)
 
     def missing(self) -> dict[str, str]:
         """Which layers are missing that every machine of production must have, and why."""
-        return {name: self.layers[name] for name in ESSENTIAL if self.layers[name]}
+        return {name: self.layers[name] for name in REQUIRED_LAYERS if self.layers[name]}
 
     def close(self) -> None:
         """End the process and what it forked, at once."""
@@ -163,15 +163,15 @@ class ParserProcess:
         :raises FileNotFoundError: there is no such file.
         """
         source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        frames, theirs = os.pipe()
+        frames, remote = os.pipe()
         try:
-            socket.send_fds(self._control, [encode(job)], [source, theirs])
+            socket.send_fds(self._control, [encode(job)], [source, remote])
         except OSError as error:
             os.close(frames)
             raise ConnectionError("the parser process has ended") from error
         finally:
             os.close(source)
-            os.close(theirs)
+            os.close(remote)
         self._reports_due += 1
         return frames
 
@@ -184,19 +184,19 @@ def _decoded(body: bytes, kind: type[F]) -> F:
 
 
 def _message(
-    descriptor: int, buffer: bytearray, deadline: float, on_wait: Callable[[], None] | None, most_bytes: int
+    descriptor: int, buffer: bytearray, deadline: float, on_wait: Callable[[], None] | None, max_bytes: int
 ) -> bytes | None:
     """The next message's body; none at the end.
 
     :raises ParserTimedOut: it did not come in time.
-    :raises IngestionFailed: it is longer than ``most_bytes``.
+    :raises IngestionFailed: it is longer than ``max_bytes``.
     """
     poll = select.poll()  # Not select(), which refuses descriptors above 1023: a web process may have thousands.
     poll.register(descriptor, select.POLLIN)
     while True:
         if len(buffer) >= 4:
             end = 4 + int.from_bytes(buffer[:4], "big")
-            if end > most_bytes:
+            if end > max_bytes:
                 raise IngestionFailed(*_CORRUPT)
             if len(buffer) >= end:
                 body = bytes(buffer[4:end])
@@ -225,14 +225,14 @@ def _users() -> list[int]:
     return [0x70000000 + number % 0x0FF00000, 61184 + number % 4336]
 
 
-_noted: list[dict[str, str]] = []
+_logged_layers: list[dict[str, str]] = []
 
 
-def _note(layers: dict[str, str]) -> None:
+def _log_layers(layers: dict[str, str]) -> None:
     """Log what isolates the parsers of this process, once, and again if it changes."""
-    if layers in _noted:
+    if layers in _logged_layers:
         return
-    _noted[:] = [layers]
+    _logged_layers[:] = [layers]
     held = ", ".join(name for name, missing in layers.items() if not missing)
     missing = "; ".join(f"{name}: {why}" for name, why in layers.items() if why)
     logger.info("parsers are isolated by: %s. Missing here: %s", held or "nothing", missing or "nothing")
@@ -261,7 +261,7 @@ def warm_up() -> None:
     """Start the kept process before the first document needs it, and log what isolates it."""
     process = _take()
     with contextlib.suppress(IngestionFailed, ConnectionError):
-        process.settle(time.monotonic() + _SECONDS_TO_WARM_UP)
+        process.wait_until_ready(time.monotonic() + _SECONDS_TO_WARM_UP)
     _keep(process)
 
 
@@ -289,7 +289,7 @@ def _take() -> ParserProcess:
 def _is_free(process: ParserProcess) -> bool:
     """Whether nothing of its last job is left: a parser that a file has taken over may go on after its last frame."""
     try:
-        process.settle(time.monotonic() + _SECONDS_TO_SETTLE)
+        process.wait_until_ready(time.monotonic() + _SECONDS_TO_GET_READY)
     except (IngestionFailed, ConnectionError):
         return False
     return True

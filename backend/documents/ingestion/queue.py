@@ -19,7 +19,7 @@ from backend.documents.ingestion import lease
 from backend.documents.models import Ingestion, Usage
 
 HALVES_AFTER = 60.0  # Seconds.
-MAX_WORN_OUT = 100  # Ingestions that one call fails as ``worker_lost`` on its way to one that can be read.
+MAX_EXHAUSTED = 100  # Ingestions that one call fails as ``worker_lost`` on its way to one that can be read.
 
 # ``own`` is an ingestion that the caller holds: it is ranked as if it were free, and does not count as under way.
 _NEXT = """
@@ -49,7 +49,7 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('documents.claim', 0))"
 
 def claim_next() -> Ingestion | None:
     """Take the ingestion that is due; none if none can be read now."""
-    for _ in range(MAX_WORN_OUT):
+    for _ in range(MAX_EXHAUSTED):
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute(_LOCK)
@@ -58,7 +58,7 @@ def claim_next() -> Ingestion | None:
                 return None
             ingestion = lease.claim(ingestion_id)
             if ingestion is not None:
-                _note_served(ingestion.document.workspace_id)
+                _record_served(ingestion.document.workspace_id)
                 return ingestion
     return None
 
@@ -87,7 +87,7 @@ def _next(*, own: UUID | None = None) -> UUID | None:
     return row[0] if row else None
 
 
-def _note_served(workspace_id: UUID) -> None:
+def _record_served(workspace_id: UUID) -> None:
     Usage.objects.bulk_create(
         [Usage(workspace_id=workspace_id, served_at=timezone.now())],
         update_conflicts=True,
@@ -96,7 +96,7 @@ def _note_served(workspace_id: UUID) -> None:
     )
 
 
-def note_cost(workspace_id: UUID, *, cpu_seconds: float) -> None:
+def record_cost(workspace_id: UUID, *, cpu_seconds: float) -> None:
     """A reading has ended, for good or for others' turns, that took so much processor time."""
     served_at = timezone.now() + timedelta(seconds=cpu_seconds)
     Usage.objects.filter(workspace_id=workspace_id).update(served_at=served_at)

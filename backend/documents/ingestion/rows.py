@@ -90,7 +90,7 @@ def commit(ingestion: Ingestion, cursor: Cursor, *, pages: Sequence[PageRow], ch
         "id": ingestion.pk,
         "epoch": ingestion.epoch,
         "unfinished": list(Ingestion.UNFINISHED),
-        "lease_until": lease.renewed(),
+        "lease_until": lease.lease_end(),
         "seconds": ingestion.seconds,
         "cpu_seconds": ingestion.cpu_seconds,
         "workspace_id": ingestion.document.workspace_id,

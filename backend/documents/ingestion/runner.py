@@ -9,7 +9,7 @@ from django.utils import timezone
 from backend.documents import progress, storage
 from backend.documents.errors import IngestionFailed, LeaseLost, ParserTimedOut
 from backend.documents.ingestion import lease, queue
-from backend.documents.ingestion.budget import Budget, TurnOver
+from backend.documents.ingestion.budget import Budget, TurnEnded
 from backend.documents.ingestion.parsers.frames import Frame, Job, PageText
 from backend.documents.ingestion.process import parser_process
 from backend.documents.ingestion.writing import Writer
@@ -34,7 +34,7 @@ def _execute(ingestion: Ingestion) -> Document:
     """Read the claimed document to a truthful end: ready, failed with the reason, or left for the next worker."""
     document = ingestion.document
     cpu_seconds_before = ingestion.cpu_seconds
-    progress.announce(document.pk)
+    progress.publish(document.pk)
     try:
         _read(ingestion)
     except LeaseLost:
@@ -43,9 +43,9 @@ def _execute(ingestion: Ingestion) -> Document:
         _fail(ingestion, failure)
     except Exception:  # Whatever it is, the document must not stay "parsing" for ever.
         logger.exception("ingestion %s was interrupted", ingestion.public_id)
-        lease.give_back(ingestion)
-    queue.note_cost(document.workspace_id, cpu_seconds=ingestion.cpu_seconds - cpu_seconds_before)
-    progress.announce(document.pk)
+        lease.release(ingestion)
+    queue.record_cost(document.workspace_id, cpu_seconds=ingestion.cpu_seconds - cpu_seconds_before)
+    progress.publish(document.pk)
     return document
 
 
@@ -72,11 +72,11 @@ def _read(ingestion: Ingestion) -> None:
                     if not ingestion.paged:
                         raise
                     if batch == 1:
-                        _leave_out(ingestion, writer)
+                        _skip_page(ingestion, writer)
                     batch = 1
     except FileNotFoundError as error:
         raise IngestionFailed("file_missing", "The file is not in storage any more.") from error
-    except TurnOver:
+    except TurnEnded:
         lease.end_turn(ingestion)
         return
     writer.finish()
@@ -111,29 +111,29 @@ def _parse(ingestion: Ingestion, writer: Writer, budget: Budget, *, path: str, b
         )
         try:
             for frame in frames:
-                budget.note(job_cpu_seconds=process.cpu_seconds)
-                _take(ingestion, writer, budget, frame)
+                budget.record(job_cpu_seconds=process.cpu_seconds)
+                _store_frame(ingestion, writer, budget, frame)
                 budget.check()
         finally:
-            budget.note(job_cpu_seconds=process.cpu_seconds)
+            budget.record(job_cpu_seconds=process.cpu_seconds)
 
 
-def _take(ingestion: Ingestion, writer: Writer, budget: Budget, frame: Frame) -> None:
+def _store_frame(ingestion: Ingestion, writer: Writer, budget: Budget, frame: Frame) -> None:
     if frame.kind == "opened":
-        budget.opened()
+        budget.record_opening()
         status = Ingestion.Status.PARSING
         lease.write(ingestion, status=status, pages_total=frame.total, paged=frame.paged)
     elif frame.kind == "pages" and frame.pages:
         writer.add(frame.pages, frame.warnings)
         if ingestion.text_length > settings.MAX_DOCUMENT_CHARACTERS:
-            most = settings.MAX_DOCUMENT_CHARACTERS
-            raise IngestionFailed("too_large", f"The text is longer than {most} characters.")
+            limit = settings.MAX_DOCUMENT_CHARACTERS
+            raise IngestionFailed("too_large", f"The text is longer than {limit} characters.")
         if ingestion.pages_total is None or ingestion.pages_done < ingestion.pages_total:
             budget.end_turn_if_due()
-    progress.announce(ingestion.document_id)
+    progress.publish(ingestion.document_id)
 
 
-def _leave_out(ingestion: Ingestion, writer: Writer) -> None:
+def _skip_page(ingestion: Ingestion, writer: Writer) -> None:
     """Commit the page at the cursor without text."""
     number = ingestion.pages_done + 1
     warning = ("page_too_slow", f"Page {number} takes too long to read and was left out.")

@@ -10,7 +10,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from backend.documents import statistics
-from backend.documents.ingestion import chunker, lease, warnings_of
+from backend.documents.ingestion import chunker, lease, reading_warnings
 from backend.documents.ingestion.language import detect
 from backend.documents.ingestion.parsers.frames import PageText
 from backend.documents.ingestion.rows import ChunkRow, Cursor, PageRow, commit
@@ -64,7 +64,7 @@ class Writer:
             chunked_to=chunked_to,
             chunk_count=ingestion.chunk_count + len(chunks),
             language=ingestion.language,
-            warnings=warnings_of.with_unreadable(noted, unreadable, paged=ingestion.paged),
+            warnings=reading_warnings.add_unreadable_pages(noted, unreadable, paged=ingestion.paged),
         )
         commit(ingestion, cursor, pages=rows, chunks=chunks)
 
@@ -100,7 +100,7 @@ class Writer:
             )
             activated = Document.objects.alive().filter(pk=ingestion.document_id)
             activated.update(active_ingestion=ingestion, updated_at=timezone.now())
-            statistics.note_change(workspace_id=ingestion.document.workspace_id)
+            statistics.record_change(workspace_id=ingestion.document.workspace_id)
 
     def _know(self, number: int, start: int) -> None:
         self.numbers.append(number)

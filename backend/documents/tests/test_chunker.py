@@ -16,7 +16,7 @@ def test_passages_are_spans_in_order_that_leave_only_white_space_out(text: str) 
     position = 0
     for start, end in chunker.split(text, final=True):
         assert not text[position:start].strip()
-        assert 0 < end - start <= chunker.MOST
+        assert 0 < end - start <= chunker.MAX_LENGTH
         assert text[start:end] == text[start:end].strip()
         position = end
     assert not text[position:].strip()
@@ -34,7 +34,7 @@ def test_passages_end_with_sentences_and_are_of_a_size() -> None:
     passages = [text[start:end] for start, end in chunker.split(text, final=True)]
 
     assert all(passage.endswith(".") for passage in passages)
-    assert all(chunker.LEAST <= len(passage) <= chunker.MOST for passage in passages)
+    assert all(chunker.MIN_LENGTH <= len(passage) <= chunker.MAX_LENGTH for passage in passages)
 
 
 def test_a_heading_stays_with_what_follows() -> None:

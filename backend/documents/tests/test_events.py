@@ -20,26 +20,26 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def events(person: Person, document: str, *meanwhile: Callable[[], Any]) -> list[tuple[str, Any]]:
-    """Everything that the stream says until it ends; after its first event, what else happens happens."""
+    """All events of the stream until it ends; after the first event, ``meanwhile`` is called."""
 
-    async def followed() -> list[tuple[str, Any]]:
-        return await asyncio.wait_for(follow(), 20)
+    async def with_timeout() -> list[tuple[str, Any]]:
+        return await asyncio.wait_for(received(), 20)
 
-    async def follow() -> list[tuple[str, Any]]:
+    async def received() -> list[tuple[str, Any]]:
         client = AsyncClient()
         response: Any = await client.get(f"/api/v1/documents/{document}/events", headers=person.headers())
         assert response.status_code == 200
         assert response["Content-Type"] == "text/event-stream"
-        said: list[tuple[str, Any]] = []
+        events_received: list[tuple[str, Any]] = []
         todo = list(meanwhile)
         async for chunk in response.streaming_content:
             fields = dict(line.split(": ", 1) for line in chunk.decode().strip().split("\n"))
-            said.append((fields["event"], json.loads(fields["data"])["document"]))
+            events_received.append((fields["event"], json.loads(fields["data"])["document"]))
             if todo:
                 await sync_to_async(todo.pop(0))()
-        return said
+        return events_received
 
-    return async_to_sync(followed)()
+    return async_to_sync(with_timeout)()
 
 
 def test_a_document_is_followed_to_its_end(owner: Person, settings: Any) -> None:
@@ -51,15 +51,15 @@ def test_a_document_is_followed_to_its_end(owner: Person, settings: Any) -> None
         assert ingestion is not None
         runner.execute(ingestion_id=ingestion)
 
-    said = events(owner, document, work)
+    events_received = events(owner, document, work)
 
-    assert said[0][0] == "document.progress"
-    assert said[0][1]["status"] == "queued"
-    assert said[-1][0] == "document.ready"
-    assert said[-1][1] == owner.get(f"/api/v1/documents/{document}").json()
+    assert events_received[0][0] == "document.progress"
+    assert events_received[0][1]["status"] == "queued"
+    assert events_received[-1][0] == "document.ready"
+    assert events_received[-1][1] == owner.get(f"/api/v1/documents/{document}").json()
 
 
-def test_what_has_ended_is_said_at_once(owner: Person) -> None:
+def test_a_stream_of_a_finished_document_ends_at_once(owner: Person) -> None:
     document = make_document(owner, "Ready long ago.")
 
     assert [event for event, _ in events(owner, document.public_id)] == ["document.ready"]
@@ -68,12 +68,12 @@ def test_what_has_ended_is_said_at_once(owner: Person) -> None:
 def test_a_deletion_ends_the_stream(owner: Person) -> None:
     document = upload(owner, "Going away.").json()["id"]
 
-    said = events(owner, document, lambda: owner.delete(f"/api/v1/documents/{document}"))
+    events_received = events(owner, document, lambda: owner.delete(f"/api/v1/documents/{document}"))
 
-    assert said[-1] == ("document.deleted", None)
+    assert events_received[-1] == ("document.deleted", None)
 
 
-def test_strangers_and_nobody_follow_nothing(owner: Person, stranger: Person) -> None:
+def test_strangers_and_anonymous_clients_follow_nothing(owner: Person, stranger: Person) -> None:
     document = upload(owner, "Private.").json()["id"]
     path = f"/api/v1/documents/{document}/events"
 
@@ -84,7 +84,7 @@ def test_strangers_and_nobody_follow_nothing(owner: Person, stranger: Person) ->
 
 
 async def opened(person: Person, document: str) -> Any:
-    """The stream, whose first event has come."""
+    """The stream, after its first event."""
     response: Any = await AsyncClient().get(f"/api/v1/documents/{document}/events", headers=person.headers())
     if response.status_code == 200:
         assert (await anext(aiter(response.streaming_content))).startswith(b"id: 1\nevent: document.progress\n")
@@ -104,38 +104,38 @@ def subscribers() -> set[str]:
     return {str(each["id"]) for each in listed if int(each["sub"]) or int(each["psub"])}
 
 
-def test_readers_share_one_subscription_and_one_look(owner: Person, settings: Any, monkeypatch: Any) -> None:
+def test_readers_share_one_subscription_and_one_fetch(owner: Person, settings: Any, monkeypatch: Any) -> None:
     documents = [upload(owner, text).json()["id"] for text in ("One.", "Another.")]
-    looks: list[Any] = []
+    fetches: list[Any] = []
     state = views._state
 
-    def look(actor: Any, document: Any) -> Any:
-        looks.append(document)
+    def fetch_state(actor: Any, document: Any) -> Any:
+        fetches.append(document)
         return state(actor, document)
 
-    monkeypatch.setattr(views, "_state", look)
+    monkeypatch.setattr(views, "_state", fetch_state)
 
-    async def follow() -> None:
+    async def follow_many() -> None:
         streams = await asyncio.gather(*(opened(owner, document) for document in documents * 10))
         assert len(subscribers() - earlier) == 1
-        before = len(looks)
+        before = len(fetches)
         assert before < 12  # And not one for each of twenty readers.
         await sync_to_async(owner.delete)(f"/api/v1/documents/{documents[0]}")
         ends = [anext(aiter(stream.streaming_content)) for stream in streams[::2]]
         assert all(b"event: document.deleted" in end for end in await asyncio.wait_for(asyncio.gather(*ends), 20))
-        assert len(looks) - before < 8
+        assert len(fetches) - before < 8
         await closed(*streams)
 
     settings.STREAMS_PER_USER = 20
     earlier = subscribers()  # Of tests before this one, and of other workers' on the same server.
-    async_to_sync(follow)()
+    async_to_sync(follow_many)()
 
 
 def test_a_user_has_so_many_streams_at_once(owner: Person, member: Person, settings: Any) -> None:
     document = upload(owner, "Waits.").json()["id"]
     settings.STREAMS_PER_USER = 2
 
-    async def follow() -> None:
+    async def follow_many() -> None:
         first, second = await opened(owner, document), await opened(owner, document)
         refused = await opened(owner, document)
         assert (refused.status_code, refused.json()["code"], refused["Retry-After"]) == (429, "rate_limited", "2")
@@ -143,8 +143,8 @@ def test_a_user_has_so_many_streams_at_once(owner: Person, member: Person, setti
         assert others.status_code == 200
         await closed(first)
         async with asyncio.timeout(10):
-            while (third := await opened(owner, document)).status_code == 429:  # noqa: ASYNC110  # Redis is told aside.
+            while (third := await opened(owner, document)).status_code == 429:  # noqa: ASYNC110  # Redis is notified in the background.
                 await asyncio.sleep(0.02)
         await closed(second, third, others)
 
-    async_to_sync(follow)()
+    async_to_sync(follow_many)()

@@ -129,7 +129,7 @@ def test_a_document_that_kills_its_workers_fails_in_the_end(
 ) -> None:
     monkeypatch.setattr(Writer, "add", dies_after(0))
     ingestion = ingestion_of(book)
-    for _attempt in range(lease.MOST_ATTEMPTS):
+    for _attempt in range(lease.MAX_ATTEMPTS):
         with pytest.raises(WorkerKilled):
             runner.execute(ingestion_id=ingestion.pk)
         expire(ingestion)
@@ -138,7 +138,7 @@ def test_a_document_that_kills_its_workers_fails_in_the_end(
 
     shown = owner.get(f"/api/v1/documents/{book.public_id}").json()
     assert (shown["status"], shown["error"]["code"], shown["error"]["retryable"]) == ("failed", "worker_lost", True)
-    assert lease.due() == []
+    assert lease.overdue() == []
 
 
 def test_an_unexpected_error_leaves_the_document_for_the_next_worker(
@@ -147,9 +147,9 @@ def test_an_unexpected_error_leaves_the_document_for_the_next_worker(
     with monkeypatch.context() as patch:
         patch.setattr(Writer, "add", lambda *args: 1 / 0)
         runner.execute(ingestion_id=ingestion_of(book).pk)
-    assert lease.due() == []  # Not at once.
+    assert lease.overdue() == []  # Not at once.
     expire(ingestion_of(book))
-    assert lease.due() == [ingestion_of(book).pk]
+    assert lease.overdue() == [ingestion_of(book).pk]
 
     assert read(book.public_id).status == "ready"
 

@@ -122,7 +122,7 @@ def folder() -> Iterator[Path]:
 
 def run(folder: Path, *, user: str, without: Sequence[str] = ()) -> dict[str, Any]:
     """What the programs print that are read as documents by a worker of this user."""
-    command = [sys.executable, "-m", "backend.documents.tests.hostile", *without]
+    command = [sys.executable, "-m", "backend.documents.tests.attacks", *without]
     column = {"x86_64": 0, "aarch64": 1}[platform.machine()]
     calls = {name: CALL.format(number=numbers[column]) for name, numbers in SYSCALLS.items()}
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -176,7 +176,7 @@ def test_memory_and_processor_time_end_with_the_document(folder: Path) -> None:
         "processor": "resource.setrlimit(resource.RLIMIT_CPU, (3, 3))\nwhile True: pass",  # Raised as far as it goes.
         "afterwards": "print('read')",
     }
-    command = [sys.executable, "-m", "backend.documents.tests.hostile"]
+    command = [sys.executable, "-m", "backend.documents.tests.attacks"]
     environment = {"DJANGO_SETTINGS_MODULE": "backend.settings"}
     done = subprocess.run(
         command, input=json.dumps(programs), cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True, env=environment

@@ -3,7 +3,7 @@
 import pytest
 
 from backend.documents.ingestion.parsers.legibility import is_unreadable
-from backend.documents.ingestion.warnings_of import with_unreadable
+from backend.documents.ingestion.reading_warnings import add_unreadable_pages
 from backend.documents.tests.cast import make_document, pdf
 from tests.actors import Person
 
@@ -69,9 +69,9 @@ def test_a_document_says_which_pages_are_no_words(owner: Person) -> None:
 
 def test_the_pages_of_all_batches_are_in_one_warning() -> None:
     damaged = {"code": "page_unreadable", "detail": "Page 3 is damaged and was left out."}
-    warnings = with_unreadable([damaged], [1, 2], paged=True)
-    warnings = with_unreadable(warnings, [], paged=True)
-    warnings = with_unreadable(warnings, [4, 5, 6, 9], paged=True)
+    warnings = add_unreadable_pages([damaged], [1, 2], paged=True)
+    warnings = add_unreadable_pages(warnings, [], paged=True)
+    warnings = add_unreadable_pages(warnings, [4, 5, 6, 9], paged=True)
 
     (unreadable,) = [each for each in warnings if each["code"] == "text_unreadable"]
     assert "pages 1–2, 4–6, 9 is" in unreadable["detail"]

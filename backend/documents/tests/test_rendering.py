@@ -11,8 +11,8 @@ from django.conf import settings as configured
 from django.test import override_settings
 
 from backend.documents import rendering, search
+from backend.documents.admission import Admission
 from backend.documents.ingestion import process
-from backend.documents.places import Places
 from backend.documents.tests.cast import make_document, pdf, slow_pdf, upload
 from backend.errors import ServiceUnavailable
 from backend.http.concurrency import hold_slot
@@ -51,8 +51,8 @@ def test_a_rendering_that_the_machine_had_no_time_for_may_be_asked_for_later(own
 
     for _twice in range(2):
         refused = owner.get(path)
-        assert (refused.status_code, refused["Retry-After"]) == (503, str(rendering.SHORT_MEMORY))
-    assert rendering._budget().spent(str(owner.workspace.pk)) > 1  # It counts, though what it took is unknown.
+        assert (refused.status_code, refused["Retry-After"]) == (503, str(rendering.TIMEOUT_TTL))
+    assert rendering._cpu_limit().spent(str(owner.workspace.pk)) > 1  # It counts, though what it took is unknown.
 
 
 def test_a_workspace_renders_few_pages_at_once_and_no_other_is_refused(
@@ -85,7 +85,7 @@ def test_a_workspace_has_a_budget_of_processor_time_for_its_page_images(
     assert owner.get(f"{path}/1.png").status_code == 404
 
     with monkeypatch.context() as patch:
-        patch.setattr(rendering._places, "taken", None)  # Refused before a place is asked for.
+        patch.setattr(rendering._admission, "admitted", None)  # Refused before a place is asked for.
         refused = member.get(f"{path}/2.png")
 
     assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
@@ -99,35 +99,35 @@ def test_a_hundred_ordinary_pages_are_within_the_budget(owner: Person) -> None:
     document = make_document(owner, pdf("\n".join(["A line of ordinary text on the page."] * 40)), "page.pdf")
     assert owner.get(f"/api/v1/documents/{document.public_id}/pages/1.png").status_code == 200
 
-    spent = rendering._budget().spent(str(owner.workspace.pk))
+    spent = rendering._cpu_limit().spent(str(owner.workspace.pk))
 
     assert 0 < spent < configured.RENDER_CPU_SECONDS_PER_MINUTE / 100
 
 
 def test_those_who_spend_much_leave_a_place_to_others() -> None:
-    places = Places(at_once=2, held=6, wait=0.0, much=5.0)
-    with places.taken("a", spent=9.0):
-        with pytest.raises(ServiceUnavailable), places.taken("b", spent=8.0):
+    admission = Admission(max_running=2, max_admitted=6, max_wait=0.0, heavy_seconds=5.0)
+    with admission.admitted("a", spent=9.0):
+        with pytest.raises(ServiceUnavailable), admission.admitted("b", spent=8.0):
             pass
-        with pytest.raises(ServiceUnavailable), places.taken("a", spent=0.0):
+        with pytest.raises(ServiceUnavailable), admission.admitted("a", spent=0.0):
             pass
-        with places.taken("c", spent=0.1):
+        with admission.admitted("c", spent=0.1):
             pass
 
 
 def test_of_those_who_wait_the_one_that_spent_least_is_next() -> None:
-    places = Places(at_once=1, held=6, wait=10.0)
+    admission = Admission(max_running=1, max_admitted=6, max_wait=10.0)
     order: list[str] = []
 
     def work(name: str, spent: float) -> None:
-        with places.taken(name, spent=spent):
+        with admission.admitted(name, spent=spent):
             order.append(name)
 
     threads = [threading.Thread(target=work, args=args) for args in (("much", 4.0), ("some", 2.0), ("little", 1.0))]
-    with places.taken("first"):
+    with admission.admitted("first"):
         for number, thread in enumerate(threads, 1):
             thread.start()
-            while len(places._waiting) < number:
+            while len(admission._waiting) < number:
                 time.sleep(0.001)
     for thread in threads:
         thread.join()
@@ -137,26 +137,26 @@ def test_of_those_who_wait_the_one_that_spent_least_is_next() -> None:
 
 @pytest.mark.parametrize(("workspace", "spent"), [("much", 4.0), ("first", 0.0)])
 def test_a_wait_is_given_up_for_one_that_has_had_less(workspace: str, spent: float) -> None:
-    places = Places(at_once=1, held=2, wait=10.0)
+    admission = Admission(max_running=1, max_admitted=2, max_wait=10.0)
     refused = threading.Event()
 
     def work() -> None:
-        with contextlib.suppress(ServiceUnavailable), places.taken(workspace, spent=spent):
+        with contextlib.suppress(ServiceUnavailable), admission.admitted(workspace, spent=spent):
             return
         refused.set()
 
     def come() -> None:
-        with places.taken("little", spent=1.0):
+        with admission.admitted("little", spent=1.0):
             pass
 
     waiting, coming = threading.Thread(target=work), threading.Thread(target=come)
-    with places.taken("first"):
+    with admission.admitted("first"):
         waiting.start()
-        while not places._waiting:
+        while not admission._waiting:
             time.sleep(0.001)
         coming.start()
         assert refused.wait(10)
-        with pytest.raises(ServiceUnavailable), places.taken("most", spent=9.0):
+        with pytest.raises(ServiceUnavailable), admission.admitted("most", spent=9.0):
             pass
     waiting.join()
     coming.join()
@@ -195,11 +195,11 @@ def test_a_parser_that_a_file_has_taken_over_cannot_fill_a_web_process(
 
 
 def test_only_a_share_of_the_threads_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    places = Places(at_once=1, held=2, wait=30.0)
+    admission = Admission(max_running=1, max_admitted=2, max_wait=30.0)
     working, done = threading.Event(), threading.Event()
 
     def work() -> None:
-        with places.taken():
+        with admission.admitted():
             working.set()
             done.wait(10)
 
@@ -207,16 +207,16 @@ def test_only_a_share_of_the_threads_waits(monkeypatch: pytest.MonkeyPatch) -> N
     threads[0].start()
     working.wait(10)
     threads[1].start()
-    while not places._waiting:  # Until the second waits.
+    while not admission._waiting:  # Until the second waits.
         time.sleep(0.001)
 
-    with pytest.raises(ServiceUnavailable), places.taken():
+    with pytest.raises(ServiceUnavailable), admission.admitted():
         pass
 
     done.set()
     for thread in threads:
         thread.join()
-    with places.taken():
+    with admission.admitted():
         pass
 
 

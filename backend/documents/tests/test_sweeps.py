@@ -21,7 +21,7 @@ def test_a_workspace_that_cannot_be_counted_keeps_no_other(
     owner: Person, stranger: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for person in (owner, stranger):
-        statistics.note_change(workspace_id=person.workspace.pk)
+        statistics.record_change(workspace_id=person.workspace.pk)
     real = statistics.refresh
 
     def refresh(*, workspace_id: UUID) -> None:
@@ -41,7 +41,7 @@ def test_a_workspace_that_cannot_be_counted_keeps_no_other(
 def test_one_part_of_the_sweep_keeps_no_other(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     monkeypatch.setattr(lease if broken == "due" else deletion, broken, break_down)
     swept: list[bool] = []
-    monkeypatch.setattr(uploads, "remove_forgotten", lambda: swept.append(True))
+    monkeypatch.setattr(uploads, "remove_abandoned", lambda: swept.append(True))
 
     tasks.sweep()
 

@@ -63,5 +63,5 @@ def test_a_text_that_is_purged_while_it_is_sent_does_not_look_complete(
     owner.delete(f"/api/v1/documents/{document.public_id}")
     deletion.purge_document(document.pk)
 
-    with pytest.raises(texts.TextGone):
+    with pytest.raises(texts.TextPurged):
         list(content)

@@ -18,7 +18,7 @@ from backend.db.connection import release_connection
 from backend.documents.models import Document, Ingestion
 from backend.documents.schema import EVENTS
 from backend.documents.serializers import DocumentSerializer
-from backend.documents.watching import watcher
+from backend.documents.status_feed import status_feed
 from backend.errors import NotFound
 from backend.http.concurrency import hold_stream_slot
 from backend.http.ids import decode
@@ -74,10 +74,10 @@ def _state(actor: Actor, document_id: UUID) -> dict[str, Any] | None:
 
 
 async def _frames(actor: Actor, document_id: UUID) -> AsyncIterator[bytes]:
-    look = sync_to_async(_state, thread_sensitive=False)
-    with watcher().follow(document_id, lambda: look(actor, document_id)) as reader:
+    fetch_state = sync_to_async(_state, thread_sensitive=False)
+    with status_feed().subscribe(document_id, lambda: fetch_state(actor, document_id)) as subscriber:
         for number in itertools.count(1):
-            state = await reader.next()
+            state = await subscriber.next()
             event = _event(state)
             yield frame(str(number), event, {"document": state})
             if event != "document.progress":

@@ -11,9 +11,9 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from .cleaning import clean_lines
-from .covered import MAX_ANNOTATIONS
 from .glyphs import Glyphs
 from .layout import Area, Piece
+from .occlusion import MAX_ANNOTATIONS
 
 MAX_FIELDS = 1_000  # Of a page.
 _INVISIBLE = pdfium.FPDF_ANNOT_FLAG_HIDDEN | pdfium.FPDF_ANNOT_FLAG_NOVIEW

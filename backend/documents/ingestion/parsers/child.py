@@ -22,7 +22,7 @@ import msgspec
 
 from . import archive, cpu, docx, html, isolation, markdown, pdf, plain
 from .decoding import Warnings
-from .frames import LARGEST_JOB, Frame, Job, PageText, ParseError, Report, encode
+from .frames import MAX_JOB_BYTES, Frame, Job, PageText, ParseError, Report, encode
 
 # The text of a file, and what its owner should know about it.
 READERS: dict[str, Callable[[IO[bytes], Job], tuple[str, Warnings]]] = {
@@ -53,7 +53,7 @@ def _receive(control: socket.socket) -> tuple[Job, tuple[int, int]] | None:
     """The next job, its file and the pipe for its frames; none when the worker has closed the socket."""
     data, descriptors = bytearray(), array.array("i")
     while len(data) < 4 or len(data) < 4 + int.from_bytes(data[:4], "big"):
-        part, ancillary, _, _ = control.recvmsg(LARGEST_JOB, socket.CMSG_SPACE(2 * descriptors.itemsize))
+        part, ancillary, _, _ = control.recvmsg(MAX_JOB_BYTES, socket.CMSG_SPACE(2 * descriptors.itemsize))
         if not part:
             return None
         data += part

@@ -28,7 +28,7 @@ _MANY_BREAKS = re.compile(r"\n{3,}")
 
 # Marks on one letter are put in order when text is composed, in a time that grows with the square of their number. No
 # script puts more than a few on a letter; thirty are what Unicode's stream-safe format allows (UAX #15, section 13).
-_MOST_MARKS = 30
+_MAX_MARKS_PER_LETTER = 30
 _FEW = 300  # Characters that may all be marks: most texts are single lines, and looking for marks is not free.
 _LATE_MARKS = (0x0F73, 0x0F75, 0x0F81)  # Their parts are marks, though they count as none themselves.
 _LAST_MARK = 0x1FFFF
@@ -37,7 +37,7 @@ _LAST_MARK = 0x1FFFF
 def _run_of_marks(end: int) -> str:
     codes = (code for code in range(0x300, end) if unicodedata.combining(chr(code)) or code in _LATE_MARKS)
     marks = "".join(map(chr, codes))
-    return f"([{marks}]{{{_MOST_MARKS}}})[{marks}]+"
+    return f"([{marks}]{{{_MAX_MARKS_PER_LETTER}}})[{marks}]+"
 
 
 _MANY_MARKS = re.compile(_run_of_marks(0x10000))  # Without the others it is faster.

@@ -11,7 +11,7 @@ import unicodedata
 
 import charset_normalizer
 
-from . import western
+from . import western_encodings
 
 Warnings = list[tuple[str, str]]
 
@@ -177,9 +177,9 @@ def _is_nearly_utf8(data: bytes, text: str) -> bool:
 
 def _guessed(data: bytes) -> tuple[str, Warnings]:
     sample = data[:_SAMPLE]
-    codec = western.other_encoding(sample)
+    codec = western_encodings.other_encoding(sample)
     if not codec and _is_western(data):
-        if western.is_odd(sample):
+        if western_encodings.is_odd(sample):
             return _unknown(data)
         return _decoded(data, "iso8859_15" if _EURO_OF_LATIN_9 in data and not _count(data, _C1) else "cp1252")
     codec = codec or ("cp1254" if _is_turkish(data) else _cyrillic(sample) or _codec_of(sample))

@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
-LARGEST = 256 * 1024 * 1024  # Bytes of all frames of a job: more is nonsense.
-LARGEST_JOB = 64 * 1024
+MAX_FRAMES_BYTES = 256 * 1024 * 1024  # Bytes of all frames of a job: more is nonsense.
+MAX_JOB_BYTES = 64 * 1024
 
 
 class Job(msgspec.Struct, kw_only=True):
@@ -60,7 +60,7 @@ class Frame(msgspec.Struct, kw_only=True, omit_defaults=True):
     cpu_seconds: float = 0.0
 
 
-class Answer(msgspec.Struct, kw_only=True):
+class Result(msgspec.Struct, kw_only=True):
     """What a web process takes of a frame: no lists, of which a few bytes become many objects."""
 
     kind: str

@@ -6,15 +6,15 @@ from typing import IO
 
 from lxml import etree
 
-from . import maths, tables
+from . import formulas, tables
 from .cleaning import clean_line, clean_lines
 from .decoding import Warnings, decode
 from .frames import Job, ParseError
-from .listing import List
+from .html_visibility import Shown, hides, is_hidden, shown
+from .list_numbers import List
 from .plain import join
-from .raised import DOWN, END, NOTE, UP, spelled, without_marks
 from .stylesheet import Sheets, Style
-from .visibility import Shown, hides, is_hidden, shown
+from .superscripts import DOWN, END, NOTE, UP, spelled, without_marks
 
 _INLINE = {
     *("a", "abbr", "acronym", "b", "bdi", "bdo", "big", "button", "cite", "code", "data", "del", "dfn", "em", "font"),
@@ -151,7 +151,7 @@ class _Walk:
                 self._flush()
             return True
         if tag == "math":
-            self.parts.append(without_marks(maths.of_mathml(element)))
+            self.parts.append(without_marks(formulas.of_mathml(element)))
         elif tag == "svg":
             self._add(" ".join(" ".join(map(str, text.itertext())) for text in element.iter("text")))
         elif tag == "select":

@@ -25,7 +25,7 @@ from .kernel import (
     prctl,
 )
 
-_HIGHEST_DESCRIPTOR = 256  # The process that takes the jobs has a handful.
+_MAX_DESCRIPTOR = 256  # The process that takes the jobs has a handful.
 _CAPABILITY_VERSION_3 = 0x20080522
 _SPARE_CPU_SECONDS = 2  # Beyond the limit that is moved from page to page, so that this one ends only who moved it.
 _NOTHING_OF = ("CORE", "FSIZE", "NPROC", "MEMLOCK", "MSGQUEUE")
@@ -81,7 +81,7 @@ def die_with(parent: int) -> None:
 def close_all_but(*kept: int) -> None:
     """Close every descriptor above the three standard ones but for these."""
     start = 3
-    for descriptor in (*sorted(kept), _HIGHEST_DESCRIPTOR):
+    for descriptor in (*sorted(kept), _MAX_DESCRIPTOR):
         os.closerange(start, descriptor)
         start = descriptor + 1
 
@@ -94,7 +94,7 @@ def _become_first_of_all() -> None:
     if first == 0:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         return
-    os.closerange(0, _HIGHEST_DESCRIPTOR)
+    os.closerange(0, _MAX_DESCRIPTOR)
     os._exit(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) & 0xFF)
 
 

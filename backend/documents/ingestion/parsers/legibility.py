@@ -8,8 +8,8 @@ import re
 import unicodedata
 
 SAMPLE = 2_000  # Characters that are looked at.
-_FEWEST = 10  # Visible characters: nothing can be said of fewer.
-_FEWEST_PAIRS = 15
+_MIN_CHARACTERS = 10  # Visible characters: nothing can be said of fewer.
+_MIN_PAIRS = 15
 _MANY_PAIRS = 60
 
 # Letters of private use, replacement characters, and the names that some writers give to glyphs without a meaning.
@@ -83,7 +83,7 @@ def is_unreadable(text: str, *, lost: int = 0) -> bool:
     text = text[:SAMPLE]
     words = text.split()
     visible = sum(map(len, words))
-    if visible + lost < _FEWEST:
+    if visible + lost < _MIN_CHARACTERS:
         return False
     meaningless = lost
     if not text.isascii() or "(cid:" in text:
@@ -102,7 +102,7 @@ def _is_misread(text: str, *, words: int, visible: int) -> bool:
     if pairs >= 3 and 20 * pairs >= words:
         return True
     high = len(_HIGH_LETTER.findall(text))
-    if high < _FEWEST or 5 * high <= 2 * visible:
+    if high < _MIN_CHARACTERS or 5 * high <= 2 * visible:
         return False
     ascii_letters = sum(letter.isascii() and letter.isalpha() for letter in text)
     return 2 * high > 3 * ascii_letters and sum(map(str.isalpha, text)) < 2 * high + ascii_letters
@@ -119,7 +119,7 @@ def _is_enciphered(text: str, visible: int) -> bool:
         return False
     spaced = f" {' '.join(words)} "
     pairs = len(spaced) - 1
-    if pairs < _FEWEST_PAIRS:
+    if pairs < _MIN_PAIRS:
         return False
     usual = sum(map(_USUAL.__getitem__, itertools.pairwise(spaced))) / pairs
     return usual < (_UNUSUAL if pairs >= _MANY_PAIRS else _UNUSUAL_OF_FEW)

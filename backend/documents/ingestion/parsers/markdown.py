@@ -23,8 +23,8 @@ _ADDRESS = re.compile(r"[/#@?]|\.\w|^[a-z][a-z0-9+.-]{1,15}:|^$", re.IGNORECASE)
 _COMMENT = re.compile(
     r"\[(?://|comment|_metadata_:[^\]]{0,40}|#)\]:|\[[^\]]{1,100}\]:[ \n]*(?:#|<>)[ \n]*[(\"']", re.IGNORECASE
 )
-_LONGEST_LABEL = 100
-_MOST_FRONT = 100  # Lines.
+_MAX_LABEL = 100
+_MAX_FRONT_MATTER = 100  # Lines.
 
 
 def read(source: IO[bytes], job: Job) -> tuple[str, Warnings]:
@@ -91,7 +91,7 @@ def _note_mark(state: StateInline, silent: bool) -> bool:
     """``[^1]`` is a raised mark."""
     if not state.src.startswith("[^", state.pos):
         return False
-    end = state.src.find("]", state.pos, min(state.posMax, state.pos + _LONGEST_LABEL))
+    end = state.src.find("]", state.pos, min(state.posMax, state.pos + _MAX_LABEL))
     label = state.src[state.pos + 2 : end]
     if end == -1 or not label or any(character.isspace() or character == "[" for character in label):
         return False
@@ -103,10 +103,10 @@ def _note_mark(state: StateInline, silent: bool) -> bool:
 
 def _front_matter(source: str) -> tuple[str, str]:
     """The lines between two lines of dashes at the beginning, and the rest."""
-    lines = source.removeprefix("\ufeff").split("\n", _MOST_FRONT)
+    lines = source.removeprefix("\ufeff").split("\n", _MAX_FRONT_MATTER)
     if lines[0].rstrip() != "---" or len(lines) < 3 or not lines[1].strip():
         return "", source
-    for number, line in enumerate(lines[1:_MOST_FRONT], 1):
+    for number, line in enumerate(lines[1:_MAX_FRONT_MATTER], 1):
         if line.rstrip() in ("---", "..."):
             return "\n".join(lines[1:number]), "\n".join(lines[number + 1 :])
     return "", source

@@ -16,12 +16,12 @@ from .boxes import Rectangles
 from .frames import Job, PageText, ParseError
 from .legibility import is_unreadable
 from .lines import Line, compose, page_ending
-from .picture import Visibility, has_layered_forms
+from .page_headers import without_running
+from .pdf_visibility import Visibility, has_layered_forms
 from .reading import read_lines
-from .running import without_running
 
 Image.preinit()  # Loads the writer of PNG, which could not be loaded any more when it is needed.
-_HIGHEST_IMAGE = 6000  # Pixels.
+_MAX_IMAGE_HEIGHT = 6000  # Pixels.
 _CONTEXT = 2  # Pages before one that its headers are compared with: left and right pages may have their own.
 
 
@@ -119,7 +119,7 @@ def render(document: "pypdfium2.PdfDocument", job: Job) -> bytes:
     document.init_forms()
     page = document[job.page - 1]
     width, height = page.get_size()
-    scale = min(job.width / max(width, 1), _HIGHEST_IMAGE / max(height, 1))
+    scale = min(job.width / max(width, 1), _MAX_IMAGE_HEIGHT / max(height, 1))
     target = io.BytesIO()
     page.render(scale=scale).to_pil().convert("RGB").save(target, format="PNG", compress_level=4)
     return target.getvalue()

@@ -13,11 +13,11 @@ from .cleaning import clean_line
 from .fields import attach, make_room
 from .glyphs import HYPHEN, Glyphs, objects_of
 from .layout import Piece, Print, arrange
+from .line_numbers import take_line_numbers
 from .lines import Line
-from .margin import take_line_numbers
-from .picture import Visibility
+from .pdf_visibility import Visibility
 from .spacing import Edits, cuts, join_broken_lines, raised_figures, reads_left_to_right, spaced_words
-from .struck import struck
+from .strikethrough import struck
 
 _LINE = re.compile(f"[^\r\n{HYPHEN}]+")
 _MARKER = re.compile(r"(?:\d{1,3}(?:\.\d{1,3}){0,4}[.)]?|[a-zA-Z][.)]|[ivxIVX]{1,5}[.)]|\([a-z0-9]{1,4}\)|[•▪◦●■*§–-])")

@@ -15,7 +15,7 @@ _USED = {
     *("background-color", "background-image", "list-style", "list-style-type", "width", "height", "max-height"),
     *("overflow", "animation", "animation-name", "transition", "transform", "margin-left", "content-visibility"),
 }
-_MOST_RULES = 1_000
+_MAX_RULES = 1_000
 _PAGE_WIDTH = 1280  # Pixels, of the page that conditions on the width of a screen are tried on.
 _NEXT = re.compile(r"[{};\"'\\]|/\*")
 _PART = re.compile(r"([.#]?)(-?[^\W\d][\w-]*|\*)|\[([^\]\[]{1,200})\]|(::?[\w-]+)(\([^()]{0,200}\))?| ?([>+~ ]) ?")
@@ -121,7 +121,7 @@ class Sheets:
             if not compounds:
                 continue
             self._count += 1
-            if self._count > _MOST_RULES:
+            if self._count > _MAX_RULES:
                 self.unread = True
                 return
             last = compounds[0]

@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-MOST_COLUMNS = 1000
-_LONGEST_ROW = 2000  # Characters. A longer one with paragraphs in its cells is the layout of a page, no row of values.
+MAX_COLUMNS = 1000
+_MAX_ROW_LENGTH = (
+    2000  # Characters. A longer one with paragraphs in its cells is the layout of a page, no row of values.
+)
 SEPARATOR = " | "
 
 
@@ -47,7 +49,7 @@ def blocks(rows: Sequence[Sequence[Cell]], *, layout: bool = False) -> Iterator[
         texts = [flat(line[column].blocks) if column in line else "" for column in columns]
         if not any(texts):
             continue
-        if sum(map(len, texts)) > _LONGEST_ROW and any(len(cell.blocks) > 1 for cell in row):
+        if sum(map(len, texts)) > _MAX_ROW_LENGTH and any(len(cell.blocks) > 1 for cell in row):
             for cell in row:
                 yield from cell.blocks
         else:
@@ -81,14 +83,14 @@ def _placed(rows: Sequence[Sequence[Cell]]) -> Iterator[dict[int, Cell]]:
         below = {column: more - 1 for column, more in covered.items() if more > 1}
         column = 0
         for cell in row:
-            while column in covered and column < MOST_COLUMNS:
+            while column in covered and column < MAX_COLUMNS:
                 column += 1
-            place = min(column, MOST_COLUMNS)
+            place = min(column, MAX_COLUMNS)
             if place in line:  # Beyond the last column.
                 line[place].blocks.extend(cell.blocks)
             else:
-                line[place] = cell if place < MOST_COLUMNS else Cell(list(cell.blocks))
-            across = min(max(1, cell.across), MOST_COLUMNS)
+                line[place] = cell if place < MAX_COLUMNS else Cell(list(cell.blocks))
+            across = min(max(1, cell.across), MAX_COLUMNS)
             if cell.down > 1:
                 below.update(dict.fromkeys(range(place, place + across), cell.down - 1))
             column = place + across

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from ..listing import alphabetic, roman
+from ..list_numbers import alphabetic, roman
 from .styles import Styles
 from .xml import MC, Element, W, children, find, is_on, number, value
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from .. import maths
+from .. import formulas
 from .xml import Element, M, W
 
 _LEFT_OUT = {W + "del", W + "moveFrom", W + "rPr", W + "pPr"}
@@ -20,7 +20,7 @@ def formula(element: Element) -> str:
 
 
 def _inside(element: Element) -> str:
-    return maths.joined(maths.Piece(formula(one), one.tag == M + "r", one.tag == M + "f") for one in element)
+    return formulas.joined(formulas.Piece(formula(one), one.tag == M + "r", one.tag == M + "f") for one in element)
 
 
 def _part(element: Element, name: str) -> str:
@@ -46,26 +46,26 @@ def _fraction(element: Element) -> str:
     above, below = _part(element, "num"), _part(element, "den")
     if _value(element, "type", "") == "noBar":  # A binomial coefficient, in the brackets around it.
         return f"{above} over {below}"
-    return maths.fraction(above, below)
+    return formulas.fraction(above, below)
 
 
 def _scripts(element: Element) -> str:
-    return maths.power(maths.base(_part(element, "e")), _part(element, "sup"), _part(element, "sub"))
+    return formulas.power(formulas.base(_part(element, "e")), _part(element, "sup"), _part(element, "sub"))
 
 
 def _prescripts(element: Element) -> str:
-    return maths.power("", _part(element, "sup"), _part(element, "sub")) + maths.base(_part(element, "e"))
+    return formulas.power("", _part(element, "sup"), _part(element, "sub")) + formulas.base(_part(element, "e"))
 
 
 def _root(element: Element) -> str:
     hidden = _property(element, "degHide")
     is_square = hidden is not None and hidden.get(M + "val", "1") in ("1", "on", "true")
-    return maths.root(_part(element, "e"), "" if is_square else _part(element, "deg"))
+    return formulas.root(_part(element, "e"), "" if is_square else _part(element, "deg"))
 
 
 def _n_ary(element: Element) -> str:
-    sign = maths.power(_value(element, "chr", "∫"), _part(element, "sup"), _part(element, "sub"))
-    return f"{sign} {maths.grouped(_part(element, 'e'))}"
+    sign = formulas.power(_value(element, "chr", "∫"), _part(element, "sup"), _part(element, "sub"))
+    return f"{sign} {formulas.grouped(_part(element, 'e'))}"
 
 
 def _delimited(element: Element) -> str:
@@ -78,11 +78,11 @@ def _function(element: Element) -> str:
 
 
 def _below(element: Element) -> str:
-    return maths.power(maths.base(_part(element, "e")), "", _part(element, "lim"))
+    return formulas.power(formulas.base(_part(element, "e")), "", _part(element, "lim"))
 
 
 def _above(element: Element) -> str:
-    return maths.power(maths.base(_part(element, "e")), _part(element, "lim"))
+    return formulas.power(formulas.base(_part(element, "e")), _part(element, "lim"))
 
 
 def _accent(element: Element) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from .. import tables
 from ..cleaning import clean_line
-from ..raised import DOWN, END, NOTE, UP, spelled, without_marks
+from ..superscripts import DOWN, END, NOTE, UP, spelled, without_marks
 from .fields import Fields
 from .numbering import Counter
 from .omml import formula
@@ -17,7 +17,7 @@ PartReader = Callable[[Package, str], Iterator[str]]
 _LEFT_OUT = {W + name for name in ("del", "moveFrom", "sectPr", "tblGrid", "sdtEndPr", "delText", "instrText")}
 _LEVELS = {"superscript": UP, "subscript": DOWN}
 _RAISED = 4  # Half-points above or below the line: less is a correction of a typeface.
-_SMALLEST = 2  # Half-points.
+_MIN_SIZE = 2  # Half-points.
 _WHITE = {"ffffff", "fffffe", "fefefe"}
 _CHARACTERS = {W + "tab": " ", W + "ptab": " ", W + "br": "\n", W + "cr": "\n", W + "noBreakHyphen": "-"}
 
@@ -179,7 +179,7 @@ class Story:
         """Whether the text of a run is white on white, or too small to be seen."""
         styled = self.package.styles.of_run
         size = styled(properties, self.style, "sz")
-        if size.isascii() and size.isdigit() and len(size) < 6 and int(size) <= _SMALLEST:
+        if size.isascii() and size.isdigit() and len(size) < 6 and int(size) <= _MIN_SIZE:
             return True
         colour = styled(properties, self.style, "color").lower()
         if colour not in _WHITE or self.grounds or self.package.is_coloured:

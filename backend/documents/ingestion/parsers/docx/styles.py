@@ -3,7 +3,7 @@
 from .xml import Element, W, children, find, is_on, value
 
 TOGGLES = ("vanish", "strike", "dstrike")
-_DEEPEST = 20  # Styles that are based on each other.
+_MAX_DEPTH = 20  # Styles that are based on each other.
 
 
 class Styles:
@@ -20,7 +20,7 @@ class Styles:
     def line(self, style: str) -> list[Element]:
         """A style and those that it is based on."""
         found: list[Element] = []
-        while style in self._styles and len(found) < _DEEPEST:
+        while style in self._styles and len(found) < _MAX_DEPTH:
             found.append(self._styles[style])
             style = value(find(self._styles[style], "basedOn"))
         return found

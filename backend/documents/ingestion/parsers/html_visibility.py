@@ -15,7 +15,7 @@ _SILENT = {
 _STRUCK = {"del", "s", "strike"}
 _LENGTH = re.compile(r"(-?[\d.]{1,12})([a-z%]{0,4})")
 _FAR = {"px": 500, "pt": 400, "em": 50, "rem": 50, "%": 100, "vw": 100, "vh": 100, "in": 10, "cm": 20}
-_SMALLEST = {"px": 1, "pt": 1, "em": 0.1, "rem": 0.1, "%": 10}
+_MIN_SIZE = {"px": 1, "pt": 1, "em": 0.1, "rem": 0.1, "%": 10}
 _COLOUR = re.compile(r"#[0-9a-f]{3,8}|rgba?\([^()]{1,60}\)|[a-z]+")
 _NAMED = {"white": "ffffff", "black": "000000", "red": "ff0000", "yellow": "ffff00", "blue": "0000ff", "lime": "00ff00"}
 _NAMED |= {"gray": "808080", "grey": "808080", "silver": "c0c0c0", "green": "008000", "navy": "000080"}
@@ -131,7 +131,7 @@ def _is_far(written: str) -> bool:
 def _is_small(written: str) -> bool:
     found = _LENGTH.fullmatch(written)
     try:
-        return found is not None and float(found[1]) <= _SMALLEST.get(found[2], 0)
+        return found is not None and float(found[1]) <= _MIN_SIZE.get(found[2], 0)
     except ValueError:
         return False
 

@@ -9,7 +9,7 @@ MAX = 100  # Of one document.
 MAX_RANGES = 20  # Of pages that one warning names.
 
 
-def with_unreadable(warnings: Warnings, numbers: Sequence[int], *, paged: bool) -> Warnings:
+def add_unreadable_pages(warnings: Warnings, numbers: Sequence[int], *, paged: bool) -> Warnings:
     """The warnings, with one for all pages so far whose text is mostly no words.
 
     :param numbers: such pages of this batch, ascending. The pages of earlier batches are in the warning itself, as

@@ -1,6 +1,6 @@
 """Words that something else on the page may hide: what is drawn over them, what cuts them off, what has their colour.
 
-Only where to look is said here; the pictures of the page with and without the words decide (``picture.py``).
+Only where to look is said here; the pictures of the page with and without the words decide (``pdf_visibility.py``).
 """
 
 import ctypes
@@ -18,7 +18,7 @@ MAX_AREAS = 400  # That may hide something, of a page: the largest ones.
 MAX_OBJECTS = 20_000  # Of a page: more are a drawing.
 MAX_ANNOTATIONS = 2_000  # Of a page.
 MAX_CLIPPED = 5_000  # Pieces of print whose clipping is looked at.
-_SMALLEST = 3.0  # Points, of what hides a letter.
+_MIN_COVER = 3.0  # Points, of what hides a letter.
 _BROADEST_STROKE = 40.0  # Points.
 _SIMILAR = 30  # Of 255, of each colour.
 _HIDING = (
@@ -114,7 +114,7 @@ def _areas_of(objects: Sequence[tuple[int, int]]) -> Iterator[tuple[float, Area,
             continue
         left, bottom, right, top = edges
         smallest = min(right - left, top - bottom)
-        if smallest < _SMALLEST:
+        if smallest < _MIN_COVER:
             continue
         if kind == pdfium.FPDF_PAGEOBJ_PATH:
             filled = pdfium.FPDFPath_GetDrawMode(_object(each), mode, stroked) and mode.value

@@ -1,6 +1,6 @@
 """Programs run where a document is read: what an attacker does who has taken a parser over.
 
-``python -m backend.documents.tests.hostile`` is a worker: it reads programs as JSON from standard input, gives each
+``python -m backend.documents.tests.attacks`` is a worker: it reads programs as JSON from standard input, gives each
 as a document to the parser process that every worker starts, and writes what each printed, as JSON. Layers named as
 arguments are left out, to see what the others do.
 """

@@ -7,17 +7,17 @@ from typing import Any
 
 import pypdfium2.raw as pdfium
 
-from .covered import MAX_ANNOTATIONS, MAX_OBJECTS
 from .glyphs import Glyphs
 from .layout import Area
+from .occlusion import MAX_ANNOTATIONS, MAX_OBJECTS
 
 MAX_STROKES = 500  # On a page: more are a drawing.
 _THICK = 0.15  # Of the height of print, at most.
 _MIDDLE, _REACH = 0.45, 0.17  # Where in the height of print a stroke goes through it; below it is an underline.
-_FEWEST = 6.0  # Points that a stroke is long.
+_MIN_LENGTH = 6.0  # Points that a stroke is long.
 _THIN = 3.0
-_SHORTEST, _APART = 1.0, 2.5  # Points: pieces of a stroke, and between them.
-_STEEPEST = 16.0  # Points that a slanting stroke rises.
+_MIN_PIECE, _APART = 1.0, 2.5  # Points: pieces of a stroke, and between them.
+_MAX_RISE = 16.0  # Points that a slanting stroke rises.
 _LINE = re.compile("[^\r\n]+")
 
 _BOUNDS = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 5)
@@ -62,9 +62,9 @@ def _strokes(page: Any, objects: Sequence[tuple[int, int]]) -> Iterator[Area]:
     for each, kind in objects if len(objects) <= MAX_OBJECTS else ():
         if kind == pdfium.FPDF_PAGEOBJ_PATH and _get_bounds(each, left, bottom, right, top):
             x0, y0, x1, y1 = edges
-            if y1 - y0 <= _THIN and x1 - x0 >= _SHORTEST:
+            if y1 - y0 <= _THIN and x1 - x0 >= _MIN_PIECE:
                 thin.append((x0, y0, x1, y1))
-            elif x1 - x0 >= _FEWEST and y1 - y0 <= _STEEPEST and _is_single_line(each):
+            elif x1 - x0 >= _MIN_LENGTH and y1 - y0 <= _MAX_RISE and _is_single_line(each):
                 yield x0, y0, x1, y1
     yield from _longest(thin)
     for number in range(min(pdfium.FPDFPage_GetAnnotCount(page), MAX_ANNOTATIONS)):
@@ -84,10 +84,10 @@ def _longest(strokes: list[Area]) -> Iterator[Area]:
         if joined and abs(stroke[1] - joined[1]) < 1 and -1 <= stroke[0] - joined[2] < _APART:
             joined = joined[0], min(joined[1], stroke[1]), stroke[2], max(joined[3], stroke[3])
             continue
-        if joined and joined[2] - joined[0] >= _FEWEST:
+        if joined and joined[2] - joined[0] >= _MIN_LENGTH:
             yield joined
         joined = stroke
-    if joined and joined[2] - joined[0] >= _FEWEST:
+    if joined and joined[2] - joined[0] >= _MIN_LENGTH:
         yield joined
 
 

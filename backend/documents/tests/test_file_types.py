@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from backend.documents import inspection
+from backend.documents.admission import Admission
 from backend.documents.ingestion import process
 from backend.documents.ingestion.parsers import archive
 from backend.documents.ingestion.parsers.frames import ParseError
 from backend.documents.models import Document
-from backend.documents.places import Places
 from backend.documents.tests.cast import make_document, upload
 from backend.documents.tests.test_formats import text_of, word, zipped
 from tests.actors import Person
@@ -178,8 +178,8 @@ def test_an_archive_packed_in_a_way_that_documents_never_are_is_not_unpacked(own
 
 
 def test_an_archive_waits_for_a_place_and_is_refused_for_now(owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspection, "_places", Places(at_once=1, held=2, wait=0.01))
-    with inspection._places.taken():
+    monkeypatch.setattr(inspection, "_admission", Admission(max_running=1, max_admitted=2, max_wait=0.01))
+    with inspection._admission.admitted():
         response = upload(owner, word("Later."), "letter.docx")
 
     assert response.status_code == 503

@@ -87,7 +87,7 @@ def test_a_long_document_gives_way_after_a_batch_and_goes_on_where_it_was(
 ) -> None:
     settings.INGESTION_BATCH_PAGES = 3
     settings.INGESTION_TURN_SECONDS = 0.0
-    monkeypatch.setattr(Budget, "opened", lambda self: None)
+    monkeypatch.setattr(Budget, "record_opening", lambda self: None)
     called: list[str] = []
     monkeypatch.setattr(tasks.ingest_document, "delay", lambda *, ingestion_id: called.append(ingestion_id))
     book = queued(owner, pdf(*PAGES), "book.pdf")
@@ -118,7 +118,7 @@ def test_a_long_document_keeps_its_worker_while_nothing_else_waits(
     owner: Person, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.INGESTION_TURN_SECONDS = 0.0
-    monkeypatch.setattr(Budget, "opened", lambda self: None)
+    monkeypatch.setattr(Budget, "record_opening", lambda self: None)
     book = queued(owner, pdf(*PAGES), "book.pdf")
 
     work()
@@ -205,7 +205,7 @@ def test_what_a_reading_took_counts_against_the_turn_of_its_workspace(owner: Per
         self._ingestion.cpu_seconds = 30.0
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Budget, "note", costly)
+        patch.setattr(Budget, "record", costly)
         runner._execute(ingestion)
 
     assert state(document)[0] == "ready"

@@ -14,7 +14,7 @@ from typing import Any
 import pypdfium2.raw as pdfium
 from PIL import Image, ImageChops
 
-from . import covered
+from . import occlusion
 from .glyphs import Glyphs
 
 MAX_LAYERS = 32  # On a page; further ones are looked at together.
@@ -74,7 +74,7 @@ class Visibility:
         doubtful += _in_forms(page_objects, objects, words, all_forms=self.layered_forms)
         invisible = set(inkless)
         inked = [None if word in invisible else each for each, word in zip(objects, words, strict=True)]
-        may_be_covered, scanned = covered.doubtful(page, page_objects, glyphs, covered.Words(words, inked))
+        may_be_covered, scanned = occlusion.doubtful(page, page_objects, glyphs, occlusion.Words(words, inked))
         doubtful += may_be_covered
         inkless += scanned
         outside += _tiny(glyphs)
@@ -206,7 +206,7 @@ class _Picture:
 
     def __init__(self, page: Any) -> None:
         self.page = page
-        self.annotated = pdfium.FPDFPage_GetAnnotCount(page.raw) <= covered.MAX_ANNOTATIONS
+        self.annotated = pdfium.FPDFPage_GetAnnotCount(page.raw) <= occlusion.MAX_ANNOTATIONS
         width, height = page.get_size()
         self.scale = min(1.5, (_MAX_PIXELS / max(width * height, 1)) ** 0.5)
         self.image = self._draw()

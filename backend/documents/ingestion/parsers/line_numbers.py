@@ -11,7 +11,7 @@ from itertools import pairwise
 from .glyphs import HYPHEN, Glyphs
 from .lines import goes_on, is_unfinished
 
-_FEWEST = 3  # Numbers that make a column of them.
+_MIN_NUMBERS = 3  # Numbers that make a column of them.
 _STEPS = (1, 2, 5, 10)
 _ALIGNED = 1.5  # Points.
 _FIRST = re.compile(f"(?:^|(?<=[\r\n{HYPHEN}]))[^\\S\r\n]*([0-9]{{1,4}})(?=[\\s{HYPHEN}]|$)")
@@ -36,7 +36,7 @@ def take_line_numbers(glyphs: Glyphs) -> list[int]:
     :return: positions after numbers that stand at the start of lines and may count them or what is in them, such as
         the rows of a table: what follows there is no part of the number.
     """
-    if sum(map(str.isdigit, glyphs.text)) < _FEWEST:
+    if sum(map(str.isdigit, glyphs.text)) < _MIN_NUMBERS:
         return []
     apart: list[int] = []
     taken: list[int] = []
@@ -73,7 +73,7 @@ def _columns(numbers: Sequence[_Number]) -> list[list[_Number]]:
                 break
         else:
             columns.append([number])
-    return [column for column in columns if len(column) >= _FEWEST]
+    return [column for column in columns if len(column) >= _MIN_NUMBERS]
 
 
 def _beside(glyphs: Glyphs, column: Sequence[_Number], *, at_left: bool) -> list[str] | None:

@@ -12,7 +12,7 @@ from .lines import Line
 
 _EDGE = SCALE // 6  # Of the page's height, at its upper and lower end.
 _OUTERMOST = SCALE // 14
-_MOST = 3  # Lines at either edge.
+_MAX_LINES = 3  # Lines at either edge.
 _SAME_PLACE = SCALE // 100
 _NUMBER = re.compile("[0-9]+")
 _PAGE_NUMBER = re.compile(r"\W{0,3}(?:[0-9]{1,5}|[ivxlc]{1,7})\W{0,3}", re.IGNORECASE)
@@ -50,7 +50,7 @@ def _edges(lines: Sequence[Line]) -> Iterator[Line]:
 def _apart(lines: Sequence[Line], *, upper: bool) -> Iterator[Line]:
     """The first of the lines, from an edge on, up to a gap."""
     last = 0
-    for number, line in enumerate(lines[: _MOST + 1]):
+    for number, line in enumerate(lines[: _MAX_LINES + 1]):
         top, bottom = _place(line)
         if (bottom > _EDGE) if upper else (top < SCALE - _EDGE):
             break
@@ -61,7 +61,7 @@ def _apart(lines: Sequence[Line], *, upper: bool) -> Iterator[Line]:
         outermost = bottom < _OUTERMOST if upper else top > SCALE - _OUTERMOST
         if outermost or gap > 1.2 * (bottom - top):
             last = number + 1
-    yield from lines[: min(last, _MOST)]
+    yield from lines[: min(last, _MAX_LINES)]
 
 
 def _recurs(line: Line, page: Sequence[Line], pages: int) -> bool:
