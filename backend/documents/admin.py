@@ -16,7 +16,7 @@ from backend.accounts.operators.labels import code_label, field_label
 from backend.accounts.operators.model_admin import Section, WindowAdmin
 from backend.documents import operations
 from backend.documents.models import Collection, Document, Ingestion, Usage
-from backend.documents.reasons import in_words
+from backend.documents.reasons import translated
 from backend.errors import DomainError
 from backend.http.ids import encode
 
@@ -269,7 +269,7 @@ def _state(reading: Ingestion) -> Any:
 
 def _warnings(items: list[Any]) -> Section:
     rows = [
-        [code_label("ingestion.error_code", code) if code else "-", in_words(detail)]
+        [code_label("ingestion.error_code", code) if code else "-", translated(detail)]
         for code, detail in map(warning_of, items)
     ]
     return Section(title=_("Warnings"), headers=[_("What"), _("What happened")], rows=rows)
@@ -281,7 +281,7 @@ def _failure(reading: Ingestion | None) -> Any:
         return "-"
     again = _("Reading it again may succeed.") if reading.error_retryable else _("Reading it again will fail as well.")
     words = code_label("ingestion.error_code", reading.error_code)
-    shown = cells.reason(words, in_words(reading.error_detail), code=reading.error_code)
+    shown = cells.reason(words, translated(reading.error_detail), code=reading.error_code)
     return format_html("{} {}", shown, again)
 
 

@@ -1,4 +1,4 @@
-"""System checks of what isolates the parsers of documents."""
+"""System checks of the settings and the isolation of parsers."""
 
 import time
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ SECONDS = 30.0  # For a parser process to start.
 
 @register()
 def values(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[CheckMessage]:
-    """Values that could not work anywhere."""
+    """Invalid values of settings."""
     if settings.PARSER_ISOLATION not in ("available", "strict"):
         return [Error("PARSER_ISOLATION is neither available nor strict.", id="documents.E101")]
     return []
@@ -24,7 +24,7 @@ def values(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[Chec
 
 @register(Tags.security, deploy=True)
 def isolation(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[CheckMessage]:
-    """Starts a parser process and asks it what isolates it on this machine."""
+    """Start a parser process and report the isolation layers that this machine lacks."""
     process = ParserProcess()
     try:
         process.wait_until_ready(time.monotonic() + SECONDS)

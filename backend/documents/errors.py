@@ -1,4 +1,4 @@
-"""What documents refuse, and why."""
+"""The refusals and errors of documents."""
 
 from http import HTTPStatus
 
@@ -27,7 +27,7 @@ class UnsupportedFile(DomainError):
 
 
 class LeaseLost(Exception):
-    """Another worker has claimed the ingestion, or it was cancelled: nothing more may be written."""
+    """Another worker claimed the ingestion, or it was cancelled: this worker must write nothing more."""
 
 
 class IngestionFailed(Exception):
@@ -47,7 +47,7 @@ class IngestionFailed(Exception):
 class ParserTimedOut(IngestionFailed):
     """The parser took too long from one frame to the next.
 
-    :ivar by_clock: it did not end in time, which may be the machine's fault; otherwise it used its processor time up.
+    :ivar by_clock: wall-clock time ran out, which a busy machine may cause; otherwise processor time ran out.
     """
 
     by_clock = False

@@ -1,4 +1,4 @@
-"""What members of documents, collections and passages mean, for the OpenAPI document; others explain themselves."""
+"""Descriptions of the fields of documents, collections and passages in the OpenAPI document."""
 
 START, END = "Where it begins in the document's text, in characters.", "Where it ends, exclusive."
 MODE = (

@@ -1,4 +1,4 @@
-"""File names as people may see them: no folders, nothing invisible, nothing that turns the reading direction."""
+"""Cleans file names for display: no folders, no invisible characters, no change of the reading direction."""
 
 import unicodedata
 
@@ -7,7 +7,7 @@ FALLBACK = "document"
 
 
 def display_name(claimed: str | None) -> str:
-    """What is left of a client's file name. It is only ever shown: storage never sees it."""
+    """A client's file name, cleaned. It is for display only: storage keys never contain it."""
     normal = unicodedata.normalize("NFC", (claimed or "").encode("utf-8", "ignore").decode())
     last = normal.replace("\\", "/").rsplit("/", 1)[-1]
     kept = "".join(character for character in last if unicodedata.category(character)[0] != "C")

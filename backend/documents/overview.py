@@ -1,4 +1,4 @@
-"""What operators are shown of all documents together."""
+"""Totals over all workspaces, for operators."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -9,12 +9,16 @@ from django.db.models.functions import Coalesce, TruncDate
 from backend.documents.models import Document, Ingestion
 from backend.http.ids import first_id_of
 
-SLACK = timedelta(minutes=1)  # Ids are made before their rows.
+SLACK = timedelta(minutes=1)  # An id's time may be earlier than its row's ``created_at``.
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Documents that are not read yet: how many wait, since when the first of them, how many are being read."""
+    """Documents that are not read yet.
+
+    :ivar oldest: when the first of the queued ones was created.
+    :ivar held: how many are being read.
+    """
 
     queued: int
     oldest: datetime | None
@@ -28,7 +32,7 @@ def count_documents() -> dict[str, int]:
 
 
 def documents_by_day(*, since: datetime) -> dict[tuple[date, str], int]:
-    """Documents uploaded since then that are still there, by day in UTC and status, over all workspaces."""
+    """Documents created since then and not deleted, by day in UTC and status, over all workspaces."""
     found = Document.objects.alive().filter(pk__gte=first_id_of(since - SLACK), created_at__gte=since)
     status = Coalesce("latest_ingestion__status", Value("queued"))
     days = found.annotate(day=TruncDate("created_at"), status_now=status).values_list("day", "status_now")
@@ -36,7 +40,7 @@ def documents_by_day(*, since: datetime) -> dict[tuple[date, str], int]:
 
 
 def waiting() -> Waiting:
-    """Through the partial index that holds unfinished readings alone."""
+    """Queued and running ingestions. The partial index ``ingestion_unfinished`` serves both queries."""
     unfinished = Ingestion.objects.unfinished()
     queued = unfinished.filter(status=Ingestion.Status.QUEUED).aggregate(count=Count("pk"), oldest=Min("created_at"))
     held = unfinished.exclude(status=Ingestion.Status.QUEUED).count()

@@ -1,4 +1,4 @@
-"""Publishes that a document changed. PostgreSQL holds what changed."""
+"""Notifies of changed documents. A notification has no state: receivers read it from PostgreSQL."""
 
 import logging
 from uuid import UUID
@@ -12,12 +12,12 @@ logger = logging.getLogger(__name__)
 
 
 def channel(document_id: UUID | str) -> str:
-    """Of one document; of ``*``, the pattern of them all."""
+    """The Redis channel of a document; for ``*``, the pattern of all channels."""
     return f"document:{document_id}"
 
 
 def publish(document_id: UUID) -> None:
-    """Call after the commit. Without Redis, watchers find out by themselves within seconds."""
+    """Notify of a change; to be called after the commit. Without Redis, event streams poll."""
     for receiver, result in document_changed.send_robust(sender=None, document_id=document_id):
         if isinstance(result, Exception):
             logger.warning("document_change_receiver_failed receiver=%s error=%r", receiver.__name__, result)

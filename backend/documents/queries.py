@@ -1,4 +1,4 @@
-"""What the apps above may ask about documents."""
+"""Read access to documents for the apps above."""
 
 from collections.abc import Collection as AnyOf
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, Q
 
-from backend.documents import search as engine
+from backend.documents import search as ranking
 from backend.documents.models import Chunk, Collection, CollectionDocument, Document, DocumentQuerySet, Ingestion
 from backend.documents.search import Scope
 from backend.documents.spans import NO_LAYOUT, Layout, layouts_of
@@ -21,7 +21,7 @@ _SHOWN = ("document", "ingestion", "text", "page_from", "page_to", "char_start",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a piece of a document's text stands; its fields are as those of ``Passage``."""
+    """The location of a piece of a document's text; fields as of ``Passage``."""
 
     page_from: int | None
     page_to: int | None
@@ -32,13 +32,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """A chunk that answers a query.
+    """A chunk that matches a query.
 
     :ivar score: higher is better; comparable within one search only.
-    :ivar page_from: its first page, from 1; none where the format has no pages.
+    :ivar page_from: its first page, from 1; None where the format has no pages.
     :ivar boxes: one per line, ``{"page", "x0", "y0", "x1", "y1", "char_start", "char_end"}``: fractions of the page,
         origin top left, and the line's characters in the document's text, counted as ``char_start`` is.
-    :ivar layout: the pages that it is on.
+    :ivar layout: its pages.
     """
 
     document_id: UUID
@@ -55,11 +55,11 @@ class Passage:
 
     @property
     def page_breaks(self) -> list[int]:
-        """The characters of the text at which its pages after the first begin."""
+        """The offsets in the text at which its pages after the first begin."""
         return [max(0, page.char_start - self.char_start) for page in self.layout.pages[1:]]
 
     def place(self, start: int, end: int) -> Place:
-        """Where ``text[start:end]`` stands: its own pages and lines, not those of the whole passage."""
+        """The location of ``text[start:end]``: its own pages and lines, not those of the whole passage."""
         char_start, char_end = self.char_start + start, self.char_start + end
         pages = self.layout.pages_of(char_start, char_end) or (self.page_from, self.page_to)
         boxes = [box for box in self.boxes if box["char_start"] < char_end and box["char_end"] > char_start]
@@ -68,7 +68,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchResult:
-    """:ivar degraded: a part of the search that was asked for did not answer."""
+    """:ivar degraded: a part of the requested search failed, so better passages may be missing."""
 
     passages: list[Passage]
     mode: str
@@ -89,8 +89,7 @@ def search(
 ) -> SearchResult:
     """The best passages for a query, best first: of these collections and documents, or of the whole workspace.
 
-    Ids of other workspaces find nothing. ``mode`` is ``lexical`` whatever is asked for, while no embedding model is
-    configured.
+    Ids of other workspaces find nothing. While no embedding model is configured, each mode searches as ``lexical``.
     """
     scope = Scope(
         workspace_id=workspace_id,
@@ -100,7 +99,7 @@ def search(
         languages=languages,
         metadata=metadata or {},
     )
-    ranked = engine.rank(scope, query, limit=limit)
+    ranked = ranking.rank(scope, query, limit=limit)
     scores = dict(ranked)
     chunks = Chunk.objects.select_related("document").only(*_SHOWN, "document__name").in_bulk(list(scores))
     layouts = layouts_of(chunks.values())
@@ -119,35 +118,35 @@ def search(
             layout=layouts[chunk.pk],
         )
         for chunk_id, score in ranked
-        if (chunk := chunks.get(chunk_id)) is not None  # Purged since the ranking, at the earliest moment.
+        if (chunk := chunks.get(chunk_id)) is not None  # None if it was purged after the ranking.
     ]
     return SearchResult(passages=passages, mode=LEXICAL)
 
 
 def boxes_of(chunks: Iterable[Chunk]) -> dict[UUID, list[dict[str, Any]]]:
-    """The lines of each chunk, with one query for all."""
+    """The boxes of each chunk's lines, with one query for all."""
     chunks = list(chunks)
     layouts = layouts_of(chunks)
     return {chunk.pk: layouts[chunk.pk].boxes_of(chunk.char_start, chunk.char_end) for chunk in chunks}
 
 
 def existing_documents(workspace_id: UUID, ids: AnyOf[UUID]) -> dict[UUID, str]:
-    """Those of the documents that this workspace has, with their names."""
+    """The names of those documents that this workspace has, by id."""
     documents = Document.objects.alive().filter(workspace_id=workspace_id, pk__in=ids)
     return dict(documents.values_list("pk", "name"))
 
 
 def existing_collections(workspace_id: UUID, ids: AnyOf[UUID]) -> dict[UUID, str]:
-    """Those of the collections that this workspace has, with their names."""
+    """The names of those collections that this workspace has, by id."""
     return dict(Collection.objects.filter(workspace_id=workspace_id, pk__in=ids).values_list("pk", "name"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """How far documents have been read. One that is read again counts as ready: its earlier reading is searched.
+    """How many documents are searchable. One that is being read again counts as ready: its earlier reading is searched.
 
-    :ivar failed: those that cannot be searched and are not being read: they failed or were cancelled.
-    :ivar pending_names: of some that are still being read; ``failed_names`` likewise.
+    :ivar failed: documents that are neither searchable nor being read: they failed or were cancelled.
+    :ivar pending_names: names of some that are still being read; ``failed_names`` likewise.
     """
 
     total: int
@@ -172,7 +171,7 @@ def readiness(
     *,
     without: dict[str, Any] | None = None,
 ) -> Readiness:
-    """How many documents a search of these would look into, or will; without any given, in the whole workspace.
+    """The readiness of the documents that a search would cover; without ids, of the whole workspace.
 
     :param without: leave out documents with this metadata.
     """
@@ -196,13 +195,13 @@ def ready_documents(
     *,
     without: dict[str, Any],
 ) -> list[UUID]:
-    """Those that a search of these looks into, without those with this metadata."""
+    """The searchable documents among these, without those with this metadata."""
     documents = _scope(workspace_id, collection_ids, document_ids, without)
     return list(documents.exclude(active_ingestion=None).values_list("pk", flat=True))
 
 
 def workspace_of(document_id: UUID) -> UUID | None:
-    """None if the document is gone for good."""
+    """The document's workspace; None if the document was purged."""
     return Document.objects.filter(pk=document_id).values_list("workspace_id", flat=True).first()
 
 

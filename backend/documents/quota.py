@@ -1,7 +1,10 @@
-"""How much a workspace may keep: the bytes and the number of its documents, counted in its row of ``Usage``.
+"""The storage quota of a workspace: the bytes and the number of its documents, counted in its row of ``Usage``.
 
-The row is changed in the transaction that makes or hides a document, so uploads at the same time cannot pass the limit
-together, and what is deleted is given back with the tombstone.
+The count changes in the transaction that creates or hides the document. ``reserve`` checks the limit and adds in one
+conditional UPDATE: of two uploads that fit one by one and not together, the second waits for the first one's lock, sees
+its count, and is refused. A check before the UPDATE would let both pass. ``release`` runs with the tombstone, so quota
+is free at once and not when the bytes are removed. Each document is released once, because only the UPDATE that sets
+the tombstone (``operations.discard_document``) leads here.
 """
 
 from typing import Any
@@ -16,7 +19,7 @@ from backend.documents.models import Usage
 
 
 def usage(*, workspace_id: UUID) -> dict[str, int]:
-    """What the workspace has, and what it may have."""
+    """The workspace's usage and its limits."""
     row = Usage.objects.filter(workspace_id=workspace_id).first() or Usage()
     return {
         "bytes": row.bytes,
@@ -27,7 +30,7 @@ def usage(*, workspace_id: UUID) -> dict[str, int]:
 
 
 def check(*, workspace_id: UUID, size: int) -> None:
-    """Refuse early what ``reserve`` would refuse now.
+    """Check before bytes are stored; ``reserve`` decides.
 
     :raises StorageQuotaExceeded: a document of ``size`` bytes does not fit.
     """
@@ -37,7 +40,7 @@ def check(*, workspace_id: UUID, size: int) -> None:
 
 
 def reserve(*, workspace_id: UUID, size: int) -> None:
-    """Count a new document, in the transaction that makes it and as the last row that it locks.
+    """Count a new document, in the transaction that creates it. ``Usage`` is the last row that a transaction locks.
 
     :raises StorageQuotaExceeded: it does not fit; the transaction must end without it.
     """
@@ -52,7 +55,7 @@ def reserve(*, workspace_id: UUID, size: int) -> None:
 
 
 def release(*, workspace_id: UUID, size: int) -> None:
-    """Count a document no more, in the transaction that hides it and as the last row that it locks."""
+    """Subtract a document, in the transaction that hides it. ``Usage`` is the last row that a transaction locks."""
     Usage.objects.filter(workspace_id=workspace_id).update(
         bytes=Greatest(F("bytes") - size, Value(0)), documents=Greatest(F("documents") - 1, Value(0))
     )

@@ -1,6 +1,6 @@
-"""Why a document could not be read, and what is uncertain about one that was, in the language of the reader.
+"""Translates stored errors and warnings of documents into the language of the request.
 
-The reasons are stored in English with their numbers, by workers and by the parser process, which know no reader.
+Workers and the parser process store them in English with their numbers, since they know no request.
 """
 
 import re
@@ -9,7 +9,7 @@ from django.utils.translation import gettext, gettext_noop
 
 # Numbers, ranges of pages and the name of an encoding.
 _VALUE = re.compile(r"(?<= )\d[\d.]*(?:–\d+)?(?:, \d+(?:–\d+)?)*(?=[ ;,.])|(?<= read as )[\w-]{1,40}(?=\.$)")
-_MAX_LENGTH = 1_000  # Characters of a reason.
+_MAX_LENGTH = 1_000  # Characters of a stored text.
 
 REASONS = [
     gettext_noop("No text was found in this document."),
@@ -54,8 +54,8 @@ REASONS = [
 ]
 
 
-def in_words(detail: str) -> str:
-    """A stored reason in the language that is active; as it is stored where that is not known."""
+def translated(detail: str) -> str:
+    """A stored text in the active language; unchanged if it is not one of ``REASONS``."""
     detail = detail[:_MAX_LENGTH]
     reason = _VALUE.sub("{}", detail)
     return gettext(reason).format(*_VALUE.findall(detail)) if reason in REASONS else detail

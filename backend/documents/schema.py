@@ -1,4 +1,4 @@
-"""Documents, collections and search in the OpenAPI document: words, examples, and what their events carry."""
+"""Documents, collections and search in the OpenAPI document: descriptions, examples and event payloads."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""BM25 in plain SQL over the words of the chunks: exact statistics while a search space is small, counted aside later.
+"""Ranks chunks by BM25 in SQL. Small scopes count document frequencies in each search; large ones use counted tables.
 
 One word of a query may be several lexemes: stemmed as Portuguese and as English, with and without its accents. They
 count as one word: its frequency in a chunk is that of its most frequent lexeme.
@@ -22,11 +22,11 @@ from backend.documents.models import Language
 from backend.documents.words import folded, query_words, short_word_pairs
 from backend.errors import ServiceUnavailable
 
-K1 = 1.2  # How soon repeating a word stops helping.
-B = 0.75  # How much a long chunk is held against it.
+K1 = 1.2  # BM25's saturation of term frequency.
+B = 0.75  # BM25's normalization by length.
 MAX_WORDS = 128  # Of a query.
 CANDIDATES = 400  # Chunks that are scored in full.
-RARE = 100  # A word in less than one chunk in so many selects candidates in a large corpus.
+RARE = 100  # In a large corpus, a word in less than 1 of 100 chunks selects candidates.
 
 _SENTENCE = re.compile(r"[^.!?…。！？\n]+[.!?…。！？\n]?")
 
@@ -60,8 +60,8 @@ class Corpus:
     words: int
 
 
-# Who may be found: the tombstone, the active ingestion and the scope are part of the search itself, never a filter
-# over what it found.
+# Visibility (workspace, tombstone, active ingestion, scope) is part of every ranking statement. A filter over its
+# result would let other chunks influence scores and take the places of visible ones.
 _VISIBLE = """
 documents_chunk c
 JOIN documents_document d ON d.active_ingestion_id = c.ingestion_id AND d.deleted_at IS NULL
@@ -162,13 +162,13 @@ SELECT number, sum(chunks)::float FROM (
 
 
 def rank(scope: Scope, query: str, *, limit: int) -> list[tuple[UUID, float]]:
-    """The ids of the best chunks with their scores, best first; ties by id, so that the order never changes.
+    """The ids of the best chunks with their scores, best first; ties by id, so that the order is stable.
 
-    :raises ServiceUnavailable: it takes longer than SEARCH_SECONDS; PostgreSQL has given it up.
+    :raises ServiceUnavailable: it took longer than SEARCH_SECONDS, and PostgreSQL cancelled it.
     """
     try:
         with transaction.atomic():
-            _rows(_LIMIT, {"milliseconds": round(settings.SEARCH_SECONDS * 1000)})
+            _fetch(_LIMIT, {"milliseconds": round(settings.SEARCH_SECONDS * 1000)})
             return _rank(scope, query, limit=limit)
     except OperationalError as error:
         if isinstance(error.__cause__, QueryCanceled):
@@ -179,13 +179,13 @@ def rank(scope: Scope, query: str, *, limit: int) -> list[tuple[UUID, float]]:
 
 
 def _rank(scope: Scope, query: str, *, limit: int) -> list[tuple[UUID, float]]:
-    weights = _chosen(query)
+    weights = _select_words(query)
     words = _words(list(weights))
     pairs = short_word_pairs(query)[: MAX_WORDS - len(weights)]
-    unworded = set(Language.values) - {word.language for word in words}
-    if pairs and unworded:  # In these languages there are only stop words, which no index holds alone.
-        paired = [replace(word, number=word.number + len(weights)) for word in _words(pairs)]
-        words += [word for word in paired if word.language in unworded]
+    languages_without_words = set(Language.values) - {word.language for word in words}
+    if pairs and languages_without_words:  # There the query has only stop words, which are not indexed alone.
+        pair_words = [replace(word, number=word.number + len(weights)) for word in _words(pairs)]
+        words += [word for word in pair_words if word.language in languages_without_words]
         weights |= dict.fromkeys(pairs, 1.0)
     if not words:
         return []
@@ -207,21 +207,22 @@ def _rank(scope: Scope, query: str, *, limit: int) -> list[tuple[UUID, float]]:
     }
     corpus = _corpus(scope.workspace_id)
     if corpus is None or _size(parameters) <= settings.SEARCH_EXACT_CHUNKS:
-        return _rows(_EXACT, parameters)
-    return _rows(
-        _COUNTED, {**parameters, **_selection(corpus, words, parameters), "candidates": max(CANDIDATES, limit)}
+        return _fetch(_EXACT, parameters)
+    return _fetch(
+        _COUNTED,
+        {**parameters, **_candidate_parameters(corpus, words, parameters), "candidates": max(CANDIDATES, limit)},
     )
 
 
 def _corpus(workspace_id: UUID) -> Corpus | None:
     """The statistics of a large workspace; none where each search counts its own."""
-    rows = _rows(_CORPUS, {"workspace": workspace_id, "exact": settings.SEARCH_EXACT_CHUNKS})
+    rows = _fetch(_CORPUS, {"workspace": workspace_id, "exact": settings.SEARCH_EXACT_CHUNKS})
     return Corpus(*rows[0]) if rows else None
 
 
 def _size(parameters: Mapping[str, Any]) -> int:
-    """How many chunks the scope has: a small one within a large workspace is counted exactly, too."""
-    return int(_rows(_SIZE, parameters)[0][0])
+    """How many chunks the scope has: a small scope in a large workspace is counted exactly, too."""
+    return int(_fetch(_SIZE, parameters)[0][0])
 
 
 def _words(written: list[str]) -> list[Word]:
@@ -229,28 +230,28 @@ def _words(written: list[str]) -> list[Word]:
     if not written:
         return []
     parameters = {"written": written, "folded": list(map(folded, written)), "languages": Language.values}
-    return [Word(*row) for row in _rows(_LEXEMES, parameters)]
+    return [Word(*row) for row in _fetch(_LEXEMES, parameters)]
 
 
-def _chosen(query: str) -> dict[str, float]:
-    """The query's words with their weights: all, or the `MAX_WORDS` of a long one that say most about what is asked.
+def _select_words(query: str) -> dict[str, float]:
+    """The query's words with their weights; of a long query the ``MAX_WORDS`` that are likely to be the question.
 
-    People paste a whole e-mail and ask about it, before it or after it. So the words of questions come first, then,
-    in turn, those of the end and of the beginning.
+    Users paste a whole e-mail and ask about it, above or below it. So the words of questions come first, then,
+    alternating, those of the end and of the beginning.
     """
     weights = query_words(query)
     if len(weights) <= MAX_WORDS:
         return weights
     questions = [part for part in _SENTENCE.findall(query) if part.endswith(("?", "？"))]
-    asked = [word for part in questions for word in list(query_words(part))[-MAX_WORDS:]]
+    of_questions = [word for part in questions for word in list(query_words(part))[-MAX_WORDS:]]
     ends = (word for pair in zip(reversed(weights), weights, strict=True) for word in pair)
-    chosen = dict.fromkeys(word for word in (*asked, *ends) if word in weights)
+    chosen = dict.fromkeys(word for word in (*of_questions, *ends) if word in weights)
     return {word: weights[word] for word in list(chosen)[:MAX_WORDS]}
 
 
-def _selection(corpus: Corpus, words: list[Word], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """In how many chunks each word is; and the rare words, at least one of which a candidate has."""
-    found = dict.fromkeys((word.number for word in words), 0.0) | dict(_rows(_FOUND, parameters))
+def _candidate_parameters(corpus: Corpus, words: list[Word], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of ``_COUNTED``: in how many chunks each word occurs, and the rare words that select candidates."""
+    found = dict.fromkeys((word.number for word in words), 0.0) | dict(_fetch(_FOUND, parameters))
     known = sorted((number for number in found if found[number]), key=lambda number: (found[number], number))
     rare = {number for number in known if found[number] * RARE < corpus.chunks} | set(known[:2])
     lexemes = {number: [word.lexeme for word in words if word.number == number] for number in sorted(rare)}
@@ -259,19 +260,19 @@ def _selection(corpus: Corpus, words: list[Word], parameters: Mapping[str, Any])
         "average": max(1.0, corpus.words / corpus.chunks),
         "numbers_once": list(found),
         "found": [min(count, float(corpus.chunks)) for count in found.values()],
-        "selection": _any(lexeme for several in lexemes.values() for lexeme in several),
-        "rare_queries": [_any(several) for several in lexemes.values()],
+        "selection": _any_of(lexeme for several in lexemes.values() for lexeme in several),
+        "rare_queries": [_any_of(several) for several in lexemes.values()],
         "rare_weights": [math.log(1 + corpus.chunks / found[number]) for number in lexemes],
     }
 
 
-def _any(lexemes: Iterable[str]) -> str:
-    """The text of a tsquery that any of these matches."""
+def _any_of(lexemes: Iterable[str]) -> str:
+    """The text of a tsquery that matches any of these."""
     quoted = ("'" + lexeme.replace("\\", "\\\\").replace("'", "''") + "'" for lexeme in dict.fromkeys(lexemes))
     return " | ".join(quoted)
 
 
-def _rows(statement: str, parameters: Mapping[str, Any]) -> list[Any]:
+def _fetch(sql: str, parameters: Mapping[str, Any]) -> list[Any]:
     with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
+        cursor.execute(sql, parameters)
         return list(cursor.fetchall())

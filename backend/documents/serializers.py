@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from backend.documents import queries
 from backend.documents.models import Chunk, Collection, Document, Ingestion, Language
-from backend.documents.reasons import in_words
+from backend.documents.reasons import translated
 from backend.http.fields import CharField, ChoiceField, IntegerField, ListField
 from backend.http.ids import PublicIdField, encode
 
@@ -91,7 +91,7 @@ class ReasonField(serializers.CharField):
     """A stored reason, in the language of the request."""
 
     def to_representation(self, value: Any) -> str:
-        return in_words(str(value))
+        return translated(str(value))
 
 
 class DocumentErrorSerializer(serializers.Serializer[Any]):

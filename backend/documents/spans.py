@@ -1,4 +1,4 @@
-"""Where characters of a document's text stand: on which pages, and in which lines of print."""
+"""Maps spans of a document's text to its pages and to the boxes of its lines."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ SELECT page.ingestion_id, page.number, page.char_start, page.lines
 FROM unnest(%s::uuid[], %s::int[]) AS wanted(ingestion_id, number)
 JOIN documents_page page USING (ingestion_id, number)
 """
-_PLACES = 10_000  # Of a page's box: stored as integers, shown as fractions.
+_UNITS = 10_000  # Of a page's box: stored as integers, shown as fractions.
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Layout:
         return (self.pages[first].number, self.pages[last].number) if 0 <= first <= last else None
 
     def boxes_of(self, char_start: int, char_end: int) -> list[dict[str, Any]]:
-        """The lines that the span touches, in the order of the pages; see ``queries.Passage.boxes``."""
+        """The lines that overlap with the span, in the order of the pages; see ``queries.Passage.boxes``."""
         return [
             _box(page.number, line)
             for page in self.pages
@@ -83,10 +83,10 @@ def _box(page: int, line: Sequence[int]) -> dict[str, Any]:
     x0, y0, x1, y1, start, end = line
     return {
         "page": page,
-        "x0": x0 / _PLACES,
-        "y0": y0 / _PLACES,
-        "x1": x1 / _PLACES,
-        "y1": y1 / _PLACES,
+        "x0": x0 / _UNITS,
+        "y0": y0 / _UNITS,
+        "x1": x1 / _UNITS,
+        "y1": y1 / _UNITS,
         "char_start": start,
         "char_end": end,
     }

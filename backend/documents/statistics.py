@@ -1,4 +1,4 @@
-"""How often words occur in a workspace, counted aside for those too large to count within a search."""
+"""Counts how often words occur in workspaces that are too large to count within each search."""
 
 from uuid import UUID
 
@@ -15,7 +15,7 @@ JOIN documents_document d ON d.active_ingestion_id = c.ingestion_id AND d.delete
 WHERE c.workspace_id = %s
 """
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
-_FORGET = "DELETE FROM documents_wordfrequency WHERE workspace_id = %s"
+_DELETE = "DELETE FROM documents_wordfrequency WHERE workspace_id = %s"
 _COUNT = """
 INSERT INTO documents_wordfrequency (workspace_id, language, lexeme, chunks)
 SELECT %s, c.language, entry.lexeme, count(*) FROM documents_chunk c
@@ -26,7 +26,7 @@ WHERE c.workspace_id = %s GROUP BY c.language, entry.lexeme
 
 
 def record_change(*, workspace_id: UUID) -> None:
-    """Chunks of this workspace came or went."""
+    """Record that chunks of this workspace were added or removed."""
     now = timezone.now()
     Corpus.objects.bulk_create(
         [Corpus(workspace_id=workspace_id, changed_at=now)],
@@ -37,16 +37,18 @@ def record_change(*, workspace_id: UUID) -> None:
 
 
 def changed() -> list[UUID]:
-    """Workspaces whose counts are not those of their last change: any hundred, so that none keeps another back."""
+    """Workspaces whose counts are older than their last change: a hundred in random order, so that none blocks others."""
     stale = Corpus.objects.filter(Q(counted_at=None) | ~Q(counted_at=F("changed_at")))
     return list(stale.order_by("?").values_list("workspace_id", flat=True)[:100])
 
 
 @transaction.atomic
 def refresh(*, workspace_id: UUID) -> None:
-    """Count anew. A workspace small enough to be counted within each search keeps no words.
+    """Count a workspace again. One that is small enough to be counted within each search keeps no word frequencies.
 
-    The workspace's row is locked only at the end: uploads and deletions write it, and counting may take long.
+    The row of ``Corpus`` is locked only by the last statement, because uploads and deletions write it and counting may
+    take long. A change that commits meanwhile is not lost: ``counted_at`` gets the ``changed_at`` that was read before
+    counting, the change writes another ``changed_at``, and the two then differ (``changed``).
     """
     with connection.cursor() as cursor:
         cursor.execute(_LOCK, [f"documents.statistics:{workspace_id}"])
@@ -55,7 +57,7 @@ def refresh(*, workspace_id: UUID) -> None:
         seen = Corpus.objects.filter(pk=workspace_id).values_list("changed_at", flat=True).first()
         cursor.execute(_TOTALS, [workspace_id])
         chunks, words = cursor.fetchone()
-        cursor.execute(_FORGET, [workspace_id])
+        cursor.execute(_DELETE, [workspace_id])
         if chunks > settings.SEARCH_EXACT_CHUNKS:
             cursor.execute(_COUNT, [workspace_id, workspace_id])
     Corpus.objects.filter(pk=workspace_id).update(chunks=chunks, words=words, counted_at=seen)

@@ -63,7 +63,9 @@ class _Document:
 
 
 class StatusFeed:
-    """Every document document has a task that looks at it; one more task listens to Redis for all of them."""
+    """Each document with subscribers has a task that fetches its state; one more task receives the notifications of
+    all.
+    """
 
     def __init__(self) -> None:
         self._documents: dict[UUID, _Document] = {}

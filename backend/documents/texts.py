@@ -1,4 +1,4 @@
-"""The text of a document as JSON, written while it is read from the database: never whole in memory."""
+"""Streams the text of a document as JSON while reading it from the database: never whole in memory."""
 
 import json
 from collections.abc import Iterator
@@ -9,20 +9,22 @@ from django.db.models.functions import Length
 from backend.db.connection import release_connection
 from backend.documents.models import Document, Ingestion, Page
 
-BLOCK = 256 * 1024  # Characters that are fetched at once; a page that is longer comes whole.
-SPANS = 2_000  # Pages whose places are fetched at once.
+BLOCK = 256 * 1024  # Characters that are fetched at once; a longer page is fetched whole.
+SPANS = 2_000  # Pages whose spans are fetched at once.
 
 
 class TextPurged(Exception):
-    """The reading was purged while its text was sent, so the rest is missing: the answer must not look complete."""
+    """The reading was purged while its text was sent. Raised so that the response breaks off and does not look
+    complete.
+    """
 
 
 def blocks(document: Document) -> Iterator[bytes]:
     """``{"document", "text", "pages": [{"page", "char_start", "char_end"}]}`` in parts.
 
-    The connection to the database is given back between two parts: a client may be slow.
+    The database connection is released between two parts, because a client may be slow.
 
-    :raises TextPurged: after the first parts.
+    :raises TextPurged: possibly after some parts.
     """
     ingestion = document.active_ingestion
     yield f'{{"document":"{document.public_id}","text":"'.encode()

@@ -1,9 +1,9 @@
-"""Words as search indexes them, the same in documents and in queries.
+"""Splits text into the words that search indexes, the same way in documents and in queries.
 
-1. Normalize: Unicode's compatibility forms (NFKC), case, letters with a stroke, and marks that cannot be seen.
+1. Normalize: Unicode's compatibility forms (NFKC), case, letters with a stroke, and invisible marks.
 2. Split into words. Scripts that are written without spaces are split into overlapping pairs of characters.
-3. Add compounds: what is written with separators (12.345.678/0001-95, e-mail) is indexed without them, too; and pairs
-   of small words, for phrases of nothing but stop words.
+3. Add compounds: what is written with separators (12.345.678/0001-95, e-mail) is indexed without them, too.
+4. Add pairs of short words, so that phrases of stop words alone can be found.
 """
 
 import itertools
@@ -15,20 +15,20 @@ _WORD = re.compile(r"[^\W_]+")
 _ACCENTS = re.compile("[\u0300-\u036f]+")  # The same ones that documents_words() folds.
 _DIVIDED = re.compile(r"[^\w ]|\de\d")  # PostgreSQL makes two words of what has a mark within, or a number such as 1e5.
 MAX_SHORT_LETTERS = 4  # Letters.
-MAX_WORD_LENGTH = 64  # Characters; what is longer is no word but data, and would only swell the index.
+MAX_WORD_LENGTH = 64  # Characters; longer runs are encoded data, which would bloat the index.
 
-# Letters that Unicode does not decompose, by the letters that people type instead of them.
+# Letters that Unicode does not decompose, and the letters that users type instead.
 _STROKES = {"ł": "l", "ø": "o", "đ": "d", "ħ": "h", "ŧ": "t", "ƶ": "z", "ɨ": "i", "ı": "i", "ŀ": "l"}
 _STROKES |= {"æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "ĸ": "k", "ŋ": "n", "ə": "e", "ƒ": "f"}
-# Characters that change how a word looks and not what it is: soft hyphen, zero-width characters, directions, variation
-# selectors, and the vowel points and stretched lines that Arabic and Hebrew leave out as a rule.
+# Characters that do not change which word it is: soft hyphen, zero-width characters, directions, variation selectors,
+# and the vowel points and stretched lines that Arabic and Hebrew usually omit.
 _INVISIBLE = [0xAD, 0x34F, 0x61C, 0x180E, 0x640, 0x670, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F)]
 _INVISIBLE += [*range(0x2060, 0x2065), *range(0x2066, 0x206A), *range(0xFE00, 0xFE10)]
 _INVISIBLE += [*range(0x591, 0x5BE), 0x5BF, 0x5C1, 0x5C2, 0x5C4, 0x5C5, 0x5C7, *range(0x64B, 0x660)]
-# Ordinal marks: 5º is found by 5. Compatibility forms would glue the letter to the number.
+# Ordinal marks: 5º is found by 5. NFKC would join the letter to the number.
 _CHARACTERS = str.maketrans(_STROKES | dict.fromkeys(_INVISIBLE, "") | {"İ": "i", "º": " ", "ª": " ", "°": " "})
 _MAPPED = re.compile(f"[{''.join(map(chr, _CHARACTERS))}]")
-_SUPERSCRIPTS = re.compile(r"(?<=\d)[⁰¹²³⁴-⁹₀-₉]+")  # The mark of a note behind a number is not one of its digits.
+_SUPERSCRIPTS = re.compile(r"(?<=\d)[⁰¹²³⁴-⁹₀-₉]+")  # A note's mark after a number is not one of its digits.
 
 # Scripts that are written without spaces (Thai, Lao, Myanmar, Khmer, kana, Han), and Hangul, whose particles are joined
 # to the words.
@@ -53,7 +53,7 @@ def words_of(text: str) -> list[str]:
 
 
 def index_words(text: str) -> tuple[list[str], int]:
-    """What a passage is found by, and the number of its words, by which its score is scaled."""
+    """The words that a passage is indexed by, and its length in words, by which BM25 normalizes its score."""
     normal = _normalize(text)
     words = _WORD.findall(normal)
     pairs = list(_pairs(words))
@@ -69,25 +69,25 @@ def index_words(text: str) -> tuple[list[str], int]:
 
 
 def short_word_pairs(text: str) -> list[str]:
-    """Neighbours that are small words both, joined behind a zero, each once.
+    """Pairs of adjacent short words, joined and prefixed with a zero, each once.
 
-    Nearly every stop word is small. Their pairs are what a phrase of nothing but stop words is found by; the zero keeps
-    them apart from words, and from being stemmed.
+    Nearly every stop word is short, and stop words are not indexed alone: their pairs are how a phrase of stop words is
+    found. The zero distinguishes pairs from words and keeps the stemmer from changing them.
     """
     return list(dict.fromkeys(_pairs(_WORD.findall(_normalize(text)))))
 
 
 def _pairs(words: list[str]) -> Iterator[str]:
-    small = [len(word) <= MAX_SHORT_LETTERS and word.isalpha() and not _UNSPACED.match(word) for word in words]
-    for number, (first, second) in enumerate(itertools.pairwise(small)):
+    short = [len(word) <= MAX_SHORT_LETTERS and word.isalpha() and not _UNSPACED.match(word) for word in words]
+    for number, (first, second) in enumerate(itertools.pairwise(short)):
         if first and second:
             yield f"0{words[number]}{words[number + 1]}"
 
 
 def query_words(text: str) -> dict[str, float]:
-    """What a query looks for, in order, with its weight: as `index_words`, but no single characters of pairs.
+    """The words of a query in order, with their weights: as ``index_words``, without the single characters of pairs.
 
-    An identifier weighs more than all of its parts, which other documents hold in other places.
+    An identifier weighs more than all of its parts together, which may occur apart in other documents.
     """
     normal = _normalize(text)
     words = [piece for word in _WORD.findall(normal) for piece in _split(word, singles=False)]
@@ -105,7 +105,7 @@ def _normalize(text: str) -> str:
 
 
 def _mapped(text: str) -> str:
-    return text.translate(_CHARACTERS) if _MAPPED.search(text) else text  # Translating costs more than looking.
+    return text.translate(_CHARACTERS) if _MAPPED.search(text) else text  # Translating costs more than searching.
 
 
 def _compatible(text: str) -> str:
@@ -131,9 +131,8 @@ def _split(word: str, *, singles: bool = True) -> Iterator[str]:
 
 
 def _compounds(normal: str) -> Iterator[tuple[str, int]]:
-    """What is written in parts, without its separators, and the number of parts.
-
-    Identifiers, amounts, telephone numbers, addresses, hyphenated words.
+    """Each compound (identifier, amount, telephone number, address, hyphenated word) without separators, and its
+    parts.
     """
     separated = set()
     for found in _SEPARATED.finditer(normal):
@@ -152,7 +151,7 @@ def _compounds(normal: str) -> Iterator[tuple[str, int]]:
 
 
 def _joined_by_hyphens(written: str) -> bool:
-    """Whether a word such as e-mail, guarda-chuva, d'água or U.S.A. is written so."""
+    """Whether it is a word such as e-mail, guarda-chuva, d'água or U.S.A."""
     separators = {character for character in written if not character.isalnum()}
     return separators <= _HYPHENS or (separators == {"."} and all(len(part) == 1 for part in written.split(".")))
 
@@ -163,7 +162,7 @@ def folded(text: str) -> str:
 
 
 def folded_for_index(text: str, *, stemmed: bool) -> str:
-    """The words, joined by spaces, without accents, for documents_words(); nothing if that would not change its result.
+    """The words joined by spaces, without accents, for documents_words(); empty if that would not change its result.
 
     Where words are stemmed, only another spelling can have another stem. Elsewhere the function itself folds what it
     makes of the words as written, which is the same unless it would divide them at other places.

@@ -8,7 +8,7 @@ import pytest
 from django.utils import translation
 
 from backend.documents.models import Ingestion
-from backend.documents.reasons import REASONS, in_words
+from backend.documents.reasons import REASONS, translated
 from backend.documents.tests.cast import make_document, read, upload
 from tests.actors import Person
 
@@ -20,9 +20,9 @@ def test_every_reason_is_known_with_its_values_and_translated() -> None:
         stored = "".join(piece + next(values) for piece in pieces) + last
 
         with translation.override("en"):
-            assert in_words(stored) == stored
+            assert translated(stored) == stored
         with translation.override("pt-br"):
-            shown = in_words(stored)
+            shown = translated(stored)
         assert shown != stored
         assert "{" not in shown
         assert re.findall(r"\d", shown) == re.findall(r"\d", stored)
@@ -31,7 +31,7 @@ def test_every_reason_is_known_with_its_values_and_translated() -> None:
 @pytest.mark.parametrize("detail", ["", "In words of an older version: 42 {} of them.", "{", "x" * 2_000])
 def test_other_reasons_are_shown_as_they_are_stored(detail: str) -> None:
     with translation.override("pt-br"):
-        assert in_words(detail) == detail[:1_000]
+        assert translated(detail) == detail[:1_000]
 
 
 @pytest.mark.django_db
