@@ -1,7 +1,7 @@
-"""Cuts a text into passages at the ends of paragraphs and sentences.
+"""Splits a text into passages at the ends of paragraphs and sentences.
 
-Where a passage ends depends only on the text within ``LOOKAHEAD`` characters after its start, so a long document can
-be cut while it is still being read, and cut again from any passage on with the same result.
+The end of a passage depends only on the ``LOOKAHEAD`` characters after its start. So a long document can be split while
+it is being read, and splitting it again from any passage on gives the same result.
 """
 
 import re
@@ -11,11 +11,12 @@ TARGET_LENGTH = 1000  # Characters.
 MIN_LENGTH = 500
 MAX_LENGTH = 1300
 LOOKAHEAD = 2 * MAX_LENGTH
-MAX_SENTENCE_REST = 600  # Of a sentence, on the page after the one that it begins on.
+MAX_SENTENCE_REST = 600  # Characters of a sentence on the page after the one that it begins on.
 
 Span = tuple[int, int]
 
-# What may end a passage, and how many characters away from the goal each is still as good as a paragraph's end at it.
+# What may end a passage, with a penalty: by how many characters an end of a paragraph may be farther from the target
+# length and still be chosen.
 _PARAGRAPH = re.compile(r"\n\s*\n")
 _SENTENCE = re.compile(r"(?<=[.!?…])[\"'”’»)\]]*\s+(?=[\"'“‘«(\[]*[A-ZÀ-ÖØ-Þ0-9])")
 _END = re.compile(r"[.!?…][\"'”’»)\]]*(?=\s)")
@@ -29,7 +30,7 @@ _HEADING = re.compile(r"(?:^|\n)[^\n]{1,80}[^\s.!?:;,]$")
 def split(text: str, *, final: bool) -> Iterator[Span]:
     """The passages of a text, as spans without white space at their ends.
 
-    ``final`` says that nothing follows; otherwise it stops where a passage's end may depend on what comes.
+    :param final: nothing follows the text. Otherwise it stops where a passage's end may depend on what follows.
     """
     start = _skip(text, 0)
     while start < len(text):
@@ -42,9 +43,9 @@ def split(text: str, *, final: bool) -> Iterator[Span]:
 
 
 def sentence_end(text: str, start: int, end: int) -> int:
-    """Where the sentence that goes on at ``start`` ends, with the white space after it: ``start`` if that is too far.
+    """The end of the sentence that continues at ``start``, with the white space after it; ``start`` if it is too long.
 
-    :param end: the sentence ends there at the latest.
+    :param end: the end of the sentence, at the latest.
     """
     window = text[start : min(end, start + MAX_SENTENCE_REST)]
     found = min((match.end() for match in (_END.search(window), _PARAGRAPH.search(window)) if match), default=None)
@@ -65,7 +66,7 @@ def _end(text: str, start: int) -> int:
         return start + rest
     goal = (
         rest // 2 if rest < 2 * TARGET_LENGTH else TARGET_LENGTH
-    )  # Two of one size rather than a long one and a scrap.
+    )  # Two of equal size rather than a long one and a short rest.
     window = text[start : start + MAX_LENGTH + 1]
     best, best_cost = MAX_LENGTH, 10 * MAX_LENGTH
     for pattern, penalty in _BREAKS:

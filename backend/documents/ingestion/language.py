@@ -1,4 +1,4 @@
-"""Which language a text is in, by its most frequent words."""
+"""Detects the language of a text by its most frequent words."""
 
 from collections import Counter
 
@@ -6,10 +6,10 @@ from backend.documents.models import Language
 from backend.documents.words import words_of
 
 SAMPLE = 20_000  # Characters.
-MIN_SHARE = 0.05  # Of the words that must be on the list of the language.
+MIN_SHARE = 0.05  # Share of the words that must be on the list of the language.
 
-# Words that are frequent in one language and rare in the others. Languages that search does not stem are here so
-# that Spanish is not taken for Portuguese, nor German for English.
+# Words that are frequent in one language and rare in the others. Languages without a stemmer are listed so that Spanish
+# is not detected as Portuguese, nor German as English.
 FREQUENT = {
     "pt": (
         "não uma são os ou um em do da dos das no na nos nas ao aos à às com mais mas foi é ele ela seu sua isso "

@@ -1,7 +1,11 @@
-"""Who reads a document: one worker at a time, for as long as it renews its lease.
+"""The lease of an ingestion: one worker at a time holds it, for as long as it renews it.
 
-PostgreSQL decides, by conditional updates alone. A worker that lost its lease, or whose document was cancelled or
-deleted, learns it at its next write, which then writes nothing.
+Every change is one conditional UPDATE in PostgreSQL. Each claim, cancellation and deletion increments ``epoch``, and
+every write of a worker is conditional on the epoch of its claim (``Ingestion.objects.held``). The case: a worker stops
+for longer than its lease (a paused machine, a slow storage), another one claims the ingestion and continues from the
+cursor, then the first one wakes up. The time of its lease alone would not stop it: it could renew the lease and insert
+the same pages and chunks again. With its old epoch its next write matches no row, changes nothing and raises
+``LeaseLost``.
 """
 
 from datetime import datetime, timedelta
@@ -16,21 +20,23 @@ from django.utils import timezone
 from backend.documents.errors import LeaseLost
 from backend.documents.models import Document, Ingestion
 
-MAX_ATTEMPTS = 3  # Claims without any progress in between.
-RENOTIFY_AFTER = timedelta(minutes=1)  # A queued ingestion whose task was lost, or whose workers are all busy.
-RETRY_DELAY = timedelta(seconds=10)  # After an unexpected error.
+MAX_ATTEMPTS = 3  # Claims since the last committed batch.
+RENOTIFY_AFTER = timedelta(minutes=1)  # For a queued ingestion whose task was lost, or whose workers were all busy.
+RETRY_DELAY = timedelta(seconds=10)  # After an unexpected error of a worker.
 WORKER_LOST = "The document was begun several times, and each time the worker that read it was lost."
 
 
 def claim(ingestion_id: UUID) -> Ingestion | None:
-    """Take the ingestion if it is unfinished and nobody holds it; none otherwise.
+    """Claim the ingestion if it is unfinished and no worker holds it; None otherwise.
 
-    One that was claimed too often without progress fails instead: it may be what kills the workers.
+    One that was claimed ``MAX_ATTEMPTS`` times without progress fails instead: it may be what kills the workers.
     """
     now = timezone.now()
-    # Another transaction may hold the row's lock to cancel it. PostgreSQL then looks at the row again after the wait,
-    # but only at conditions on its own columns. A condition across a join becomes ``id IN (SELECT …)``, of which the
-    # answer from before the wait stays: the claim would bring a cancelled ingestion back. Hence EXISTS.
+    # Another transaction may hold the row's lock to cancel the ingestion. After the wait, PostgreSQL evaluates the
+    # WHERE clause again on the new version of the row. But Django turns a condition across a join into ``id IN (SELECT
+    # …)`` and moves every condition into the subquery, whose result from before the wait stays: the claim would revive
+    # a cancelled ingestion. With EXISTS, the conditions on the row itself stay outside of the subquery and are
+    # evaluated again.
     alive = Document.objects.alive().filter(pk=OuterRef("document_id"))
     free = Ingestion.objects.unfinished().filter(
         Q(lease_until=None) | Q(lease_until__lt=now), Exists(alive), pk=ingestion_id
@@ -59,7 +65,7 @@ def claim(ingestion_id: UUID) -> Ingestion | None:
 def write(ingestion: Ingestion, **values: Any) -> None:
     """Change the ingestion and renew the lease.
 
-    :raises LeaseLost: it is not ours any more; nothing was changed.
+    :raises LeaseLost: another worker claimed it, or it was cancelled; nothing was changed.
     """
     held = Ingestion.objects.held(ingestion_id=ingestion.pk, epoch=ingestion.epoch)
     spent = {"seconds": ingestion.seconds, "cpu_seconds": ingestion.cpu_seconds}
@@ -70,33 +76,35 @@ def write(ingestion: Ingestion, **values: Any) -> None:
 
 
 def release(ingestion: Ingestion) -> None:
-    """Let another worker try, after a pause: what interrupted this one may not be over yet."""
+    """End the claim after an error; another worker may claim it after ``RETRY_DELAY``, when the cause may be gone."""
     held = Ingestion.objects.held(ingestion_id=ingestion.pk, epoch=ingestion.epoch)
     held.update(lease_until=timezone.now() + RETRY_DELAY, seconds=ingestion.seconds, cpu_seconds=ingestion.cpu_seconds)
 
 
 def end_turn(ingestion: Ingestion) -> None:
-    """Put the ingestion back into the queue: another one is due first.
+    """Return the ingestion to the queue, because another one comes first.
 
-    :raises LeaseLost: it is not ours any more; nothing was changed.
+    :raises LeaseLost: another worker claimed it, or it was cancelled; nothing was changed.
     """
     write(ingestion, lease_until=None, published_at=timezone.now())
 
 
 def overdue() -> list[UUID]:
-    """Ingestions that nobody works on though somebody should; counted as called from now on."""
+    """Unfinished ingestions that no worker reads: their lease expired or their notification was lost. Marks them
+    notified.
+    """
     now = timezone.now()
-    forgotten = Ingestion.objects.unfinished().filter(
+    unattended = Ingestion.objects.unfinished().filter(
         Q(lease_until__lt=now) | Q(lease_until=None, published_at__lt=now - RENOTIFY_AFTER),
         document__deleted_at=None,
     )
-    ids = list(forgotten.order_by("published_at").values_list("pk", flat=True)[:100])
+    ids = list(unattended.order_by("published_at").values_list("pk", flat=True)[:100])
     Ingestion.objects.filter(pk__in=ids).update(published_at=now)
     return ids
 
 
 def cancel(document: Document) -> bool:
-    """End the document's unfinished ingestion; whether there was one."""
+    """Cancel the document's unfinished ingestion and return whether there was one."""
     cancelled = (
         Ingestion.objects.unfinished()
         .filter(document=document)
@@ -106,5 +114,5 @@ def cancel(document: Document) -> bool:
 
 
 def lease_end() -> datetime:
-    """Until when a lease runs that is claimed or renewed now."""
+    """The end of a lease that is claimed or renewed now."""
     return timezone.now() + timedelta(seconds=settings.INGESTION_LEASE_SECONDS)

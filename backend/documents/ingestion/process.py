@@ -1,4 +1,4 @@
-"""The worker's side of the parser process: starts it, gives it jobs, and ends it when it takes too long."""
+"""The worker's side of the parser process: starts it, sends it jobs, and kills it when a job takes too long."""
 
 import atexit
 import contextlib
@@ -26,10 +26,10 @@ from backend.errors import ServiceUnavailable
 logger = logging.getLogger(__name__)
 F = TypeVar("F", Frame, Result)
 
-REQUIRED_LAYERS = ("no_new_privs", "seccomp")  # The layers without which PARSER_ISOLATION=strict reads no file.
-TICK = 5.0  # Seconds between two calls of ``on_wait`` while nothing comes.
+REQUIRED_LAYERS = ("no_new_privs", "seccomp")  # With PARSER_ISOLATION=strict, no file is read without these layers.
+TICK = 5.0  # Seconds between two calls of ``on_wait`` while no frame arrives.
 PROGRAM = "import sys; sys.path.append(sys.argv[1]); from parsers.child import serve; serve()"
-_SECONDS_TO_WARM_UP = 2.0  # Celery waits four for a new process of its pool.
+_SECONDS_TO_WARM_UP = 2.0  # Celery waits four seconds for a new process of its pool.
 _SECONDS_TO_GET_READY = 10.0  # From its start, or from the last frame of a job, until it is ready for the next.
 _DAMAGED = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 _TOO_COMPLEX = "too_complex", "Reading the file takes more time or memory than allowed."
@@ -37,15 +37,16 @@ _CORRUPT = "corrupt", "The file is damaged: its parser ended on it."
 
 
 class ParserProcess:
-    """One parser process. It sees no setting, no secret and no path: its environment is empty, its files come open.
+    """One parser process. It has no settings, secrets and paths: its environment is empty, and it receives open files.
 
-    Jobs go to it through a socket, together with the file and with a pipe for the frames. The pipe is of this one job,
-    so that what a parser writes that a file has taken over is never read as another file's.
+    Each job is sent through a socket, together with the file's descriptor and a pipe for the frames. Each job has a
+    pipe of its own: if a malicious file controls its parser, the frames that it writes are never read as another
+    file's.
     """
 
     def __init__(self) -> None:
         self.owner = os.getpid()
-        self.cpu_seconds = 0.0  # Processor time of the job under way, as of its last frame.
+        self.cpu_seconds = 0.0  # Processor time of the running job, as of its last frame.
         self._control, remote = socket.socketpair()
         with remote:
             self._process = subprocess.Popen(
@@ -57,9 +58,9 @@ class ParserProcess:
                 start_new_session=True,  # Ctrl-C in a terminal reaches the worker only.
             )
         self._reports = bytearray()
-        self._reports_due = 1  # The first says that it is ready, each further one that a job has ended.
+        self._reports_due = 1  # The first reports that it is ready, each further one that a job has ended.
         self._exit_signal = 0
-        self.layers: dict[str, str] = {}  # What isolates it: empty where a layer holds, else why it does not.
+        self.layers: dict[str, str] = {}  # Isolation layers: empty where a layer holds, else why it does not.
 
     @property
     def alive(self) -> bool:
@@ -68,9 +69,10 @@ class ParserProcess:
     def run(
         self, job: Job, *, path: str | Path, seconds: float, on_wait: Callable[[], None] | None = None
     ) -> Iterator[Frame]:
-        """The frames of a job on a file, but for the last. ``seconds`` is how long it may take from one to the next.
+        """The frames of a job on a file, without the last.
 
-        :raises ParserTimedOut: it took longer, of the clock or of the processor.
+        :param seconds: maximum time from one frame to the next.
+        :raises ParserTimedOut: it took longer, or used up its processor time.
         :raises IngestionFailed: the file cannot be read, or not within the limits.
         :raises FileNotFoundError: there is no such file.
         :raises ServiceUnavailable: PARSER_ISOLATION is strict, and this machine isolates no parser.
@@ -78,9 +80,9 @@ class ParserProcess:
         yield from self._run(Frame, job, path, deadline=lambda: time.monotonic() + seconds, on_wait=on_wait)
 
     def run_for_result(self, job: Job, *, path: str | Path, seconds: float, max_bytes: int) -> Result:
-        """The frame of a job that has one, within ``seconds`` and ``max_bytes`` in all.
+        """The one frame of a job, within ``seconds`` and ``max_bytes`` in all.
 
-        A file may have taken the parser over, which then sends what it likes.
+        A malicious file may control the parser, which then may send anything: any other number of frames is refused.
 
         :raises: as ``run``.
         """
@@ -129,9 +131,9 @@ class ParserProcess:
         raise IngestionFailed(*(_CORRUPT if self._exit_signal in _DAMAGED else _TOO_COMPLEX))
 
     def wait_until_ready(self, deadline: float, on_wait: Callable[[], None] | None = None) -> None:
-        """Wait until the process is ready for a job: it has started, and what it forked for the last job is gone.
+        """Wait until the process is ready for a job: it has started, and its fork for the last job has ended.
 
-        :raises ParserTimedOut: it is not.
+        :raises ParserTimedOut: it did not get ready in time.
         :raises ConnectionError: it has ended.
         """
         while self._reports_due:
@@ -147,18 +149,18 @@ class ParserProcess:
                 _log_layers(report.layers)
 
     def missing(self) -> dict[str, str]:
-        """Which layers are missing that every machine of production must have, and why."""
+        """Those of ``REQUIRED_LAYERS`` that do not hold, and why."""
         return {name: self.layers[name] for name in REQUIRED_LAYERS if self.layers[name]}
 
     def close(self) -> None:
-        """End the process and what it forked, at once."""
+        """Kill the process and its forks."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._control.close()
         self._process.wait()
 
     def _send(self, job: Job, path: str | Path) -> int:
-        """Hand the job over; the end of the pipe that its frames come from.
+        """Send the job, and return the reading end of the pipe for its frames.
 
         :raises FileNotFoundError: there is no such file.
         """
@@ -186,9 +188,9 @@ def _decoded(body: bytes, kind: type[F]) -> F:
 def _message(
     descriptor: int, buffer: bytearray, deadline: float, on_wait: Callable[[], None] | None, max_bytes: int
 ) -> bytes | None:
-    """The next message's body; none at the end.
+    """The body of the next message; None at the end.
 
-    :raises ParserTimedOut: it did not come in time.
+    :raises ParserTimedOut: it did not arrive in time.
     :raises IngestionFailed: it is longer than ``max_bytes``.
     """
     poll = select.poll()  # Not select(), which refuses descriptors above 1023: a web process may have thousands.
@@ -216,10 +218,10 @@ def _message(
 
 
 def _users() -> list[int]:
-    """Whom a parser becomes that root starts: users of nothing else on the machine, others for each data folder.
+    """User ids for parsers that root starts: no other process has them, and each data folder has its own.
 
-    The first is above all ids that systems give out; where those do not reach so far, as in some containers, the second
-    is of those that systemd lends to services.
+    The first is above all ids that systems assign. Where ids do not reach that far, as in some containers, the second
+    is in the range that systemd assigns to services.
     """
     number = int.from_bytes(hashlib.sha256(os.fsencode(settings.DATA_DIR)).digest()[:8], "big")
     return [0x70000000 + number % 0x0FF00000, 61184 + number % 4336]
@@ -229,7 +231,7 @@ _logged_layers: list[dict[str, str]] = []
 
 
 def _log_layers(layers: dict[str, str]) -> None:
-    """Log what isolates the parsers of this process, once, and again if it changes."""
+    """Log the isolation layers of this process's parsers, once, and again if they change."""
     if layers in _logged_layers:
         return
     _logged_layers[:] = [layers]
@@ -244,7 +246,7 @@ _lock = threading.Lock()
 
 @contextlib.contextmanager
 def parser_process() -> Iterator[ParserProcess]:
-    """A parser process for one job: the one that this worker keeps, or a new one. After an error it is not kept."""
+    """A parser process for one job: the idle one of this worker, or a new one. After an error it is not kept."""
     process = _take()
     kept = False
     try:
@@ -258,7 +260,7 @@ def parser_process() -> Iterator[ParserProcess]:
 
 
 def warm_up() -> None:
-    """Start the kept process before the first document needs it, and log what isolates it."""
+    """Start the idle process before the first document needs it, and log its isolation layers."""
     process = _take()
     with contextlib.suppress(IngestionFailed, ConnectionError):
         process.wait_until_ready(time.monotonic() + _SECONDS_TO_WARM_UP)
@@ -266,7 +268,7 @@ def warm_up() -> None:
 
 
 def end_idle() -> None:
-    """End the kept process of this worker."""
+    """End the idle process of this worker."""
     with _lock:
         processes = [process for process in _idle if process.owner == os.getpid()]
         _idle.clear()
@@ -282,12 +284,12 @@ def _take() -> ParserProcess:
             return ParserProcess()
         if process.alive and _is_free(process):
             return process
-        if process.owner == os.getpid():  # Otherwise it is the process's that this one was forked from.
+        if process.owner == os.getpid():  # Otherwise it belongs to the parent that this process was forked from.
             process.close()
 
 
 def _is_free(process: ParserProcess) -> bool:
-    """Whether nothing of its last job is left: a parser that a file has taken over may go on after its last frame."""
+    """Whether its last job has ended: a parser that a malicious file controls may run on after its last frame."""
     try:
         process.wait_until_ready(time.monotonic() + _SECONDS_TO_GET_READY)
     except (IngestionFailed, ConnectionError):

@@ -1,10 +1,12 @@
-"""Which ingestion a worker takes next: workspaces by turns, and within one the small before the large.
+"""The queue of ingestions: workspaces take turns, and within a workspace small files come before large ones.
 
-PostgreSQL holds the queue; a task is only a notification that it is not empty. First comes the workspace with the
-fewest readings under way, then the one that was served longest ago. A reading counts until its end, and as much later
-as it took of the processor; a workspace that was never served counts from its oldest waiting file, so that new
-workspaces come behind older customers and not before them. Within a workspace files come by size, and a file's size
-counts half for each minute that it has waited, so that a large one is not passed over for ever.
+The queue is a query in PostgreSQL; a Celery task is only a notification that it is not empty. The order:
+
+1. The workspace with the fewest running ingestions.
+2. The workspace that was served longest ago. The processor time of its last ingestion is added to that time. A
+workspace
+   that was never served counts from its oldest waiting file, so that a new one does not come before all others.
+3. The smallest file. Its size is halved for each minute that it has waited, so that a large file does not starve.
 """
 
 from datetime import timedelta
@@ -19,9 +21,9 @@ from backend.documents.ingestion import lease
 from backend.documents.models import Ingestion, Usage
 
 HALVES_AFTER = 60.0  # Seconds.
-MAX_EXHAUSTED = 100  # Ingestions that one call fails as ``worker_lost`` on its way to one that can be read.
+MAX_EXHAUSTED = 100  # Ingestions that one call may fail as ``worker_lost`` before it finds one to claim.
 
-# ``own`` is an ingestion that the caller holds: it is ranked as if it were free, and does not count as under way.
+# ``own`` is an ingestion that the caller holds: it is ranked as if it were free, and does not count as running.
 _NEXT = """
 WITH unfinished AS (
     SELECT i.id, i.created_at, i.lease_until, d.workspace_id, d.deleted_at, b.size,
@@ -30,25 +32,25 @@ WITH unfinished AS (
     JOIN documents_document d ON d.id = i.document_id
     JOIN documents_blob b ON b.id = d.blob_id
     WHERE i.status = ANY(%(unfinished)s)
-), under_way AS (
-    SELECT workspace_id, count(*) AS readings FROM unfinished
+), running AS (
+    SELECT workspace_id, count(*) AS ingestions FROM unfinished
     WHERE lease_until >= %(now)s AND id IS DISTINCT FROM %(own)s::uuid GROUP BY workspace_id
 )
 SELECT waiting.id FROM unfinished waiting
-LEFT JOIN under_way USING (workspace_id)
+LEFT JOIN running USING (workspace_id)
 LEFT JOIN documents_usage USING (workspace_id)
 WHERE (waiting.lease_until IS NULL OR waiting.lease_until < %(now)s OR waiting.id = %(own)s::uuid)
-    AND waiting.deleted_at IS NULL AND coalesce(readings, 0) < %(limit)s
-ORDER BY coalesce(readings, 0), coalesce(served_at, waits_since),
+    AND waiting.deleted_at IS NULL AND coalesce(ingestions, 0) < %(limit)s
+ORDER BY coalesce(ingestions, 0), coalesce(served_at, waits_since),
     ln(size) - ln(2) * extract(epoch FROM %(now)s - waiting.created_at) / %(halves_after)s, waiting.id
 LIMIT 1
 """
-# Workers claim one after the other, or two of them would count the readings of a workspace before either has claimed.
+# Workers claim one after the other, or two of them would count the ingestions of a workspace before either has claimed.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('documents.claim', 0))"
 
 
 def claim_next() -> Ingestion | None:
-    """Take the ingestion that is due; none if none can be read now."""
+    """Claim the first ingestion of the queue; None if none can be claimed now."""
     for _ in range(MAX_EXHAUSTED):
         with transaction.atomic():
             with connection.cursor() as cursor:
@@ -64,12 +66,12 @@ def claim_next() -> Ingestion | None:
 
 
 def is_waiting() -> bool:
-    """Whether a worker could claim something now."""
+    """Whether a worker could claim an ingestion now."""
     return _next() is not None
 
 
 def is_outranked(ingestion: Ingestion) -> bool:
-    """Whether another ingestion is due before this one, which the caller holds."""
+    """Whether another ingestion comes before this one, which the caller holds."""
     return _next(own=ingestion.pk) != ingestion.pk
 
 
@@ -97,6 +99,6 @@ def _record_served(workspace_id: UUID) -> None:
 
 
 def record_cost(workspace_id: UUID, *, cpu_seconds: float) -> None:
-    """A reading has ended, for good or for others' turns, that took so much processor time."""
+    """Count the processor time of a turn or of a finished ingestion against its workspace's place in the queue."""
     served_at = timezone.now() + timedelta(seconds=cpu_seconds)
     Usage.objects.filter(workspace_id=workspace_id).update(served_at=served_at)

@@ -1,4 +1,4 @@
-"""The warnings of a reading: what of the document could not be read as it should."""
+"""The warnings of an ingestion: parts of the document that could not be read correctly."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,10 +10,10 @@ MAX_RANGES = 20  # Of pages that one warning names.
 
 
 def add_unreadable_pages(warnings: Warnings, numbers: Sequence[int], *, paged: bool) -> Warnings:
-    """The warnings, with one for all pages so far whose text is mostly no words.
+    """The warnings, with one for all pages so far whose text is mostly not words.
 
-    :param numbers: such pages of this batch, ascending. The pages of earlier batches are in the warning itself, as
-        ranges under ``pages``, which no client sees.
+    :param numbers: such pages of this batch, ascending. The warning itself holds the pages of earlier batches as ranges
+        under ``pages``, which the API does not return.
     """
     if not numbers:
         return warnings[:MAX]

@@ -1,4 +1,4 @@
-"""What a batch becomes in the database, and the one statement that writes it."""
+"""The rows of a batch, and the one statement that writes them."""
 
 from collections.abc import Iterable, Sequence
 from itertools import repeat
@@ -14,7 +14,7 @@ from backend.documents.models import Ingestion
 
 
 class PageRow(NamedTuple):
-    """``lines`` is JSON, as in the model ``Page``."""
+    """A page. ``lines`` is JSON, as in the model ``Page``."""
 
     number: int
     char_start: int
@@ -23,7 +23,7 @@ class PageRow(NamedTuple):
 
 
 class ChunkRow(NamedTuple):
-    """``words`` are the text's as written, ``folded`` without accents, both as documents_words() takes them."""
+    """A chunk. ``words`` has the accents of the text, ``folded`` has none: the arguments of documents_words()."""
 
     id: UUID
     position: int
@@ -37,7 +37,8 @@ class ChunkRow(NamedTuple):
     length: int
 
 
-# One statement is one round trip and one transaction: without a row in ``held``, nothing is inserted.
+# One statement is one round trip and one transaction. ``held`` is the ingestion if its lease and epoch are still those
+# of the caller. Without a row in it nothing is inserted, so a worker that lost its lease cannot add pages twice.
 _COMMIT = """
 WITH held AS (
     UPDATE documents_ingestion SET
@@ -71,7 +72,7 @@ SELECT count(*) FROM held
 
 
 class Cursor(NamedTuple):
-    """What of the document is committed with the batch; fields of the model ``Ingestion``."""
+    """How far the document is committed after the batch; fields of the model ``Ingestion``."""
 
     pages_done: int
     text_length: int
@@ -82,9 +83,9 @@ class Cursor(NamedTuple):
 
 
 def commit(ingestion: Ingestion, cursor: Cursor, *, pages: Sequence[PageRow], chunks: Sequence[ChunkRow]) -> None:
-    """Write pages and chunks, move the cursor and renew the lease, all or nothing.
+    """Insert pages and chunks, advance the cursor and renew the lease, all or nothing.
 
-    :raises LeaseLost: it is not ours any more; nothing was changed.
+    :raises LeaseLost: another worker claimed the ingestion, or it was cancelled; nothing was changed.
     """
     parameters = {
         "id": ingestion.pk,
@@ -99,9 +100,9 @@ def commit(ingestion: Ingestion, cursor: Cursor, *, pages: Sequence[PageRow], ch
         **_columns("page", PageRow._fields, pages),
         **_columns("chunk", ChunkRow._fields, chunks),
     }
-    with connection.cursor() as statement:
-        statement.execute(_COMMIT, parameters)
-        if statement.fetchone() != (1,):
+    with connection.cursor() as sql:
+        sql.execute(_COMMIT, parameters)
+        if sql.fetchone() != (1,):
             raise LeaseLost
     for name, value in cursor._asdict().items():
         setattr(ingestion, name, value)

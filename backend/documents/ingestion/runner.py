@@ -1,4 +1,4 @@
-"""Reads one document: claims it, has it parsed, and commits what comes, batch by batch."""
+"""Reads one document: claims its ingestion, has the file parsed, and commits the result batch by batch."""
 
 import logging
 from uuid import UUID
@@ -19,29 +19,29 @@ logger = logging.getLogger(__name__)
 
 
 def execute_next() -> Document | None:
-    """Read the document that is due, for one turn or to its end; none if there is nothing to claim."""
+    """Read the first document of the queue, for one turn or to its end; None if none can be claimed."""
     ingestion = queue.claim_next()
     return _execute(ingestion) if ingestion is not None else None
 
 
 def execute(*, ingestion_id: UUID) -> Document | None:
-    """Read this document, as ``execute_next`` does; none if it cannot be claimed."""
+    """Read this document as ``execute_next`` does; None if it cannot be claimed."""
     ingestion = lease.claim(ingestion_id)
     return _execute(ingestion) if ingestion is not None else None
 
 
 def _execute(ingestion: Ingestion) -> Document:
-    """Read the claimed document to a truthful end: ready, failed with the reason, or left for the next worker."""
+    """Read the claimed document. It ends ready, failed with the reason, or released for another worker."""
     document = ingestion.document
     cpu_seconds_before = ingestion.cpu_seconds
     progress.publish(document.pk)
     try:
         _read(ingestion)
     except LeaseLost:
-        logger.info("ingestion %s was taken over or cancelled", ingestion.public_id)
+        logger.info("ingestion %s was claimed by another worker or cancelled", ingestion.public_id)
     except IngestionFailed as failure:
         _fail(ingestion, failure)
-    except Exception:  # Whatever it is, the document must not stay "parsing" for ever.
+    except Exception:  # Of any kind: the document must not stay "parsing" forever.
         logger.exception("ingestion %s was interrupted", ingestion.public_id)
         lease.release(ingestion)
     queue.record_cost(document.workspace_id, cpu_seconds=ingestion.cpu_seconds - cpu_seconds_before)
@@ -53,9 +53,9 @@ def _read(ingestion: Ingestion) -> None:
     """
     1. Fetch the file, if it is not on this machine.
     2. Have it parsed from the cursor on; commit each batch.
-    3. After each batch, give way to another document that is due.
-    4. Where the parser took too long, go on page by page, and leave out the page that it was.
-    5. Put the reading in the place of the one before.
+    3. After each batch, end the turn if another document comes first.
+    4. If the parser took too long, continue page by page, and skip the page that takes too long.
+    5. Activate the reading in place of the one before.
     """
     blob = ingestion.document.blob
     budget = Budget(ingestion)
@@ -134,7 +134,7 @@ def _store_frame(ingestion: Ingestion, writer: Writer, budget: Budget, frame: Fr
 
 
 def _skip_page(ingestion: Ingestion, writer: Writer) -> None:
-    """Commit the page at the cursor without text."""
+    """Commit the page at the cursor without text, with a warning."""
     number = ingestion.pages_done + 1
     warning = ("page_too_slow", f"Page {number} takes too long to read and was left out.")
     writer.add([PageText(number=number, text="")], [warning])
@@ -153,4 +153,4 @@ def _fail(ingestion: Ingestion, failure: IngestionFailed) -> None:
             lease_until=None,
         )
     except LeaseLost:
-        logger.info("ingestion %s was taken over or cancelled", ingestion.public_id)
+        logger.info("ingestion %s was claimed by another worker or cancelled", ingestion.public_id)

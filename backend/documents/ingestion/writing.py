@@ -1,4 +1,4 @@
-"""Commits what was read: pages, chunks and the cursor together, or nothing."""
+"""Turns parsed pages into rows of pages and chunks, and commits them with the cursor."""
 
 import bisect
 from collections.abc import Iterator, Sequence
@@ -20,14 +20,14 @@ from backend.http.ids import new_id
 
 
 class Writer:
-    """Takes pages in order and turns them into rows, batch by batch.
+    """Receives pages in order and commits rows, batch by batch.
 
-    Text that is not cut into chunks yet waits here; after a restart it is read back from the pages.
+    Text that is not split into chunks yet is kept in ``pending``; after a restart it is loaded from the pages.
     """
 
     def __init__(self, ingestion: Ingestion) -> None:
         self.ingestion = ingestion
-        self.starts: list[int] = []  # Where in the document's text each known page begins.
+        self.starts: list[int] = []  # The offset of each known page in the document's text.
         self.numbers: list[int] = []
         self.pending = ""  # The text from ``chunked_to`` on.
         if ingestion.pages_done:
@@ -38,7 +38,7 @@ class Writer:
         chunked_to = self.ingestion.chunked_to
         first = pages.filter(char_start__lte=chunked_to).aggregate(start=Max("char_start"))["start"] or 0
         for page in pages.filter(char_start__gte=first).order_by("number").only("number", "char_start", "text"):
-            self._know(page.number, page.char_start)
+            self._add_page(page.number, page.char_start)
             self.pending += page.text[max(0, chunked_to - page.char_start) :]
 
     def add(self, pages: Sequence[PageText], warnings: Sequence[tuple[str, str]]) -> None:
@@ -50,12 +50,12 @@ class Writer:
         rows: list[PageRow] = []
         length = ingestion.text_length
         for page in pages:
-            self._know(page.number, length)
+            self._add_page(page.number, length)
             lines = [(a, b, c, d, start + length, end + length) for a, b, c, d, start, end in page.lines]
             rows.append(PageRow(page.number, length, page.text, msgspec.json.encode(lines).decode()))
             self.pending += page.text
             length += len(page.text)
-        noted = [*ingestion.warnings, *({"code": code, "detail": detail} for code, detail in warnings)]
+        all_warnings = [*ingestion.warnings, *({"code": code, "detail": detail} for code, detail in warnings)]
         unreadable = [page.number for page in pages if page.unreadable]
         chunks, chunked_to = self._chunks(final=False)
         cursor = Cursor(
@@ -64,12 +64,12 @@ class Writer:
             chunked_to=chunked_to,
             chunk_count=ingestion.chunk_count + len(chunks),
             language=ingestion.language,
-            warnings=reading_warnings.add_unreadable_pages(noted, unreadable, paged=ingestion.paged),
+            warnings=reading_warnings.add_unreadable_pages(all_warnings, unreadable, paged=ingestion.paged),
         )
         commit(ingestion, cursor, pages=rows, chunks=chunks)
 
     def finish(self) -> None:
-        """Commit the last chunks and put this reading in the place of the one before, in one transaction.
+        """Commit the last chunks and make this the active ingestion of the document, in one transaction.
 
         :raises LeaseLost: nothing was committed.
         """
@@ -87,7 +87,8 @@ class Writer:
             warnings=warnings,
         )
         with transaction.atomic():
-            # Before the ingestion, as everywhere: a deletion at this moment locks them in the same order.
+            # The document is locked before the ingestion, as everywhere: a deletion at the same time would otherwise
+            # lock them in the opposite order, and each would wait for the other.
             Document.objects.select_for_update(no_key=True).filter(pk=ingestion.document_id).first()
             commit(ingestion, cursor, pages=(), chunks=chunks)
             lease.write(
@@ -102,12 +103,12 @@ class Writer:
             activated.update(active_ingestion=ingestion, updated_at=timezone.now())
             statistics.record_change(workspace_id=ingestion.document.workspace_id)
 
-    def _know(self, number: int, start: int) -> None:
+    def _add_page(self, number: int, start: int) -> None:
         self.numbers.append(number)
         self.starts.append(start)
 
     def _chunks(self, *, final: bool) -> tuple[list[ChunkRow], int]:
-        """The rows of the passages that are certain now, and where in the document's text the last of them ends."""
+        """The rows of the passages that further text cannot change, and the offset at which the last of them ends."""
         ingestion = self.ingestion
         text, offset = self.pending, ingestion.chunked_to
         if ingestion.language is None and (final or len(text) >= chunker.LOOKAHEAD):
@@ -143,11 +144,11 @@ class Writer:
         return rows, offset + done
 
     def _spans(self, *, final: bool) -> Iterator[chunker.Span]:
-        """The passages of the pending text. None crosses the end of a page, so that each is cited with its own, but for
-        those that end with a sentence that does.
+        """The passages of the pending text. They end with the page, so that each is cited with its own page; only a
+        sentence that continues on the next page is kept whole.
         """
         if not self.ingestion.language:
-            return  # Too little text so far to tell.
+            return  # Too little text so far to detect the language.
         if not self.ingestion.paged:
             yield from chunker.split(self.pending, final=final)
             return
@@ -158,8 +159,8 @@ class Writer:
                 begin = end
 
     def _page_ends(self, *, final: bool) -> Iterator[int]:
-        """Where in the pending text each page ends, with the end of its last sentence. The parser ends a page with an
-        empty line unless its last sentence goes on; how far, only the next page shows.
+        """The offset in the pending text at which each page ends, including the rest of its last sentence. The parser
+        ends a page with an empty line unless its last sentence continues on the next page.
         """
         text = self.pending
         starts = [start - self.ingestion.chunked_to for start in self.starts[1:]]
