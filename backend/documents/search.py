@@ -250,7 +250,7 @@ def _select_words(query: str) -> dict[str, float]:
 
 
 def _candidate_parameters(corpus: Corpus, words: list[Word], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of ``_COUNTED``: in how many chunks each word occurs, and the rare words that select candidates."""
+    """Parameters of ``_COUNTED``: in how many chunks each word occurs, and the rare words that select candidates."""
     found = dict.fromkeys((word.number for word in words), 0.0) | dict(_fetch(_FOUND, parameters))
     known = sorted((number for number in found if found[number]), key=lambda number: (found[number], number))
     rare = {number for number in known if found[number] * RARE < corpus.chunks} | set(known[:2])

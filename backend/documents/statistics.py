@@ -37,7 +37,7 @@ def record_change(*, workspace_id: UUID) -> None:
 
 
 def changed() -> list[UUID]:
-    """Workspaces whose counts are older than their last change: a hundred in random order, so that none blocks others."""
+    """Workspaces with counts older than their last change: a hundred in random order, so that none blocks others."""
     stale = Corpus.objects.filter(Q(counted_at=None) | ~Q(counted_at=F("changed_at")))
     return list(stale.order_by("?").values_list("workspace_id", flat=True)[:100])
 

@@ -45,7 +45,8 @@ ORDER BY coalesce(ingestions, 0), coalesce(served_at, waits_since),
     ln(size) - ln(2) * extract(epoch FROM %(now)s - waiting.created_at) / %(halves_after)s, waiting.id
 LIMIT 1
 """
-# Workers claim one after the other, or two of them would count the ingestions of a workspace before either has claimed.
+# Claims are serialized. Otherwise two workers could both count the running ingestions of a workspace before either has
+# claimed, and exceed its limit together.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('documents.claim', 0))"
 
 
