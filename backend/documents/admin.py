@@ -1,4 +1,4 @@
-"""What operators see of documents: how far each was read and why it failed; the texts themselves are not shown."""
+"""The operators' view of documents: their state and errors, without their text."""
 
 from typing import Any
 
@@ -20,13 +20,13 @@ from backend.documents.reasons import translated
 from backend.errors import DomainError
 from backend.http.ids import encode
 
-READINGS, WARNINGS = 50, 50  # Rows that a document's page shows at most.
+READINGS, WARNINGS = 50, 50  # Maximum rows on a document's page.
 DELETED_AT_ONCE = 500  # Documents; Django takes at most 1000 fields of a form.
 
 
 @admin.register(Document)
 class DocumentAdmin(WindowAdmin):
-    list_display = ["short_name", "short_id", "state", "troubles", "workspace_link", "kind", "size", "made"]
+    list_display = ["short_name", "short_id", "state", "problems", "workspace_link", "kind", "size", "made"]
     list_filter = ["latest_ingestion__status", "blob__content_type", ("created_at", admin.DateFieldListFilter)]
     list_select_related = ["workspace", "blob", "latest_ingestion"]
     search_fields = ["=id", "name", "=workspace__name"]
@@ -47,15 +47,15 @@ class DocumentAdmin(WindowAdmin):
 
     @admin.display(description=field_label("status"), ordering="latest_ingestion__status")
     def state(self, document: Document) -> Any:
-        """With a mark where the reading ended with warnings."""
+        """The status, with a mark if the reading ended with warnings."""
         reading = document.latest_ingestion
         if reading is None:
             return cells.badge(document.status, pgettext("ingestion.status", "Queued"))
         return _state(reading)
 
     @admin.display(description=gettext_lazy("problem"))
-    def troubles(self, document: Document) -> Any:
-        """Why it failed, or what was warned of, in a few words."""
+    def problems(self, document: Document) -> Any:
+        """The error or the first warnings, in a few words."""
         reading = document.latest_ingestion
         if reading is None:
             return "-"
@@ -102,7 +102,7 @@ class DocumentAdmin(WindowAdmin):
         return text % {"count": reading.chunk_count}
 
     def sections(self, request: HttpRequest, row: Document) -> list[Section]:
-        """What was warned of at the latest reading, and each reading there was."""
+        """The warnings of the latest reading, and all readings."""
         reading = row.latest_ingestion
         warnings = reading.warnings[:WARNINGS] if reading else []
         readings = row.ingestions.order_by("-pk")[:READINGS]
@@ -147,7 +147,7 @@ class DocumentAdmin(WindowAdmin):
 
     @admin.action(description=gettext_lazy("Delete, with their passages and files"), permissions=["write"])
     def delete_documents(self, request: HttpRequest, documents: QuerySet[Document]) -> HttpResponse | None:
-        """Asks first, and deletes what that page named."""
+        """Ask for confirmation, then delete the documents that the confirmation page listed."""
         chosen = list(documents.order_by("-pk")[: DELETED_AT_ONCE + 1])
         if len(chosen) > DELETED_AT_ONCE:
             text = _("At most %(count)d documents can be deleted at once.") % {"count": DELETED_AT_ONCE}
@@ -253,12 +253,12 @@ class UsageAdmin(WindowAdmin):
 
 
 def warning_of(item: Any) -> tuple[str, str]:
-    """Code and words of a stored warning."""
+    """Code and text of a stored warning."""
     return (str(item.get("code", "")), str(item.get("detail", ""))) if isinstance(item, dict) else ("", str(item))
 
 
 def _state(reading: Ingestion) -> Any:
-    """With a mark where it ended with warnings."""
+    """The status, with a mark if the reading ended with warnings."""
     shown = cells.badge(reading.status, reading.get_status_display())
     count = len(reading.warnings)
     if not count:
@@ -276,7 +276,7 @@ def _warnings(items: list[Any]) -> Section:
 
 
 def _failure(reading: Ingestion | None) -> Any:
-    """Why it could not be read: in words, with the code that clients see in the title."""
+    """The error in words, with its code in the title."""
     if reading is None or not reading.error_code:
         return "-"
     again = _("Reading it again may succeed.") if reading.error_retryable else _("Reading it again will fail as well.")

@@ -1,4 +1,11 @@
-"""Removes what deleted documents and replaced readings left. Every step may be repeated; none touches what lives."""
+"""Purges deleted documents and replaced ingestions. Every step may be repeated after a crash.
+
+The race of a purge with an upload of the same bytes: the upload must not refer to a blob whose bytes are being removed.
+Both lock the blob's row. If the upload comes first, ``_doom`` sees its document and keeps the bytes. If the purge comes
+first, ``_doom`` sets ``doomed_at``; the upload then does not find the row (``operations``: it looks for ``doomed_at``
+of None) and stores its bytes under a new blob. ``doomed_at`` is never reset, so the bytes are removed after the
+transaction, without a lock during the calls of the storage.
+"""
 
 from datetime import timedelta
 from uuid import UUID
@@ -10,12 +17,17 @@ from django.utils import timezone
 from backend.documents import storage
 from backend.documents.models import Blob, Chunk, Document, Ingestion, Page
 
-BATCH = 2_000  # Rows per statement, so that no deletion holds its locks for long.
+BATCH = 2_000  # Rows per statement, so that no statement holds its locks for long.
 AGAIN_AFTER = timedelta(minutes=1)
 
 
 def purge_document(document_id: UUID) -> None:
-    """Remove a deleted document: its chunks, its pages, its row, and its bytes if no other document has them."""
+    """Remove a deleted document.
+
+    1. Its chunks and pages.
+    2. Its bytes and page images, unless another document that is not deleted has the same bytes.
+    3. Its row, and the blob's row after its last document.
+    """
     document = Document.objects.exclude(deleted_at=None).filter(pk=document_id).select_related("blob").first()
     if document is None:
         return
@@ -30,16 +42,20 @@ def purge_document(document_id: UUID) -> None:
 
 
 def purge_replaced(document_id: UUID) -> None:
-    """Remove the chunks and pages of readings that another one replaced, or that ended without being used."""
+    """Remove the chunks and pages of ingestions that another one replaced, or that ended without becoming active.
+
+    No ingestion becomes active after it has ended (``Writer.finish`` does both in one transaction), so what is selected
+    here stays unused.
+    """
     for ingestion in _replaced().filter(document_id=document_id):
         _delete_in_batches(ingestions=[ingestion.pk])
         Ingestion.objects.filter(pk=ingestion.pk).update(purged_at=timezone.now())
 
 
 def left_over() -> tuple[list[UUID], list[UUID]]:
-    """Documents whose purge did not end, and documents with replaced readings that were not purged.
+    """Deleted documents whose purge did not end, and documents with replaced ingestions that were not purged.
 
-    At most a hundred of each, in random order: those whose purge always fails do not keep the others back.
+    At most a hundred of each, in random order: those whose purge always fails do not block the others.
     """
     since = timezone.now() - AGAIN_AFTER
     deleted = Document.objects.filter(deleted_at__lt=since).order_by("?").values_list("pk", flat=True)
@@ -54,9 +70,9 @@ def _replaced() -> "QuerySet[Ingestion]":
 
 
 def _doom(document: Document) -> bool:
-    """Claim the bytes for removal unless a living document has them; from then on no upload takes them up again.
+    """Mark the bytes for removal unless a document that is not deleted has them; no upload uses them from then on.
 
-    Another deleted document that has them does not keep them: it may be waiting for this one.
+    Another deleted document with the same bytes does not keep them: its purge may see this one and wait likewise.
     """
     with transaction.atomic():
         blob = Blob.objects.select_for_update(no_key=True).get(pk=document.blob_id)
@@ -68,7 +84,7 @@ def _doom(document: Document) -> bool:
 
 
 def _delete_in_batches(*, ingestions: list[UUID]) -> None:
-    """Their chunks, then their pages."""
+    """Delete their chunks, then their pages."""
     chunks = Chunk.objects.filter(ingestion__in=ingestions)
     while Chunk.objects.filter(pk__in=list(chunks.values_list("pk", flat=True)[:BATCH])).delete()[0]:
         pass

@@ -1,7 +1,7 @@
-"""What a file is, by its bytes; what its name and its sender say is only checked against them.
+"""Detects the content type of a file by its bytes, and checks the claims of its name and its sender against it.
 
-This runs in the web process, on files about which nothing is known: it looks at the first bytes only, and every scan
-is linear. What is inside an archive is looked at in the parser process (``inspection``).
+This runs in the web process on untrusted files: it reads the first bytes only, and every scan is linear. Archives are
+inspected in the parser process (``inspection``).
 """
 
 import mimetypes
@@ -22,7 +22,7 @@ PLAIN = "text/plain"
 EXTENSIONS = {".pdf": PDF, ".docx": DOCX, ".html": HTML, ".htm": HTML, ".xhtml": HTML, ".md": MARKDOWN}
 EXTENSIONS |= {".markdown": MARKDOWN, ".txt": PLAIN, ".text": PLAIN, ".log": PLAIN}
 
-# Formats of their own, though their bytes are text.
+# Formats of their own, although their bytes are text.
 _TEXT_BASED = {"message/rfc822", "application/rtf", "text/rtf"}
 
 _HEAD = 64 * 1024
@@ -42,9 +42,9 @@ def detect(file: IO[bytes], *, name: str, claimed: str = "", workspace: str = ""
     """The content type of a file.
 
     :param workspace: whose upload it is.
-    :raises UnsupportedFile: no format that can be read, or another than its name or sender says.
-    :raises RateLimited: it is an archive, and those of the workspace have taken too much processor time lately.
-    :raises ServiceUnavailable: it is an archive, and too many of them are being looked at.
+    :raises UnsupportedFile: the format is not supported, or differs from what its name or sender claims.
+    :raises RateLimited: it is an archive, and those of the workspace have used up their processor time.
+    :raises ServiceUnavailable: it is an archive, and too many of them are being inspected.
     """
     claims = (mimetypes_of(name), claimed.partition(";")[0].strip().lower()[:_MAX_CLAIM])
     file.seek(0)
@@ -61,7 +61,7 @@ def detect(file: IO[bytes], *, name: str, claimed: str = "", workspace: str = ""
 
 
 def mimetypes_of(name: str) -> str:
-    """What the extension claims; empty where it claims nothing."""
+    """The content type that the extension claims; empty where it claims none."""
     extension = "." + name.rpartition(".")[2].lower() if "." in name else ""
     if len(extension) > _MAX_EXTENSION:
         return ""
@@ -82,7 +82,8 @@ def _kind(file: IO[bytes], claims: tuple[str, str], workspace: str) -> str:
 
 
 def is_markup(text: str) -> bool:
-    """Whether the text is an HTML page: an element or a declaration of one behind at most white space and comments.
+    """Whether the text is an HTML page: it begins with an element or a declaration, after white space and comments at
+    most.
 
     Each search starts where the one before it ended, so that the work is linear. One regular expression for all of
     this tries the end of every comment as the end of every other.
@@ -114,7 +115,7 @@ def _ends_word(text: str, at: int) -> bool:
 
 
 def _is_text(head: bytes) -> bool:
-    """No binary: nearly no control characters, and no NUL unless an encoding with wide characters explains it."""
+    """Whether the bytes are text: nearly no control characters, and no NUL except in a wide encoding."""
     if head.startswith(_ENCODING_MARKS) or decoding.wide_encoding(head):
         return True
     if b"\0" in head:
@@ -137,7 +138,7 @@ def _is_utf8(head: bytes) -> bool:
     try:
         head.decode()
     except UnicodeDecodeError as error:
-        return error.start >= len(head) - 3  # A character cut in two.
+        return error.start >= len(head) - 3  # The end of the sample may divide a character.
     return True
 
 
@@ -147,5 +148,5 @@ def _agree(claim: str, kind: str) -> bool:
     if kind == PDF:
         return claim == "application/x-pdf"
     if kind == DOCX:
-        return claim in ("application/x-zip-compressed", "application/zip")  # What it is, too.
+        return claim in ("application/x-zip-compressed", "application/zip")  # A DOCX is a ZIP archive.
     return claim != PDF and _TEXTUAL.fullmatch(claim) is not None and not claim.startswith("application/x-pdf")

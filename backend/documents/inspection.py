@@ -1,4 +1,4 @@
-"""What is inside an archive, found in the parser process: the web process opens none."""
+"""Detects the content type of an archive in the parser process; the web process opens no archives."""
 
 import contextlib
 import shutil
@@ -26,19 +26,19 @@ def type_of_archive(file: IO[bytes], *, workspace: str) -> str:
     """The content type of an archive.
 
     :param workspace: whose upload it is.
-    :raises UnsupportedFile: it is none that can be read, or looking at it takes more than it may.
-    :raises RateLimited: looking at archives of the workspace has taken as much processor time lately as it may.
-    :raises ServiceUnavailable: too many archives are being looked at, or the machine has no time for it.
+    :raises UnsupportedFile: it is not a supported type, or detecting it exceeds the limits.
+    :raises RateLimited: archives of the workspace have used up its processor time.
+    :raises ServiceUnavailable: too many archives are being inspected, or the machine is too busy.
     """
     try:
         spent = _cpu_limit.spent(workspace)
         with _admission.admitted(workspace, spent=spent), _path_of(file) as path:
             kind = _detect(path, workspace)
-    except ParserSilent as error:  # Its processor time is bounded far below: the machine is busy with other things.
+    except ParserSilent as error:  # The limit of processor time is far lower, so the machine is busy.
         raise ServiceUnavailable from error
     except IngestionFailed as error:
         raise UnsupportedFile(error.detail) from error
-    if kind != DOCX:  # It is stored and sent to browsers, and a parser that a file has taken over may state anything.
+    if kind != DOCX:  # It is stored and sent to browsers; a parser that a malicious file controls may return anything.
         raise UnsupportedFile
     return kind
 
@@ -51,7 +51,7 @@ def _detect(path: str, workspace: str) -> str:
         total_cpu_seconds=CPU_SECONDS,
         memory_bytes=settings.PARSER_MEMORY_BYTES,
     )
-    for _attempt in range(2):  # The kept child may have ended, or end at this moment.
+    for _attempt in range(2):  # The idle parser process may have ended.
         with contextlib.suppress(ConnectionError), parser_process() as process:
             try:
                 return process.run_for_result(job, path=path, seconds=SECONDS, max_bytes=MAX_RESULT_BYTES).content_type
@@ -62,7 +62,7 @@ def _detect(path: str, workspace: str) -> str:
 
 @contextlib.contextmanager
 def _path_of(file: IO[bytes]) -> Iterator[str]:
-    """The file's own path if it has one: uploads are on disk."""
+    """The path of the file; uploads have one, others are copied."""
     path = getattr(file, "temporary_file_path", None)
     if path is not None:
         file.flush()

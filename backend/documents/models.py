@@ -1,4 +1,4 @@
-"""Files that people uploaded, how far each has been read, and the passages that search finds."""
+"""Uploaded files, the progress of reading them, and the passages that search finds."""
 
 from typing import Any, Self
 from uuid import UUID
@@ -28,8 +28,9 @@ class Blob(models.Model):
     workspace = models.ForeignKey("accounts.Workspace", on_delete=models.PROTECT, related_name="+")
     sha256 = models.CharField(max_length=64)  # In hex.
     size = models.BigIntegerField()  # Bytes.
-    content_type = models.CharField(max_length=128)  # As the bytes show, not as the client claims.
-    doomed_at = models.DateTimeField(null=True)  # From then on nothing new may refer to it; the bytes are going.
+    content_type = models.CharField(max_length=128)  # Detected from the bytes; the client's claim is only checked.
+    # Set before the bytes are removed; from then on no new document may refer to it.
+    doomed_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -45,12 +46,12 @@ class Blob(models.Model):
 
     @property
     def key(self) -> str:
-        """The name of the object in storage; nothing that a client sent is part of it."""
+        """The key of the object in storage. No part of it comes from a client."""
         return f"blobs/{self.pk.hex[-2:]}/{self.pk.hex}"
 
     @property
     def images_folder(self) -> str:
-        """Where the page images rendered from it are cached."""
+        """The folder in storage of its cached page images."""
         return f"images/{self.pk.hex[-2:]}/{self.pk.hex}"
 
 
@@ -60,7 +61,7 @@ class CollectionQuerySet(models.QuerySet["Collection"]):
 
 
 class Collection(PublicId, models.Model):
-    """Documents that belong together, so that an agent can know all of them."""
+    """A named set of documents that an agent can search as one."""
 
     id_prefix = "col"
 
@@ -93,7 +94,7 @@ class DocumentQuerySet(models.QuerySet["Document"]):
 
 
 class Document(PublicId, models.Model):
-    """A file under the name that its uploader gave it."""
+    """An uploaded file with its name and metadata."""
 
     id_prefix = "doc"
 
@@ -109,7 +110,7 @@ class Document(PublicId, models.Model):
     created_by = models.ForeignKey("accounts.User", null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
-    deleted_at = models.DateTimeField(null=True)  # The tombstone: hidden at once, purged soon after.
+    deleted_at = models.DateTimeField(null=True)  # The tombstone: hides the document at once; a task purges it.
 
     objects = DocumentQuerySet.as_manager()
 
@@ -133,7 +134,7 @@ class Document(PublicId, models.Model):
 
 
 class CollectionDocument(models.Model):
-    """A document's place in a collection."""
+    """The membership of a document in a collection."""
 
     collection = models.ForeignKey(Collection, on_delete=models.CASCADE, related_name="+")
     document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="collection_documents")
@@ -151,7 +152,7 @@ class IngestionQuerySet(models.QuerySet["Ingestion"]):
         return self.filter(status__in=Ingestion.UNFINISHED)
 
     def held(self, *, ingestion_id: UUID, epoch: int) -> Self:
-        """The ingestion, if whoever claimed it with this epoch still holds it."""
+        """The ingestion, if the worker that claimed it with this epoch still holds it."""
         return self.unfinished().filter(pk=ingestion_id, epoch=epoch)
 
 
@@ -176,20 +177,21 @@ class Ingestion(PublicId, models.Model):
     document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="ingestions")
     status = models.CharField(max_length=9, choices=Status, default=Status.QUEUED)
     language = models.CharField(max_length=3, choices=Language, null=True)  # noqa: DJ001  # None: not known yet.
-    # The lease. The epoch moves with every claim, so a worker that lost the lease writes nothing.
+    # The lease. Each claim increments the epoch, so a worker that lost the lease writes nothing
+    # (``ingestion/lease.py``).
     epoch = models.PositiveIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)  # Claims since the last progress.
-    published_at = models.DateTimeField(default=timezone.now)  # When a worker was last called.
-    # What all its workers together have spent on it; kept here so that the death of one sets nothing back.
+    published_at = models.DateTimeField(default=timezone.now)  # When a worker was last notified.
+    # The time that all its workers together have used. It is stored so that the death of a worker does not reset it.
     seconds = models.FloatField(default=0, db_default=0)  # Wall clock.
     cpu_seconds = models.FloatField(default=0, db_default=0)  # Of parser processes.
-    # The cursor: what is committed. A page here is a page, or a stretch of text where the format has no pages.
+    # The cursor: what is committed. Formats without pages are stored in stretches of text, which count as pages here.
     paged = models.BooleanField(default=False)
     pages_done = models.PositiveIntegerField(default=0)
     pages_total = models.PositiveIntegerField(null=True)
     text_length = models.PositiveIntegerField(default=0)  # Characters in the committed pages.
-    chunked_to = models.PositiveIntegerField(default=0)  # Characters of them that are in committed chunks.
+    chunked_to = models.PositiveIntegerField(default=0)  # Of them, the characters that are in committed chunks.
     chunk_count = models.PositiveIntegerField(default=0)
     error_code = models.CharField(max_length=32, blank=True)
     error_detail = models.TextField(blank=True)
@@ -198,7 +200,8 @@ class Ingestion(PublicId, models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
-    purged_at = models.DateTimeField(null=True)  # Its pages and chunks are gone; another reading took its place.
+    # When its pages and chunks were removed, after another reading replaced it.
+    purged_at = models.DateTimeField(null=True)
 
     objects = IngestionQuerySet.as_manager()
 
@@ -224,7 +227,7 @@ class Ingestion(PublicId, models.Model):
 
     @property
     def progress(self) -> dict[str, int | None]:
-        """``pages_total`` is none for formats without pages, and until it is known."""
+        """``pages_total`` is None for formats without pages, and until it is known."""
         ready = self.status == self.Status.READY
         percent = 100 if ready else min(99, 100 * self.pages_done // self.pages_total) if self.pages_total else 0
         return {
@@ -241,7 +244,7 @@ class Ingestion(PublicId, models.Model):
 
 
 class Page(models.Model):
-    """The text of one page and where its lines are; of formats without pages, one stretch of text without lines.
+    """The text of one page and the boxes of its lines; of formats without pages, one stretch of text without lines.
 
     ``lines`` holds ``[x0, y0, x1, y1, char_start, char_end]`` per line: a box in 1/10,000 of the page, origin at the
     top left, and the line's characters in the document's text, which is the texts of all pages in order.
@@ -262,7 +265,7 @@ class Page(models.Model):
 
 
 class Chunk(PublicId, models.Model):
-    """A passage: what search finds and agents cite. ``text`` is exactly that span of the document's text."""
+    """A passage, which search finds and agents cite. ``text`` is exactly that span of the document's text."""
 
     id_prefix = "chk"
 
@@ -299,9 +302,9 @@ class Chunk(PublicId, models.Model):
 
 
 class Usage(models.Model):
-    """What a workspace has in storage, as its quota counts it, and when its queue was last served.
+    """The bytes and documents of a workspace that count against its quota, and when its queue was last served.
 
-    Only documents that are not deleted count. The row is the last that a transaction locks: document, ingestion, usage.
+    Deleted documents do not count. The row is the last that a transaction locks: document, ingestion, usage.
     """
 
     workspace = models.OneToOneField("accounts.Workspace", primary_key=True, on_delete=models.CASCADE, related_name="+")
@@ -317,13 +320,13 @@ class Usage(models.Model):
 
 
 class Corpus(models.Model):
-    """How much a workspace has to search, counted aside; exact counts replace it while the workspace is small."""
+    """The counted size of a workspace's search index. Searches in small workspaces count by themselves instead."""
 
     workspace = models.OneToOneField("accounts.Workspace", primary_key=True, on_delete=models.CASCADE, related_name="+")
     chunks = models.PositiveIntegerField(default=0)
     words = models.PositiveBigIntegerField(default=0)  # The sum of the chunks' lengths.
     counted_at = models.DateTimeField(null=True)  # The ``changed_at`` that the counts include.
-    changed_at = models.DateTimeField(default=timezone.now)  # Chunks came or went since.
+    changed_at = models.DateTimeField(default=timezone.now)  # When chunks were last added or removed.
 
     def __str__(self) -> str:
         return f"{self.chunks} chunks"

@@ -1,9 +1,9 @@
-"""Compares the storage with the database, both ways, a part of it at a time.
+"""Compares the storage with the database in both directions, one of 256 folders at a time.
 
-Objects without a row are removed once they are old: bytes of an upload whose process was killed, a picture that was
-drawn while its document was purged. Rows without an object are only reported: what they name cannot be made again.
+Objects without a row are removed once they are old: bytes of an upload whose process was killed, a page image that was
+rendered while its document was purged. Rows without an object are logged: their bytes cannot be restored.
 
-Keys are spread over 256 folders by the end of their id. One call looks at one of them; a cycle of calls takes a day.
+Keys are distributed over the folders by the end of their id. One call compares one folder; a cycle takes a day.
 """
 
 import logging
@@ -21,21 +21,22 @@ from backend.documents.models import Blob
 logger = logging.getLogger(__name__)
 
 FOLDERS = 256
-GRACE = timedelta(hours=24)  # What is younger may be on its way: bytes are stored before their row is made.
-PAGE = 1_000  # Objects of one listing.
-PAGES = 10  # Listings of one call.
+# Younger objects may belong to an upload in progress: bytes are stored before their row is created.
+MIN_AGE = timedelta(hours=24)
+LISTING_SIZE = 1_000  # Objects of one listing.
+MAX_LISTINGS = 10  # Listings of one call.
 
 
 def reconcile(*, folder: int, after: str = "") -> str:
-    """Look at one of the folders.
+    """Compare one folder.
 
-    :param after: the key to go on from, as an earlier call returned it.
-    :returns: the key to go on from, if there is more than one call may look at; empty at the end.
+    :param after: the key to continue from, as an earlier call returned it.
+    :returns: the key to continue from, if the folder has more objects than one call compares; empty at the end.
     """
     name = f"{folder:02x}"
     if not after:
         _remove_unused_rows(name)
-    pages = PAGES
+    pages = MAX_LISTINGS
     for kind in ("blobs", "images"):
         whole = f"{kind}/{name}/"
         after = max(after, whole)
@@ -43,11 +44,11 @@ def reconcile(*, folder: int, after: str = "") -> str:
             if not pages:
                 return after
             pages -= 1
-            listed = storage.list_objects(whole[:-1], after=after, limit=PAGE)
+            listed = storage.list_objects(whole[:-1], after=after, limit=LISTING_SIZE)
             _remove_orphans(listed)
             if kind == "blobs":
                 _report_missing(name, after=after, listed=listed)
-            if len(listed) < PAGE:
+            if len(listed) < LISTING_SIZE:
                 break
             after = listed[-1].key
     return ""
@@ -57,7 +58,7 @@ def _remove_orphans(listed: list[storage.Stored]) -> None:
     ids = {stored.key: _id_of(stored.key) for stored in listed}
     wanted = [blob_id for blob_id in ids.values() if blob_id is not None]
     known = set(Blob.objects.filter(pk__in=wanted).values_list("pk", flat=True))
-    old = timezone.now() - GRACE
+    old = timezone.now() - MIN_AGE
     for stored in listed:
         blob_id = ids[stored.key]
         if blob_id is not None and blob_id not in known and stored.modified_at < old:
@@ -69,7 +70,7 @@ def _report_missing(folder: str, *, after: str, listed: list[storage.Stored]) ->
     rows = _rows(folder).filter(doomed_at=None)
     if (first := _id_of(after)) is not None:
         rows = rows.filter(pk__gt=first)
-    if len(listed) == PAGE and (last := _id_of(listed[-1].key)) is not None:
+    if len(listed) == LISTING_SIZE and (last := _id_of(listed[-1].key)) is not None:
         rows = rows.filter(pk__lte=last)
     there = {stored.key for stored in listed}
     for blob in rows.only("pk").iterator():
@@ -78,7 +79,7 @@ def _report_missing(folder: str, *, after: str, listed: list[storage.Stored]) ->
 
 
 def _remove_unused_rows(folder: str) -> None:
-    """Rows whose documents are all gone, with their objects."""
+    """Remove rows without documents, and their objects."""
     for blob in _rows(folder).filter(documents=None):
         with transaction.atomic():
             unused = Blob.objects.select_for_update(no_key=True).filter(pk=blob.pk)
@@ -92,11 +93,11 @@ def _remove_unused_rows(folder: str) -> None:
 
 def _rows(folder: str) -> "QuerySet[Blob]":
     rows = Blob.objects.annotate(folder=Right(Cast("pk", CharField()), 2))
-    return rows.filter(folder=folder, created_at__lt=timezone.now() - GRACE)
+    return rows.filter(folder=folder, created_at__lt=timezone.now() - MIN_AGE)
 
 
 def _id_of(key: str) -> UUID | None:
-    """The blob that an object belongs to; none if its key is none of ours."""
+    """The id of the blob that an object belongs to; None if the key has another form."""
     parts = key.split("/")
     try:
         return UUID(hex=parts[2])

@@ -1,7 +1,7 @@
-"""Pages as pictures: rendered in the parser process when first asked for, then kept in storage.
+"""Renders pages as images, in the parser process at the first request; afterwards they are read from storage.
 
-A rendering holds a web thread, so it is short, few of them run at once, a workspace has a budget of processor time for
-them, and one that failed is remembered: the same page is not tried again while that may be known.
+A rendering occupies a web thread. So it has a short time limit, few run at the same time, each workspace has a limit of
+processor time, and a failure is cached: the same page is not rendered again until that entry expires.
 """
 
 import contextlib
@@ -26,8 +26,8 @@ from backend.http.concurrency import hold_slot
 PAGE_WIDTH = 1240  # Pixels.
 THUMBNAIL_WIDTH = 240
 MAX_IMAGE_BYTES = 64 * 1024 * 1024  # Bytes.
-FAILURE_TTL = 24 * 3600  # Seconds for which a page that cannot be drawn is not tried again.
-TIMEOUT_TTL = 5 * 60  # The same, for one that took too long by the clock: the machine may have been busy.
+FAILURE_TTL = 24 * 3600  # Seconds for which a page that cannot be rendered is not tried again.
+TIMEOUT_TTL = 5 * 60  # Likewise, for a page that took too long by the clock: the machine may have been busy.
 _NO_IMAGE, _TOO_SLOW = "no_image", "too_slow"
 _admission = Admission(
     max_running=2,
@@ -47,10 +47,9 @@ class _Image:
 def page_image(blob: Blob, *, page: int, width: int = PAGE_WIDTH) -> "File[Any]":
     """A page as PNG.
 
-    :raises NotFound: there is no such page, or the format has none, or this one cannot be drawn.
-    :raises RateLimited: as many pages of the workspace are being rendered as may be at once, or they have taken as much
-        processor time lately as they may.
-    :raises ServiceUnavailable: too many pages are being rendered, or this one took too long a moment ago.
+    :raises NotFound: there is no such page, the format has no pages, or this one cannot be rendered.
+    :raises RateLimited: too many pages of the workspace are being rendered, or they have used up its processor time.
+    :raises ServiceUnavailable: too many pages are being rendered, or this one took too long shortly before.
     """
     if blob.content_type != filetypes.PDF or not 1 <= page <= settings.MAX_DOCUMENT_PAGES:
         raise NotFound
@@ -60,7 +59,7 @@ def page_image(blob: Blob, *, page: int, width: int = PAGE_WIDTH) -> "File[Any]"
     except FileNotFoundError:
         pass
     _raise_known_failure(image)
-    seconds = settings.RENDER_SECONDS + 10  # Of one rendering, with the wait for its turn and for the storage.
+    seconds = settings.RENDER_SECONDS + 10  # Of one rendering, including the waits for a thread and for the storage.
     limit, workspace = settings.RENDERINGS_PER_WORKSPACE, str(blob.workspace_id)
     spent = _cpu_limit().spent(workspace)
     with hold_slot("renderings", workspace, limit=limit, seconds=seconds), _admission.admitted(workspace, spent=spent):
@@ -74,9 +73,9 @@ def _cpu_limit() -> CpuRateLimit:
 
 
 def _raise_known_failure(image: _Image) -> None:
-    """:raises NotFound, ServiceUnavailable: as when it was last tried."""
+    """:raises NotFound, ServiceUnavailable: as at the last attempt, while its result is cached."""
     known = None
-    with contextlib.suppress(RedisError):  # Without Redis nothing is remembered; few are rendered at once all the same.
+    with contextlib.suppress(RedisError):  # Without Redis nothing is cached; ``Admission`` still bounds the work.
         known = cache.get(f"rendering:{image.key}")
     if known == _NO_IMAGE:
         raise NotFound
@@ -106,12 +105,12 @@ def _render(blob: Blob, image: _Image) -> bytes:
             )
             process = ParserProcess()
             try:
-                answer = process.run_for_result(
+                result = process.run_for_result(
                     job, path=path, seconds=settings.RENDER_SECONDS, max_bytes=MAX_IMAGE_BYTES
                 )
             finally:
                 process.close()
-                # Of one that did not end in time it is unknown: it counts as all that it might have taken.
+                # The time of a process that was killed is unknown; it counts as the maximum.
                 _cpu_limit().spend(str(blob.workspace_id), process.cpu_seconds or settings.RENDER_CPU_SECONDS)
     except ConnectionError as error:
         raise ServiceUnavailable from error
@@ -124,4 +123,4 @@ def _render(blob: Blob, image: _Image) -> bytes:
     except (IngestionFailed, FileNotFoundError) as error:
         _record_failure(image, _NO_IMAGE, seconds=FAILURE_TTL)
         raise NotFound from error
-    return answer.image
+    return result.image

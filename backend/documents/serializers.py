@@ -1,4 +1,4 @@
-"""Documents, collections and passages as the API shows and takes them."""
+"""Serializers of documents, collections, passages and searches."""
 
 import json
 import unicodedata
@@ -66,7 +66,7 @@ class MetadataField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any])
 
 
 class NameField(CharField):
-    """A name with something to see in it; what only controls how text is shown is taken out."""
+    """A name with at least one visible character; control and formatting characters are removed."""
 
     visible = True  # For the OpenAPI document.
 
@@ -76,7 +76,7 @@ class NameField(CharField):
     def to_internal_value(self, data: Any) -> str:
         text: str = super().to_internal_value(data)
         kept = "".join(character for character in text if unicodedata.category(character) not in HIDDEN).strip()
-        if not kept:  # The empty text, where it is allowed, does not come here.
+        if not kept:  # An empty text, where allowed, is handled before.
             self.fail("blank")
         return kept
 
@@ -88,7 +88,7 @@ class ProgressSerializer(serializers.Serializer[Any]):
 
 
 class ReasonField(serializers.CharField):
-    """A stored reason, in the language of the request."""
+    """A stored error or warning, in the language of the request."""
 
     def to_representation(self, value: Any) -> str:
         return translated(str(value))
@@ -146,20 +146,20 @@ class DocumentSerializer(serializers.ModelSerializer[Document]):
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
     def get_collections(self, document: Document) -> list[str]:
-        places = sorted(place.collection_id for place in document.collection_documents.all())
-        return [encode(Collection.id_prefix, collection_id) for collection_id in places]
+        ids = sorted(membership.collection_id for membership in document.collection_documents.all())
+        return [encode(Collection.id_prefix, collection_id) for collection_id in ids]
 
     def get_cost(self, document: Document) -> str:
         return "0.00"  # Reading documents is free until it needs a model.
 
 
 def _shown(document: Document) -> Ingestion | None:
-    """The reading that search uses, else the one under way."""
+    """The active ingestion, else the latest one."""
     return document.active_ingestion or document.latest_ingestion
 
 
 class StorageUsageSerializer(serializers.Serializer[Any]):
-    """Of the documents that are not deleted."""
+    """Usage and limits; deleted documents do not count."""
 
     bytes = serializers.IntegerField()
     bytes_limit = serializers.IntegerField()
@@ -269,7 +269,7 @@ class MembershipSerializer(serializers.Serializer[Any]):
 
 
 class SearchFilterSerializer(serializers.Serializer[Any]):
-    """What the documents must be. ``metadata``: each of these members, with this value."""
+    """Conditions on documents. ``metadata``: each of these members, with this value."""
 
     strict = True  # For the OpenAPI document.
 

@@ -1,4 +1,4 @@
-"""Where the bytes are: a folder, or S3. Names, sizes and content types are the database's business."""
+"""Stores bytes in a folder or in S3. Names, sizes and content types are in the database."""
 
 import contextlib
 import os
@@ -43,7 +43,7 @@ def store() -> Storage:
 
 @lru_cache(maxsize=1)
 def _public() -> Any:
-    """Signs addresses for browsers, who may know the server by another name. It sends nothing itself."""
+    """Signs URLs for browsers, which may reach the server by another host name. It sends no requests."""
     return _s3(settings.S3_PUBLIC_ENDPOINT_URL or settings.S3_ENDPOINT_URL)
 
 
@@ -52,9 +52,9 @@ def _client(storage: Storage) -> Any:
 
 
 def make_bucket(*, seconds: float) -> bool:
-    """Make the bucket unless it is there: whether it was made. The server is given ``seconds`` to answer.
+    """Create the bucket unless it exists, and return whether it was created.
 
-    :raises ServiceUnavailable: it does not, or it refuses.
+    :raises ServiceUnavailable: the server did not respond within ``seconds``, or refused.
     """
     storage = store()
     if isinstance(storage, FileSystemStorage):
@@ -84,7 +84,7 @@ def _bucket_made(client: Any) -> bool:
         client.create_bucket(Bucket=settings.S3_BUCKET, **elsewhere)
     except ClientError as error:
         if error.response["Error"]["Code"] == "BucketAlreadyOwnedByYou":
-            return False  # Another was faster.
+            return False  # Created by another process meanwhile.
         raise
     return True
 
@@ -118,18 +118,18 @@ def _s3(endpoint: str) -> Any:
 
 
 def check_available() -> None:
-    """:raises Exception: the storage cannot be reached, lets us not in, or may not be written to."""
+    """:raises Exception: the storage cannot be reached, denies access, or is not writable."""
     storage = store()
-    storage.exists("readyz")  # It need not; whoever is not let in learns it by asking.
+    storage.exists("readyz")  # It need not exist: the request fails if access is denied.
     if isinstance(storage, FileSystemStorage):
         folder = Path(storage.location)
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
-            raise PermissionError(f"{folder} may not be written to")
+            raise PermissionError(f"{folder} is not writable")
 
 
 def save(key: str, content: "File[Any]") -> None:
-    """:raises ServiceUnavailable: the storage does not take it."""
+    """:raises ServiceUnavailable: the storage did not accept it."""
     try:
         store().save(key, content)
     except OUTAGES as error:
@@ -139,16 +139,16 @@ def save(key: str, content: "File[Any]") -> None:
 def open_object(key: str) -> "File[Any]":
     """The object for reading.
 
-    :raises FileNotFoundError: there is none.
+    :raises FileNotFoundError: it does not exist.
     """
     return store().open(key, "rb")
 
 
 def open_part(key: str, start: int, end: int) -> Readable:
-    """The bytes from ``start`` up to ``end``, read as they arrive and kept nowhere; there is at least one.
+    """A stream of the bytes from ``start`` up to ``end``, at least one.
 
     :raises FileNotFoundError: there is no such object.
-    :raises ServiceUnavailable: the storage does not give it.
+    :raises ServiceUnavailable: the storage did not respond.
     """
     storage = store()
     if isinstance(storage, FileSystemStorage):
@@ -156,12 +156,12 @@ def open_part(key: str, start: int, end: int) -> Readable:
         file.seek(start)
         return file
     try:
-        got = _client(storage).get_object(Bucket=settings.S3_BUCKET, Key=key, Range=f"bytes={start}-{end - 1}")
+        response = _client(storage).get_object(Bucket=settings.S3_BUCKET, Key=key, Range=f"bytes={start}-{end - 1}")
     except OUTAGES as error:
         if isinstance(error, ClientError) and error.response["Error"]["Code"] in ("NoSuchKey", "404"):
             raise FileNotFoundError(key) from error
         raise ServiceUnavailable from error
-    body: Readable = got["Body"]
+    body: Readable = response["Body"]
     return body
 
 
@@ -171,7 +171,7 @@ def exists(key: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An object as a listing shows it."""
+    """An object in a listing."""
 
     key: str
     modified_at: datetime
@@ -180,7 +180,7 @@ class Stored:
 def list_objects(folder: str, *, after: str, limit: int) -> list[Stored]:
     """The first objects below a folder whose keys come after ``after``, in the order of their keys.
 
-    :raises ServiceUnavailable: the storage does not answer.
+    :raises ServiceUnavailable: the storage did not respond.
     """
     storage = store()
     if isinstance(storage, FileSystemStorage):
@@ -209,7 +209,7 @@ def _list_files(root: Path, folder: str, *, after: str, limit: int) -> list[Stor
 
 
 def delete(key: str) -> None:
-    """Remove an object; that it is gone already is fine."""
+    """Remove an object. It need not exist."""
     with contextlib.suppress(FileNotFoundError):
         store().delete(key)
 
@@ -228,9 +228,9 @@ def delete_folder(folder: str) -> None:
 
 
 def signed_url(key: str, *, content_type: str, name: str, attachment: bool) -> str | None:
-    """An address that lets its bearer read the object for five minutes; none where browsers cannot reach the storage.
+    """A URL that lets its bearer read the object for five minutes; None where browsers cannot reach the storage.
 
-    They reach AWS, and a server of one's own if S3_PUBLIC_ENDPOINT_URL says where.
+    Browsers reach AWS, and any other server if S3_PUBLIC_ENDPOINT_URL is set.
     """
     if settings.STORAGE_BACKEND != "s3" or (settings.S3_ENDPOINT_URL and not settings.S3_PUBLIC_ENDPOINT_URL):
         return None
@@ -242,11 +242,11 @@ def signed_url(key: str, *, content_type: str, name: str, attachment: bool) -> s
 
 @contextlib.contextmanager
 def local_path(key: str, *, on_block: Callable[[], None] | None = None) -> Iterator[Path]:
-    """The object as a file of this machine, fetched if need be, until the block ends.
+    """The object as a local file, downloaded if necessary, until the block ends.
 
-    ``on_block`` is called now and then while it is fetched.
+    :param on_block: called after each downloaded block.
 
-    :raises FileNotFoundError: there is none.
+    :raises FileNotFoundError: it does not exist.
     """
     storage = store()
     if isinstance(storage, FileSystemStorage):
@@ -264,10 +264,10 @@ def local_path(key: str, *, on_block: Callable[[], None] | None = None) -> Itera
         yield Path(target.name)
 
 
-def _forget(*, setting: str, **kwargs: Any) -> None:
+def _clear_caches(*, setting: str, **kwargs: Any) -> None:
     if setting.startswith(("S3_", "STORAGE_", "MEDIA_ROOT")):
         store.cache_clear()
         _public.cache_clear()
 
 
-setting_changed.connect(_forget)
+setting_changed.connect(_clear_caches)

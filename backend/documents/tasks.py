@@ -1,4 +1,4 @@
-"""Calls for workers. The database says what there is to do; a call that comes twice finds nothing to claim."""
+"""Celery tasks. A task only notifies: the work is in the database, and a second delivery finds nothing to claim."""
 
 import logging
 import time
@@ -21,15 +21,16 @@ QUEUE = "documents"
 
 @shared_task(ignore_result=True)
 def ingest_document(*, ingestion_id: str) -> None:
-    """Read the document that is due.
+    """Read the first document of the queue.
 
-    :param ingestion_id: what caused the notification, for the log. Which ingestion is read, the queue decides.
+    :param ingestion_id: the cause of the notification, for the log. The queue decides which ingestion is read.
     """
     document = runner.execute_next()
     if document is None:
         return
     purge_replaced.delay(document_id=str(document.pk))
-    if queue.is_waiting():  # This one again, whose turn is over, or another whose notification found no free place.
+    # This ingestion after its turn, or one whose notification came while its workspace was at its limit.
+    if queue.is_waiting():
         ingest_document.delay(ingestion_id=ingestion_id)
 
 
@@ -45,13 +46,13 @@ def purge_replaced(*, document_id: str) -> None:
 
 @shared_task(ignore_result=True)
 def sweep() -> None:
-    """Call workers again for what lost its worker, and finish the purges that did not end."""
+    """Notify workers again of ingestions without a worker, and finish purges that did not end."""
     sweeps.each([_notify_again, _purge_again, _remove_abandoned_uploads], lambda part: part(), name="documents_sweep")
 
 
 def _notify_again() -> None:
     for ingestion_id in lease.overdue():
-        logger.info("calling a worker again for ingestion %s", ingestion_id)
+        logger.info("notifying a worker again of ingestion %s", ingestion_id)
         ingest_document.delay(ingestion_id=str(ingestion_id))
 
 
@@ -60,7 +61,7 @@ def _remove_abandoned_uploads() -> None:
 
 
 def _purge_again() -> None:
-    """Each in a task of its own, so that one that fails again holds up no other."""
+    """Each in a task of its own, so that a failure affects no other."""
     deleted, replaced = deletion.left_over()
     for document_id in deleted:
         purge_document.delay(document_id=str(document_id))
@@ -76,7 +77,7 @@ def refresh_statistics() -> None:
 
 @shared_task(ignore_result=True)
 def reconcile_storage(*, folder: int | None = None, after: str = "") -> None:
-    """Compare one folder of the storage with the database: the one whose time it is, or the rest of a large one."""
+    """Compare one folder of the storage with the database: the scheduled one, or the rest of a large one."""
     if folder is None:
         folder = int(time.time() // settings.RECONCILE_SECONDS) % reconciliation.FOLDERS
     if rest := reconciliation.reconcile(folder=folder, after=after):
@@ -85,7 +86,7 @@ def reconcile_storage(*, folder: int | None = None, after: str = "") -> None:
 
 @worker_process_init.connect
 def _warm_up(**kwargs: Any) -> None:
-    """Workers of documents start their parser before the first document comes."""
+    """Start the parser process of a document worker before its first document."""
     if QUEUE in current_app.amqp.queues.consume_from:
         connections.close_all()
         process.warm_up()

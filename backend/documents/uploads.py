@@ -1,4 +1,4 @@
-"""Takes the files of a form: to disk while hashing, never whole in memory, never more than allowed."""
+"""Receives the file of a multipart form: writes it to disk while hashing it, up to the allowed size."""
 
 import contextlib
 import fcntl
@@ -24,8 +24,8 @@ from backend.documents.errors import FileTooLarge
 logger = logging.getLogger(__name__)
 
 CLEAN_EVERY = 600.0  # Seconds.
-UNLOCKED_SECONDS = 60.0  # A file is made a moment before it is locked.
-FORM_OVERHEAD = 1024 * 1024  # What boundaries and the other fields may add to a body, in bytes.
+UNLOCKED_SECONDS = 60.0  # A file is created shortly before it is locked; younger files are left alone.
+FORM_OVERHEAD = 1024 * 1024  # Bytes that boundaries and other fields may add to a body.
 
 # Django refuses more than 1,024 bytes of headers per part: too few for a name of 255 characters of other alphabets,
 # which clients send in UTF-8, percent-encoded (RFC 8187), or both.
@@ -33,9 +33,9 @@ multipartparser.MAX_TOTAL_HEADER_SIZE = 8 * 1024  # type: ignore[attr-defined]  
 
 
 class HashedUpload(TemporaryUploadedFile):
-    """A file on disk, in the folder where it will stay if files are kept in a folder: storing it is a rename.
+    """A temporary file in the same file system as a storage folder, so that storing it is a rename.
 
-    It is locked while it is open, by which ``remove_abandoned`` knows that its process lives.
+    It is locked while it is open, so that ``remove_abandoned`` removes only files of dead processes.
     """
 
     sha256 = ""
@@ -56,7 +56,7 @@ def incoming() -> Path:
 class HashingUploadHandler(FileUploadHandler):
     """Writes one file to disk, hashing it on the way.
 
-    :raises FileTooLarge: it passes MAX_UPLOAD_BYTES; nothing more of it is read.
+    :raises FileTooLarge: it exceeds MAX_UPLOAD_BYTES; the rest is not read.
     """
 
     chunk_size = 256 * 1024
@@ -88,7 +88,7 @@ class HashingUploadHandler(FileUploadHandler):
 
 
 class _TailRecorder:
-    """A body that remembers its last bytes, since a body that was cut off parses as a shorter file."""
+    """Wraps a body and keeps its last bytes, because a truncated body parses as a shorter file."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.stream = stream
@@ -101,7 +101,7 @@ class _TailRecorder:
 
 
 class UploadParser(MultiPartParser):
-    """DRF's multipart parser with our handler."""
+    """DRF's multipart parser with ``HashingUploadHandler``; refuses truncated bodies."""
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         request: HttpRequest = parser_context["request"]._request
@@ -117,9 +117,9 @@ class UploadParser(MultiPartParser):
 
 
 def refuse_too_long(request: Request) -> None:
-    """Before anything of the body is read.
+    """Check the declared length before the body is read.
 
-    :raises FileTooLarge: the body's declared length leaves no doubt.
+    :raises FileTooLarge: it exceeds what a permitted file can need.
     """
     declared = request.META.get("CONTENT_LENGTH") or "0"
     if declared.isdigit() and int(declared) > settings.MAX_UPLOAD_BYTES + FORM_OVERHEAD:
@@ -127,14 +127,14 @@ def refuse_too_long(request: Request) -> None:
 
 
 def remove_abandoned() -> int:
-    """Remove what killed processes left in the folder of incoming files, on the disk of this machine; how many."""
+    """Remove incoming files of killed processes from this machine's disk, and return their number."""
     removed = 0
     folder = incoming()
     for path in folder.glob("upload-*") if folder.exists() else ():
         with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
             if path.stat().st_mtime > time.time() - UNLOCKED_SECONDS:
                 continue
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # The kernel ends a lock with its process.
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # The kernel releases the lock of a dead process.
             os.unlink(path)
             removed += 1
     return removed
@@ -144,9 +144,9 @@ _cleaned_at: dict[Path, float] = {}
 
 
 def _clean_periodically() -> None:
-    """By the process that takes uploads, because no other may see its disk: at its first upload, and then regularly."""
+    """Remove abandoned files at the first upload and then regularly. No other process may have access to this disk."""
     folder, now = incoming(), time.monotonic()
     if now - _cleaned_at.get(folder, -CLEAN_EVERY) >= CLEAN_EVERY:
         _cleaned_at[folder] = now
         if removed := remove_abandoned():
-            logger.warning("%d uploads of processes that were killed are removed", removed)
+            logger.warning("removed %d incoming files of killed processes", removed)

@@ -1,4 +1,4 @@
-"""Whom the views of documents serve."""
+"""Permissions of the views of documents."""
 
 from typing import Any
 
@@ -12,10 +12,12 @@ READING = ("GET", "HEAD", "OPTIONS")
 
 
 class DocumentsView(APIView):
-    """Every role reads; who only reads is refused before anything of a body is read or any object looked up."""
+    """Every role may read. A writing request without permission is refused before its body is read or any object
+    fetched.
+    """
 
     actor: Actor
-    reads_by_post = False  # Whether its POSTs change nothing.
+    reads_by_post = False  # Whether its POST requests change nothing.
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self.perform_authentication(request)

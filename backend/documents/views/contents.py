@@ -32,7 +32,7 @@ BLOCK = 256 * 1024
 NUMBER = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
 CONDITIONS = ("Range", "If-Range", "If-None-Match")  # RFC 9110.
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
-# A file is somebody's, not ours: whatever a browser makes of it, it runs nothing and loads nothing.
+# Files are untrusted: in a browser they run no scripts and load nothing.
 SEALED = {
     "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
     "X-Content-Type-Options": "nosniff",
@@ -48,7 +48,7 @@ class OfDocument(DocumentsView, PublicIdLookup, GenericAPIView[Any]):
     id_prefix = Document.id_prefix
 
     def document(self) -> Document:
-        """:raises NotFound: there is none."""
+        """:raises NotFound: it does not exist, or the actor may not see it."""
         found = (
             Document.objects.visible_to(self.actor)
             .select_related("blob", "latest_ingestion", "active_ingestion")
@@ -90,9 +90,9 @@ class ContentView(OfDocument):
         disposition = content_disposition_header(attachment, document.name) or "inline"
         headers = {**SEALED, "Content-Disposition": disposition, "ETag": f'"{document.blob.sha256}"'}
         head = HttpResponse(headers=headers)
-        answer = get_conditional_response(request._request, etag=headers["ETag"], response=head)
-        if answer is not None and answer is not head:  # 304, or 412.
-            return answer
+        conditional = get_conditional_response(request._request, etag=headers["ETag"], response=head)
+        if conditional is not None and conditional is not head:  # 304, or 412.
+            return conditional
         try:
             sent = _bytes(request._request, key, document.blob.size, {**headers, "Content-Type": kind})
         except FileNotFoundError as error:
@@ -186,7 +186,7 @@ def _image(document: Document, page: int, width: int) -> HttpResponseBase:
 
 
 def _bytes(request: HttpRequest, key: str, size: int, headers: dict[str, str]) -> HttpResponseBase:
-    """The whole object, or the one range that was asked for (RFC 9110); several ranges get the whole."""
+    """The whole object, or the requested range (RFC 9110); a request of several ranges gets the whole object."""
     headers = {**headers, "Accept-Ranges": "bytes"}
     wanted = _RANGE.fullmatch(request.headers.get("Range", ""))
     start, end = 0, size - 1

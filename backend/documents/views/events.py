@@ -1,4 +1,4 @@
-"""The event stream of a document: its state at once, then whenever it changes, until it ends."""
+"""The event stream of a document: its state at once and after each change, until its processing ends."""
 
 import itertools
 import json
@@ -56,7 +56,7 @@ def _allowed(request: HttpRequest, pk: str) -> tuple[Actor, UUID]:
 
 
 def _state(actor: Actor, document_id: UUID) -> dict[str, Any] | None:
-    """The document as the API shows it; none when it is deleted. The connection is given back."""
+    """The document as the API returns it; None if it is deleted. Releases the database connection."""
     try:
         document = (
             Document.objects.visible_to(actor)

@@ -23,14 +23,14 @@ class SearchView(DocumentsView):
     @extend_schema(request=SearchSerializer, responses=SearchResultSerializer, operation_id="search")
     def post(self, request: Request) -> Response:
         """The passages that answer a query best: in the given collections and documents, or in the whole workspace."""
-        asked = SearchSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        fields = asked.validated_data
+        given = SearchSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        fields = given.validated_data
         conditions = fields.get("filter", {})
         collections = self._own(Collection.id_prefix, fields.get("collections", ()), queries.existing_collections)
         documents = self._own(Document.id_prefix, fields.get("documents", ()), queries.existing_documents)
         workspace_id = self.actor.workspace_id
-        seconds = 4 * settings.SEARCH_SECONDS  # The statements of one search, and some more for its answer.
+        seconds = 4 * settings.SEARCH_SECONDS  # The statements of one search, and serializing its result.
         with hold_slot("searches", str(workspace_id), limit=settings.SEARCHES_PER_WORKSPACE, seconds=seconds):
             result = queries.search(
                 workspace_id=workspace_id,
@@ -48,7 +48,7 @@ class SearchView(DocumentsView):
     def _own(
         self, prefix: str, public_ids: Iterable[str], existing: Callable[[UUID, list[UUID]], dict[UUID, str]]
     ) -> list[UUID]:
-        """:raises NotFound: one of them is malformed, unknown or foreign."""
+        """:raises NotFound: one of them is malformed, unknown or of another workspace."""
         ids = sorted({decode(prefix, public_id) for public_id in public_ids})
         if ids and len(existing(self.actor.workspace_id, ids)) < len(ids):
             raise NotFound
