@@ -1,85 +1,45 @@
-"""Everything that changes documents."""
+"""Changes documents and collections."""
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from django.core.files import File
 from django.core.files.base import ContentFile
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from backend.accounts.actors import Actor
-from backend.documents import filetypes, names, progress, quota, statistics, storage, tasks
+from backend.documents import filetypes, names, progress, quota, receiving, statistics, tasks
 from backend.documents.ingestion import lease
 from backend.documents.models import Blob, Collection, CollectionDocument, Document, Ingestion, Language
-from backend.errors import Conflict, FieldError, NotFound
-from backend.http.ids import new_id
+from backend.documents.receiving import StoredUpload
+from backend.errors import Conflict, NotFound
 
 logger = logging.getLogger(__name__)
 
-READ_AGAIN = (Ingestion.Status.FAILED, Ingestion.Status.CANCELLED)  # When the same bytes are uploaded once more.
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
-    """A file that was checked and whose bytes are in storage.
-
-    :ivar sha256: of its bytes, in hex.
-    :ivar stored: the row to be, if the bytes were stored for it; none if a document of the workspace has them.
-    """
-
-    sha256: str
-    content_type: str
-    size: int
-    name: str
-    stored: Blob | None
-
-
-@contextmanager
-def received(*, actor: Actor, file: "File[Any]") -> Iterator[Received]:
-    """Check a file and store its bytes for a document that the block makes of it; without one, they are removed.
-
-    Storing may take as long as a network does, so this begins before the transaction that makes the document.
-
-    :raises UnsupportedFile: it cannot be read, or is not what its name says.
-    :raises FieldError: it is empty.
-    :raises StorageQuotaExceeded: the workspace has no room for it.
-    :raises ServiceUnavailable: the storage does not take it.
-    """
-    actor.require("documents:write")
-    if not file.size:
-        raise FieldError("/file", _("The file is empty."), code="empty")
-    claimed = getattr(file, "content_type", None) or ""
-    workspace = str(actor.workspace_id)
-    content_type = filetypes.detect(file, name=file.name or "", claimed=claimed, workspace=workspace)
-    sha256 = getattr(file, "sha256", "") or _sha256(file)
-    with _stored(actor.workspace_id, file, sha256=sha256, content_type=content_type) as upload:
-        yield upload
+RETRIED = (Ingestion.Status.FAILED, Ingestion.Status.CANCELLED)  # Read again when the same bytes are uploaded again.
 
 
 def create_document(
     *,
     actor: Actor,
-    upload: Received,
+    upload: StoredUpload,
     name: str | None = None,
     collection_id: UUID | None = None,
     metadata: dict[str, Any] | None = None,
     language: str | None = None,
 ) -> tuple[Document, bool]:
-    """Make a document of a received file and queue its reading; whether the document is new.
+    """Create a document from a stored upload and queue its ingestion; returns it, and whether it is new.
 
-    The same bytes in the same workspace are the same document: it is returned as it is, put into the collection, and
-    read again only if that failed or was cancelled before.
+    The same bytes in the same workspace are the same document: it is returned unchanged, added to the collection, and
+    read again only if reading it failed or was cancelled before.
 
     :raises NotFound: there is no such collection.
-    :raises StorageQuotaExceeded: the workspace has no room for it.
-    :raises Conflict: the document of the same bytes was deleted since they were received.
+    :raises StorageQuotaExceeded: the document would exceed the quota.
+    :raises Conflict: the document with the same bytes was deleted after they were received.
     """
     actor.require("documents:write")
     return _create(
@@ -103,10 +63,10 @@ def import_text(
     collection_id: UUID | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> Document:
-    """Make a document of a text, as if it had been uploaded. Not within a transaction: it stores bytes."""
+    """Create a document from a text, as if it were uploaded. It stores bytes, so it must not run in a transaction."""
     data = text.encode()
     digest = hashlib.sha256(data).hexdigest()
-    with _stored(workspace_id, ContentFile(data), sha256=digest, content_type=content_type) as upload:
+    with receiving.stored(workspace_id, ContentFile(data), sha256=digest, content_type=content_type) as upload:
         document, _created = _create(
             workspace_id=workspace_id,
             created_by_id=created_by_id,
@@ -120,26 +80,34 @@ def import_text(
 
 
 def update_document(*, actor: Actor, document: Document, **changes: Any) -> Document:
-    """Change ``name`` or ``metadata``."""
+    """Change ``name`` or ``metadata``.
+
+    :raises NotFound: it was deleted meanwhile.
+    """
     actor.require("documents:write")
     if "name" in changes:
         changes["name"] = names.display_name(changes["name"])
+    changes["updated_at"] = timezone.now()
+    # Conditional, because the document may have been deleted or purged since it was fetched. Saving it by its id would
+    # change a deleted document, and fail with an error of the server if it was purged.
+    if not Document.objects.alive().filter(pk=document.pk).update(**changes):
+        raise NotFound
     for field, value in changes.items():
         setattr(document, field, value)
-    document.save(update_fields=[*changes, "updated_at"])
     return document
 
 
 @transaction.atomic
 def delete_document(*, actor: Actor, document: Document) -> None:
-    """Hide the document at once, stop reading it, and have the rest removed soon."""
+    """Hide the document at once, cancel its ingestion, and queue its purge."""
     actor.require("documents:write")
     discard_document(document=document)
 
 
 @transaction.atomic
 def discard_document(*, document: Document) -> None:
-    """As ``delete_document``, for those who may do everything."""
+    """As ``delete_document``, for operators and the system: without a check of permissions."""
+    # Of two deletions at the same time, one sets the tombstone; only that one releases the quota.
     if not Document.objects.alive().filter(pk=document.pk).update(deleted_at=timezone.now()):
         return
     lease.cancel(document)
@@ -152,7 +120,7 @@ def discard_document(*, document: Document) -> None:
 
 @transaction.atomic
 def reprocess_document(*, actor: Actor, document: Document) -> Document:
-    """Read the bytes again; what search finds stays until the new reading is ready.
+    """Read the document again; search uses the earlier ingestion until the new one is ready.
 
     :raises Conflict: it is being read now.
     """
@@ -162,7 +130,7 @@ def reprocess_document(*, actor: Actor, document: Document) -> Document:
 
 @transaction.atomic
 def read_again(*, document: Document) -> Document:
-    """As ``reprocess_document``, for those who may do everything."""
+    """As ``reprocess_document``, for operators: without a check of permissions."""
     locked = _locked(document)
     if Ingestion.objects.unfinished().filter(document=locked).exists():
         raise Conflict(_("The document is being processed; cancel that first."))
@@ -172,7 +140,7 @@ def read_again(*, document: Document) -> Document:
 
 @transaction.atomic
 def cancel_processing(*, actor: Actor, document: Document) -> Document:
-    """Stop reading the document.
+    """Cancel the document's ingestion.
 
     :raises Conflict: it is not being read.
     """
@@ -193,14 +161,14 @@ def create_collection(*, actor: Actor, name: str, language: str | None = None) -
 
 
 def import_collection(*, workspace_id: UUID, created_by_id: UUID, name: str) -> Collection:
-    """Make a collection on behalf of the system."""
+    """Create a collection for the system: without a check of permissions."""
     return Collection.objects.create(workspace_id=workspace_id, created_by_id=created_by_id, name=name)
 
 
 def update_collection(*, actor: Actor, collection: Collection, **changes: Any) -> Collection:
-    """Change ``name`` or ``language``; the language is that of documents uploaded into it from now on.
+    """Change ``name`` or ``language``, the default of documents that are uploaded into it afterwards.
 
-    :raises NotFound: somebody deleted it meanwhile.
+    :raises NotFound: it was deleted meanwhile.
     """
     actor.require("documents:write")
     for field, value in changes.items():
@@ -213,7 +181,7 @@ def update_collection(*, actor: Actor, collection: Collection, **changes: Any) -
 
 
 def delete_collection(*, actor: Actor, collection: Collection) -> None:
-    """Its documents stay."""
+    """Delete the collection; its documents stay."""
     actor.require("documents:write")
     collection.delete()
 
@@ -235,46 +203,19 @@ def remove_from_collection(*, actor: Actor, collection: Collection, document_id:
         raise NotFound
 
 
-@contextmanager
-def _stored(workspace_id: UUID, file: "File[Any]", *, sha256: str, content_type: str) -> Iterator[Received]:
-    """Put the bytes into storage under a name of their own, unless a document has them already."""
-    size, stored = file.size, None
-    if not Document.objects.alive().filter(blob__workspace_id=workspace_id, blob__sha256=sha256).exists():
-        quota.check(workspace_id=workspace_id, size=size)
-        stored = Blob(pk=new_id(), workspace_id=workspace_id, sha256=sha256, size=size, content_type=content_type)
-        file.seek(0)
-        storage.save(stored.key, file)
-    try:
-        yield Received(
-            sha256=sha256, content_type=content_type, size=size, name=getattr(file, "name", None) or "", stored=stored
-        )
-    finally:
-        if stored is not None:
-            _remove_unused(stored)
-
-
-def _remove_unused(stored: Blob) -> None:
-    """Remove stored bytes that no row names. Where that cannot be known now, the daily search for orphans does it."""
-    try:
-        if not Blob.objects.filter(pk=stored.pk).exists():
-            storage.delete(stored.key)
-    except (DatabaseError, *storage.OUTAGES) as error:
-        logger.warning("bytes of an upload may be left over: key=%s error=%s", stored.key, error)
-
-
 @transaction.atomic
 def _create(
     *,
     workspace_id: UUID,
     created_by_id: UUID,
-    upload: Received,
+    upload: StoredUpload,
     name: str,
     collection: Collection | None,
     metadata: dict[str, Any],
     language: str | None,
 ) -> tuple[Document, bool]:
     blob = _blob(workspace_id, upload)
-    # Its ingestion is fetched after the lock: joined, it would be as it was before the wait for the lock.
+    # Its ingestion is fetched by a later statement: joined here, it would be as it was before the wait for the lock.
     document = Document.objects.alive().select_for_update(no_key=True).filter(blob=blob).first()
     created = document is None
     if document is None:
@@ -287,7 +228,7 @@ def _create(
             claimed_language=Language(claimed) if claimed else None,
             created_by_id=created_by_id,
         )
-    if document.latest_ingestion is None or document.latest_ingestion.status in READ_AGAIN:
+    if document.latest_ingestion is None or document.latest_ingestion.status in RETRIED:
         _queue(document)
     if collection is not None:
         _add(collection, document)
@@ -296,17 +237,17 @@ def _create(
     return document, created
 
 
-def _blob(workspace_id: UUID, upload: Received) -> Blob:
-    """The workspace's row for these bytes, locked: the one to be, unless another upload or document was earlier.
+def _blob(workspace_id: UUID, upload: StoredUpload) -> Blob:
+    """The workspace's row for these bytes, locked: the new one, unless another upload of the same bytes came first.
 
-    :raises Conflict: there is none any more, and no bytes were stored for a new one.
+    :raises Conflict: the row was removed after the upload was checked, so no bytes were stored for a new one.
     """
-    if upload.stored is not None:
+    if upload.blob is not None:
         try:
             with transaction.atomic():
-                upload.stored.save(force_insert=True)
+                upload.blob.save(force_insert=True)
         except IntegrityError:
-            logger.info("the same bytes were uploaded twice at once")
+            logger.info("the same bytes were uploaded twice at the same time")
     known = Blob.objects.select_for_update(no_key=True)
     blob = known.filter(workspace_id=workspace_id, sha256=upload.sha256, doomed_at=None).first()
     if blob is None:
@@ -315,7 +256,7 @@ def _blob(workspace_id: UUID, upload: Received) -> Blob:
 
 
 def _locked(document: Document) -> Document:
-    """The document, locked: before its ingestions, as everywhere, so that no two transactions wait for each other.
+    """The document, locked. Every transaction locks a document before its ingestions, which prevents deadlocks.
 
     :raises NotFound: it was deleted.
     """
@@ -334,7 +275,7 @@ def _queue(document: Document) -> None:
 
 
 def _after_commit(notify: Callable[..., object], *args: object, **kwargs: object) -> None:
-    """Notify once the transaction has committed. A broker that does not answer undoes nothing: the sweep repeats it."""
+    """Notify after the commit. If the broker does not respond, the operation stands, and the sweep notifies again."""
 
     def call() -> None:  # Django logs a failure by its name, which a partial does not have.
         notify(*args, **kwargs)
@@ -355,11 +296,3 @@ def _add(collection: Collection, document: Document) -> None:
     CollectionDocument.objects.bulk_create(
         [CollectionDocument(collection=collection, document=document)], ignore_conflicts=True
     )
-
-
-def _sha256(file: "File[Any]") -> str:
-    digest = hashlib.sha256()
-    for chunk in file.chunks():
-        digest.update(chunk)
-    file.seek(0)
-    return digest.hexdigest()

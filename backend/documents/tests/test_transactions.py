@@ -15,7 +15,7 @@ from django.utils import timezone
 from redis.connection import AbstractConnection
 
 from backend.accounts.tests.threads import at_once
-from backend.documents import deletion, statistics, tasks
+from backend.documents import deletion, operations, statistics, tasks
 from backend.documents.ingestion import lease, queue
 from backend.documents.models import Document, Ingestion
 from backend.documents.tests.cast import pdf, upload, uuid_of
@@ -31,19 +31,19 @@ def calls(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Any) -> Iter
     seen: list[str] = []
     within: list[str] = []
 
-    def watched(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def watching(*args: Any, **kwargs: Any) -> Any:
+    def checked(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def call_and_check(*args: Any, **kwargs: Any) -> Any:
             seen.append(name)
             if connection.in_atomic_block:
                 within.append(name)
             return call(*args, **kwargs)
 
-        return watching
+        return call_and_check
 
     for name in ("_save", "_open", "delete", "exists", "listdir"):
-        monkeypatch.setattr(FileSystemStorage, name, watched(f"storage.{name}", getattr(FileSystemStorage, name)))
+        monkeypatch.setattr(FileSystemStorage, name, checked(f"storage.{name}", getattr(FileSystemStorage, name)))
     redis = AbstractConnection.send_packed_command
-    monkeypatch.setattr(AbstractConnection, "send_packed_command", watched("redis", redis))
+    monkeypatch.setattr(AbstractConnection, "send_packed_command", checked("redis", redis))
     yield seen
     assert within == []
     assert {"storage._save", "storage.delete", "redis"} <= set(seen)
@@ -121,6 +121,27 @@ def test_a_claim_that_waited_for_a_cancellation_takes_nothing(owner: Person) -> 
     assert (ingestion.status, ingestion.lease_until) == ("cancelled", None)
 
 
+def test_a_change_that_waited_for_a_deletion_changes_nothing(owner: Person) -> None:
+    """Else the change would be made to a deleted document, and after its purge fail with an error of the server."""
+    document = Document.objects.get(pk=uuid_of(upload(owner, "Deleted while it was renamed.").json()["id"]))
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        operations.discard_document(document=document)
+        renaming = pool.submit(_renamed, owner, document)
+        while not renaming.done() and not _a_backend_waits_for_a_lock():
+            time.sleep(0.01)
+    assert renaming.result(10) == 404
+
+    document.refresh_from_db()
+    assert document.name == "notes.txt"
+
+
+def _renamed(person: Person, document: Document) -> int:
+    try:
+        return int(person.patch(f"/api/v1/documents/{document.public_id}", {"name": "New"}).status_code)
+    finally:
+        connections.close_all()
+
+
 def _claimed(ingestion_id: UUID) -> Ingestion | None:
     try:
         return lease.claim(ingestion_id)
@@ -130,7 +151,10 @@ def _claimed(ingestion_id: UUID) -> Ingestion | None:
 
 def _a_backend_waits_for_a_lock() -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock')")
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity"
+            " WHERE wait_event_type = 'Lock' AND datname = current_database())"
+        )
         return bool(cursor.fetchone()[0])
 
 

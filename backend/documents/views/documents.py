@@ -15,8 +15,9 @@ from rest_framework.viewsets import GenericViewSet
 
 from backend.accounts.idempotency import IdempotentCreate
 from backend.db.accents import accent_insensitive_pattern
-from backend.documents import filetypes, operations, quota
+from backend.documents import filetypes, operations, quota, receiving
 from backend.documents.models import Collection, Document, DocumentQuerySet, Ingestion
+from backend.documents.receiving import StoredUpload
 from backend.documents.serializers import (
     STATUSES,
     DocumentChangeSerializer,
@@ -95,7 +96,7 @@ class DocumentViewSet(
     filterset_class = DocumentFilter
     parser_classes = [JSONParser]
     fields: dict[str, Any]  # Of an upload, with the file.
-    upload: operations.Received
+    upload: StoredUpload
 
     def get_queryset(self) -> QuerySet[Document]:
         if getattr(self, "swagger_fake_view", False):
@@ -106,7 +107,7 @@ class DocumentViewSet(
         )
 
     def filter_queryset(self, queryset: Any) -> Any:
-        """Filters are for the list; whoever waits for one document asks often."""
+        """Filters are for the list. Clients poll single documents, which need none."""
         return super().filter_queryset(queryset) if self.action == "list" else queryset
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -124,7 +125,7 @@ class DocumentViewSet(
         given = UploadSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         self.fields = given.validated_data
-        with self.fields["file"] as file, operations.received(actor=self.actor, file=file) as self.upload:
+        with self.fields["file"] as file, receiving.checked(actor=self.actor, file=file) as self.upload:
             yield
 
     def get_parsers(self) -> list[Any]:
