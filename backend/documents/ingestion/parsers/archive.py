@@ -1,4 +1,4 @@
-"""ZIP archives: opened within limits, and what kind of document one is."""
+"""Opens ZIP archives within limits, and detects which kind of document one is."""
 
 import codecs
 import contextlib
@@ -34,9 +34,9 @@ _ROOTS = {
 class Reader:
     """A file that refuses long reads.
 
-    ``zipfile`` reads the directory of an archive in one piece, of the size that the archive states, and makes an object
-    of each entry. Whichever of its end records an archive states that size in, and whatever number of entries beside
-    it, this is where it is asked for. Members are read in blocks.
+    ``zipfile`` reads the directory of an archive in one piece, of the size that the archive states, and creates an
+    object for each entry. Archives can state that size in several end records; every one of them leads to this read.
+    Members are read in blocks.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -65,12 +65,12 @@ def opened(source: IO[bytes]) -> Iterator[zipfile.ZipFile]:
             yield archive
     except _DAMAGES as error:
         raise ParseError("corrupt", "The file is damaged: its parts cannot be unpacked.") from error
-    except RuntimeError as error:  # zipfile's answer to an encrypted member.
+    except RuntimeError as error:  # zipfile raises it for an encrypted member.
         raise ParseError("encrypted", "The file is protected by a password.") from error
 
 
 def unpack(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    """A member's bytes, counted as they come, since the size that an archive declares may be a lie.
+    """A member's bytes, counted while they are unpacked, since the size that an archive declares may be false.
 
     :raises ParseError: there are more than ``limit``.
     """
@@ -85,7 +85,7 @@ def unpack(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
 
 def member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
     if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise zipfile.BadZipFile  # No other belongs in a document, and others unpack a block to any size at once.
+        raise zipfile.BadZipFile  # No document uses others, and they may unpack a block to any size in one call.
     return archive.open(name)
 
 
@@ -94,9 +94,9 @@ def too_large(limit: int) -> ParseError:
 
 
 def content_type(source: IO[bytes]) -> str:
-    """What the archive is; empty for what cannot be read.
+    """The content type of the archive; empty if it is not supported.
 
-    A damaged one counts as a DOCX: reading it says what is wrong.
+    A damaged one counts as a DOCX, so that reading it reports the damage.
 
     :raises ParseError: too many entries.
     """
@@ -110,12 +110,12 @@ def content_type(source: IO[bytes]) -> str:
 
 
 def parts(archive: zipfile.ZipFile) -> dict[str, str]:
-    """The names of the members by the names of the parts that they are: in any case, with slashes of either kind."""
+    """Member names by part names; members may be spelled in any case, with slashes of either kind."""
     return {name.replace("\\", "/").lstrip("/").lower(): name for name in archive.namelist()}
 
 
 def main_part(archive: zipfile.ZipFile) -> str:
-    """The name of the part that holds a DOCX's text: where its relationships say, else the usual one; empty if none."""
+    """The name of the part with a DOCX's text: from its relationships, else the usual name; empty if there is none."""
     names = parts(archive)
     if _RELATIONSHIPS in names:
         with contextlib.suppress(etree.XMLSyntaxError):
@@ -128,7 +128,7 @@ def main_part(archive: zipfile.ZipFile) -> str:
 
 
 def part_name(target: str, folder: str = "") -> str:
-    """The part that a relationship leads to, from a part in ``folder``."""
+    """The name of a relationship's target, relative to ``folder``."""
     path = target.replace("\\", "/").partition("#")[0]
     return posixpath.normpath(posixpath.join("/" + folder, urllib.parse.unquote(path))).lstrip("/").lower()
 
@@ -147,7 +147,7 @@ def root_of(data: bytes) -> "etree._Element":
 
 
 def _is_text_document(archive: zipfile.ZipFile, name: str) -> bool:
-    """By the root element in its first bytes: a workbook's main part is found in the same way."""
+    """Whether it is a text document, by its root element. Workbooks have main parts with the same relationship."""
     with member(archive, name) as file:
         head = file.read(_HEAD)
     parser = etree.XMLPullParser(events=("start",), resolve_entities=False, no_network=True, load_dtd=False)

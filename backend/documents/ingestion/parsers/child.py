@@ -1,7 +1,7 @@
-"""The parser process: waits for jobs, and forks a fresh process for each, so that no file meets another's remains.
+"""The parser process: waits for jobs and forks a new process for each, so that no file shares memory with another.
 
-Forking takes two milliseconds where starting Python and importing the parsers takes two hundred. What isolates the
-process is set up once, after the imports and before the first job; what can only be done to the fork, in the fork
+Forking takes two milliseconds where starting Python and importing the parsers takes two hundred. Isolation of
+the process is set up once, after the imports and before the first job; the layers that apply to a fork are set up there
 before it reads the first byte of its file (``isolation.py``).
 """
 
@@ -24,7 +24,7 @@ from . import archive, cpu, docx, html, isolation, markdown, pdf, plain
 from .decoding import Warnings
 from .frames import MAX_JOB_BYTES, Frame, Job, PageText, ParseError, Report, encode
 
-# The text of a file, and what its owner should know about it.
+# Return the text of a file and its warnings.
 READERS: dict[str, Callable[[IO[bytes], Job], tuple[str, Warnings]]] = {
     "text/plain": plain.read,
     "text/markdown": markdown.read,
@@ -34,12 +34,12 @@ READERS: dict[str, Callable[[IO[bytes], Job], tuple[str, Warnings]]] = {
 
 
 def serve() -> None:
-    """Take jobs from the socket that is our standard input until its other end closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which then closes the socket.
+    """Receive jobs from the socket that is this process's standard input, until the worker closes it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The worker handles Ctrl-C and closes the socket.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     control = socket.socket(fileno=0)
     nothing = os.open(os.devnull, os.O_RDWR)
-    gc.freeze()  # What was imported stays out of collections, so forks share its memory.
+    gc.freeze()  # Imported objects are excluded from garbage collection, so that forks share their memory pages.
     layers = isolation.isolate([int(user) for user in sys.argv[2:]])
     with contextlib.suppress(BrokenPipeError):
         control.sendall(encode(Report(kind="ready", layers=layers)))
@@ -50,7 +50,7 @@ def serve() -> None:
 
 
 def _receive(control: socket.socket) -> tuple[Job, tuple[int, int]] | None:
-    """The next job, its file and the pipe for its frames; none when the worker has closed the socket."""
+    """The next job, its file and the pipe for its frames; None when the worker has closed the socket."""
     data, descriptors = bytearray(), array.array("i")
     while len(data) < 4 or len(data) < 4 + int.from_bytes(data[:4], "big"):
         part, ancillary, _, _ = control.recvmsg(MAX_JOB_BYTES, socket.CMSG_SPACE(2 * descriptors.itemsize))
@@ -71,14 +71,14 @@ def _run(job: Job, source: int, target: int, *, nothing: int, control: socket.so
     child = os.fork()
     if child == 0:
         isolation.die_with(parent)
-        for standard in (0, 1, 2):  # What a parser prints, and it prints what is in the file, goes nowhere.
+        for standard in (0, 1, 2):  # Parsers may print parts of the file: discard it.
             os.dup2(nothing, standard)
         isolation.close_all_but(source, target, kept_open)
         os._exit(_work(job, source, target, layers))
     for descriptor in (source, target, kept_open):
         os.close(descriptor)
     readable, _, _ = select.select([control.fileno(), alive], [], [])
-    if control.fileno() in readable:  # The worker has nothing to say during a job: it is gone.
+    if control.fileno() in readable:  # The worker sends nothing during a job: it has closed the socket.
         os.kill(child, signal.SIGKILL)
     os.close(alive)
     _, status, usage = os.wait4(child, 0)
@@ -91,7 +91,7 @@ def _work(job: Job, source: int, target: int, layers: dict[str, str]) -> int:
         isolation.restrict(layers, memory_bytes=job.memory_bytes, cpu_seconds=job.total_cpu_seconds)
         with open(source, "rb") as file:
             for frame in _TASKS[job.task](file, job):
-                frame.cpu_seconds = cpu.spent()
+                frame.cpu_seconds = cpu.used()
                 _send(target, frame)
                 cpu.limit(job.cpu_seconds)
     except ParseError as error:

@@ -1,4 +1,4 @@
-"""The processor time that a job may take: the kernel counts it, and ends the process with SIGXCPU."""
+"""Limits the processor time of a job: the kernel counts it and ends the process with SIGXCPU."""
 
 import contextlib
 import resource
@@ -7,20 +7,20 @@ from collections.abc import Iterator
 
 from .frames import Job
 
-# What a file without pages may take grows with its size: some markup is read in a time that grows with the square of
-# its length, and the worker reads no other file meanwhile. Honest files take a third of this or less.
+# The limit of a file without pages is proportional to its size: some markup takes time that grows with the square of
+# its length, and the worker reads no other file meanwhile. Ordinary files take a third of the limit or less.
 ANY_SIZE = 2  # Seconds.
 PER_MEGABYTE = 4  # Seconds. The densest HTML takes 1.4, text and DOCX 0.3.
 OF_MARKDOWN = 12  # Seconds. A long text takes 2.5, a list of 100,000 items 6.
 
 
 class TooSlow(Exception):
-    """The processor time that was allowed is used up."""
+    """The processor time is used up."""
 
 
 def limit(seconds: int) -> None:
-    """So many seconds from now on; the kernel then sends SIGXCPU, which ends the process."""
-    begun = int(spent()) + 1
+    """Allow so many more seconds; the kernel then sends SIGXCPU, which ends the process."""
+    begun = int(used()) + 1
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     wanted = begun + seconds
     if hard != resource.RLIM_INFINITY:
@@ -30,13 +30,13 @@ def limit(seconds: int) -> None:
 
 
 def limit_for(job: Job, size: int, *, per_megabyte: int = PER_MEGABYTE) -> None:
-    """As ``limit``, as long as a text of ``size`` bytes may take."""
+    """As ``limit``, for a text of ``size`` bytes."""
     limit(min(job.cpu_seconds, ANY_SIZE + per_megabyte * size // 1_000_000))
 
 
 @contextlib.contextmanager
 def raising() -> Iterator[None]:
-    """In this block, which must run Python and not C for long, the limit raises instead of ending the process.
+    """In this block, the limit raises an exception instead of ending the process. Long calls of C delay it.
 
     :raises TooSlow: the limit is reached.
     """
@@ -51,7 +51,7 @@ def _raise(*_: object) -> None:
     raise TooSlow
 
 
-def spent() -> float:
+def used() -> float:
     """Seconds of processor time since the process began."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime

@@ -1,24 +1,24 @@
-"""The messages between a worker and its parser process: msgpack behind a length of four bytes."""
+"""The messages between a worker and its parser process: msgpack, prefixed with a length of four bytes."""
 
 from typing import Any
 
 import msgspec
 
-MAX_FRAMES_BYTES = 256 * 1024 * 1024  # Bytes of all frames of a job: more is nonsense.
+MAX_FRAMES_BYTES = 256 * 1024 * 1024  # Bytes of all frames of a job; no valid job sends more.
 MAX_JOB_BYTES = 64 * 1024
 
 
 class Job(msgspec.Struct, kw_only=True):
-    """What to do with a file, and within which limits. The file itself comes beside it, as an open descriptor."""
+    """A task on a file, with its limits. The file is sent beside it as an open descriptor."""
 
     task: str  # "parse", "render" or "detect"
     content_type: str
     cpu_seconds: int  # Until the first frame, and from one frame to the next.
     total_cpu_seconds: int  # From the start to the end.
     memory_bytes: int
-    start: int = 0  # Pages that are done already.
+    start: int = 0  # Pages that are committed already.
     batch: int = 16  # Pages per frame at most.
-    batch_seconds: float = 1.0  # Wall clock after which a frame is sent with the pages there are.
+    batch_seconds: float = 1.0  # Wall-clock time after which a frame is sent with the pages read so far.
     page_cpu_seconds: int = 10
     max_pages: int = 5_000
     max_characters: int = 20_000_000
@@ -30,7 +30,7 @@ class Job(msgspec.Struct, kw_only=True):
 class PageText(msgspec.Struct, array_like=True):
     """A page, or a stretch of text. ``lines`` as in the model ``Page``, but spans count from this page's start.
 
-    :ivar unreadable: most of the text is no words (``legibility.py``).
+    :ivar unreadable: most of the text is not words (``legibility.py``).
     :ivar fields_left_out: the page has more annotations than are read.
     """
 
@@ -42,7 +42,7 @@ class PageText(msgspec.Struct, array_like=True):
 
 
 class Frame(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What a job sends, through a pipe of its own.
+    """A message of a job, sent through a pipe of its own.
 
     :ivar kind: ``opened`` (total, paged), ``pages``, ``image``, ``detected`` (content_type, or empty for what cannot
         be read), ``end``, ``failed`` (code, detail), ``crashed`` (detail: the traceback).
@@ -61,7 +61,7 @@ class Frame(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Result(msgspec.Struct, kw_only=True):
-    """What a web process takes of a frame: no lists, of which a few bytes become many objects."""
+    """A frame as web processes decode it, without lists: a few bytes of a list can become millions of objects."""
 
     kind: str
     image: bytes = b""
@@ -72,19 +72,19 @@ class Result(msgspec.Struct, kw_only=True):
 
 
 class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What the parser process itself sends, through its socket: first that it is ready, then how each job ended.
+    """A message of the parser process itself, sent through its socket: that it is ready, or how a job ended.
 
     :ivar kind: ``ready`` (layers: what isolates it from here on) or ``ended`` (signal: what killed the job, if any).
     """
 
     kind: str
-    layers: dict[str, str] = {}  # By name: empty where the layer holds, else why it does not.
+    layers: dict[str, str] = {}  # By name: empty if the layer holds, else why it does not.
     signal: int = 0
     cpu_seconds: float = 0.0  # Processor time of the job.
 
 
 class ParseError(Exception):
-    """The file cannot be read; ``code`` and ``detail`` are for its owner."""
+    """The file cannot be read. The API returns ``code`` and ``detail``."""
 
     def __init__(self, code: str, detail: str) -> None:
         self.code = code

@@ -1,7 +1,8 @@
-"""The characters of a PDF page as PDFium orders them, each with its place.
+"""The characters of a PDF page in PDFium's order, each with its box.
 
-Places are loose boxes: as wide as the character's advance and as high as its font, so that all characters of one size
-on one baseline have the same upper and lower edge. Units are points of the page; the origin is at the lower left.
+Boxes are PDFium's loose boxes: as wide as the character's advance and as high as its font, so that all characters of
+one size on one baseline have the same upper and lower edge. Units are points of the page; the origin is at the lower
+left.
 """
 
 import ctypes
@@ -19,7 +20,7 @@ HYPHEN = "\ufffe"  # What PDFium writes for a hyphen that ends a line; it then o
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _UTF_16 = f"utf-16-{sys.byteorder[0]}e"
 
-# There are thousands of characters on a page: these functions are called without checks of their arguments' types.
+# Called for thousands of characters of a page, hence without checks of argument types.
 _LOOSE_BOX = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
 _get_loose_box = _LOOSE_BOX(ctypes.cast(pdfium.FPDFText_GetLooseCharBox, ctypes.c_void_p).value or 0)
 _OBJECT = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
@@ -33,7 +34,7 @@ class Glyphs:
     """The characters of a page.
 
     :ivar text: one character per character of PDFium's, so that positions in it are PDFium's indices.
-    :ivar lost: how many characters have a shape and no meaning.
+    :ivar lost: how many characters have a glyph and no Unicode value.
     """
 
     def __init__(self, textpage: Any) -> None:
@@ -58,7 +59,7 @@ class Glyphs:
         return up.value
 
     def blank(self, positions: Iterable[int]) -> None:
-        """Put spaces in the place of characters."""
+        """Replace characters by spaces."""
         letters = list(self.text)
         for position in positions:
             letters[position] = " "

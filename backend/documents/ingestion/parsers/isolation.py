@@ -1,7 +1,7 @@
-"""What keeps a parser that a file has taken over from everything else.
+"""Isolates the parser process, because a malicious file may take control of its parser.
 
-``isolate`` is called once, in the process that takes the jobs, after all imports and before any file. ``restrict`` is
-called in the fork for one file, before the first byte of it is read. Each layer is used where this machine has it.
+``isolate`` is called once, in the process that receives the jobs, after all imports and before any file. ``restrict``
+is called in the fork for one file, before its first byte is read. Each layer is used where the machine supports it.
 """
 
 import contextlib
@@ -25,16 +25,17 @@ from .kernel import (
     prctl,
 )
 
-_MAX_DESCRIPTOR = 256  # The process that takes the jobs has a handful.
+_MAX_DESCRIPTOR = 256  # The process that receives the jobs has a handful.
 _CAPABILITY_VERSION_3 = 0x20080522
-_SPARE_CPU_SECONDS = 2  # Beyond the limit that is moved from page to page, so that this one ends only who moved it.
+# Above the soft limit, which is raised for each page. Only a parser that raises it by itself reaches this one.
+_SPARE_CPU_SECONDS = 2
 _NOTHING_OF = ("CORE", "FSIZE", "NPROC", "MEMLOCK", "MSGQUEUE")
 
 
 def isolate(users: Sequence[int]) -> dict[str, str]:
-    """Give up what no parser needs, for this process and all that it forks. It may return in a fork of the caller.
+    """Drop what no parser needs, for this process and its forks. It may return in a fork of the caller.
 
-    :param users: whom to become, if we are root: the first of these that can be had.
+    :param users: user ids to become if started as root: the first that is available.
     :return: the layers by name: empty where one holds, else why it does not.
     """
     os.chdir("/")
@@ -42,7 +43,7 @@ def isolate(users: Sequence[int]) -> dict[str, str]:
         "no_new_privs": _attempt(_gain_nothing),
         **namespaces.separate(users),
         "no_capabilities": _attempt(_drop_capabilities),
-        "seccomp": _attempt(seccomp.check_available),  # Both are only available here; ``restrict`` uses them.
+        "seccomp": _attempt(seccomp.check_available),  # Here both are only checked; ``restrict`` applies them.
         "landlock": _attempt(landlock.check_available),
     }
     with contextlib.suppress(OSError):  # Last, since a change of credentials resets it.
@@ -53,14 +54,14 @@ def isolate(users: Sequence[int]) -> dict[str, str]:
 
 
 def restrict(layers: Mapping[str, str], *, memory_bytes: int, cpu_seconds: int) -> None:
-    """Bound this process, which reads one file.
+    """Restrict this process, which reads one file.
 
-    :param layers: what ``isolate`` has found.
-    :raises OSError: what is available cannot be had after all.
+    :param layers: the result of ``isolate``.
+    :raises OSError: an available layer cannot be applied.
     """
     if not layers["landlock"]:
         landlock.give_up_everything()
-    # The limit of processes counts those of the same user, whom we may share; at 0 it forbids any more of ours.
+    # The limit of processes counts all of the same user, who may have others; 0 forbids this one to start any.
     for name in _NOTHING_OF:
         _limit(f"RLIMIT_{name}", 0)
     _limit("RLIMIT_NOFILE", 64)
@@ -71,7 +72,7 @@ def restrict(layers: Mapping[str, str], *, memory_bytes: int, cpu_seconds: int) 
 
 
 def die_with(parent: int) -> None:
-    """End when the parent does. Elsewhere than on Linux, writing to its closed pipe does it."""
+    """End with the parent process. On other systems than Linux, writing to its closed pipe ends this one."""
     if LINUX:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
@@ -79,7 +80,7 @@ def die_with(parent: int) -> None:
 
 
 def close_all_but(*kept: int) -> None:
-    """Close every descriptor above the three standard ones but for these."""
+    """Close every descriptor except the three standard ones and these."""
     start = 3
     for descriptor in (*sorted(kept), _MAX_DESCRIPTOR):
         os.closerange(start, descriptor)
@@ -87,8 +88,8 @@ def close_all_but(*kept: int) -> None:
 
 
 def _become_first_of_all() -> None:
-    """Go on as the first process of the namespace of processes; with its end all others in it end. The one that the
-    worker knows waits for it here.
+    """Continue as the first process of the process namespace; when it ends, the kernel ends all others in it. The
+    process whose id the worker has waits for it here.
     """
     first = os.fork()
     if first == 0:
@@ -107,17 +108,18 @@ def _attempt(layer: Callable[[], None]) -> str:
 
 
 def _gain_nothing() -> None:
-    """No program that we could start would have more rights than we: no set-user-id, no file capabilities."""
+    """Forbid programs with more rights than this process: no set-user-id, no file capabilities."""
     prctl(PR_SET_NO_NEW_PRIVS, 1)
 
 
 def _drop_capabilities() -> None:
-    with contextlib.suppress(PermissionError):  # Whoever may not shrink the bounding set has none; see above.
+    # A process that may not shrink the bounding set has no capabilities; see above.
+    with contextlib.suppress(PermissionError):
         for capability in range(64):
             try:
                 prctl(PR_CAPBSET_DROP, capability)
             except OSError as error:
-                if error.errno == errno.EINVAL:  # The kernel knows no more.
+                if error.errno == errno.EINVAL:  # The kernel has no further capabilities.
                     break
                 raise
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
@@ -126,7 +128,7 @@ def _drop_capabilities() -> None:
 
 
 def _limit(name: str, size: int) -> None:
-    number = getattr(resource, name, None)  # Not every system knows every limit.
+    number = getattr(resource, name, None)  # Not every system has every limit.
     if number is not None:
-        with contextlib.suppress(ValueError, OSError):  # macOS knows that of memory and refuses it.
+        with contextlib.suppress(ValueError, OSError):  # macOS has a limit of memory and refuses to set it.
             resource.setrlimit(number, (size, size))

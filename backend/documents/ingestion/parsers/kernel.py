@@ -1,4 +1,4 @@
-"""Calls of the Linux kernel that Python has no function for. Each raises OSError where the kernel refuses."""
+"""Linux system calls without a function in Python. Each raises OSError if the kernel refuses."""
 
 import ctypes
 import os

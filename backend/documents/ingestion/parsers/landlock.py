@@ -1,4 +1,4 @@
-"""Landlock: a process gives up files, TCP, abstract sockets and signals to others, for good."""
+"""Landlock: a process permanently drops access to files, TCP, abstract sockets and signals to other processes."""
 
 import ctypes
 import os
@@ -8,22 +8,22 @@ from .kernel import system_call
 
 _CREATE_RULESET = {"x86_64": 444, "aarch64": 444}
 _RESTRICT_SELF = {"x86_64": 446, "aarch64": 446}
-_VERSION = 1  # The flag that asks for the version instead.
-# Kinds of access that a version knows: to files (one bit each), to TCP ports, and beyond the own domain.
+_VERSION = 1  # The flag that requests the version instead.
+# Kinds of access that a version can restrict: to files (one bit each), to TCP ports, and outside of the own domain.
 _FILES = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 _TCP_SINCE, _TCP = 4, 0b11
 _SCOPED_SINCE, _SCOPED = 6, 0b11
 
 
 def check_available() -> None:
-    """:raises OSError: this machine has none."""
+    """:raises OSError: the kernel has no Landlock."""
     _version()
 
 
 def give_up_everything() -> None:
-    """From here on this process opens no file and reaches nothing outside; it needs ``no_new_privs``.
+    """Forbid this process to open files and to reach other processes; it needs ``no_new_privs``.
 
-    :raises OSError: this machine has no Landlock.
+    :raises OSError: the kernel has no Landlock.
     """
     version = _version()
     handled = struct.pack("Q", (1 << _FILES.get(version, max(_FILES.values()))) - 1)
@@ -33,7 +33,7 @@ def give_up_everything() -> None:
         handled += struct.pack("Q", _SCOPED)
     ruleset = system_call(_CREATE_RULESET, ctypes.create_string_buffer(handled, len(handled)), len(handled), 0)
     try:
-        system_call(_RESTRICT_SELF, ruleset, 0)  # Without any rule: nothing of what it handles is allowed.
+        system_call(_RESTRICT_SELF, ruleset, 0)  # Without rules, everything that the ruleset handles is denied.
     finally:
         os.close(ruleset)
 

@@ -1,8 +1,8 @@
-"""The order in which print is read: columns one after the other, the cells of a row in one line.
+"""Sorts the text of a PDF page into reading order: columns one after the other, the cells of a row in one line.
 
-PDFium gives print in the order in which it was written, and puts what is side by side into one line. Where print is
-side by side, neighbouring lines form a band as long as a vertical gutter stays free in all of them; the band's columns
-are then either prose, each read down to its end, or cells of a table, read row by row. All else keeps its order.
+PDFium returns text in the order of the file, and merges text that is side by side into one line. Where text is side by
+side, adjacent lines form a band as long as a vertical gutter is free in all of them. The columns of a band are either
+prose, each read to its end, or cells of a table, read row by row. All other text keeps its order.
 """
 
 from bisect import bisect_right
@@ -24,10 +24,10 @@ Area = tuple[float, float, float, float]  # Left, bottom, right, top.
 
 @dataclass(slots=True)
 class Piece:
-    """Print without a wide gap, or what an annotation shows. Units as in ``glyphs.py``.
+    """Text without a wide gap, or the text of an annotation. Units as in ``glyphs.py``.
 
     :ivar ranges: the positions of its characters, from and up to.
-    :ivar areas: the places of annotations that it is shown by.
+    :ivar areas: the areas of its annotations.
     :ivar checkable: it is a box to be checked, whose label follows it.
     """
 
@@ -58,7 +58,7 @@ class Piece:
 
 @dataclass(slots=True)
 class Print:
-    """A line as it is read: the pieces it is made of, its text, and what it is (as in ``lines.Line``)."""
+    """A line in reading order: its pieces and its text; other fields as of ``lines.Line``."""
 
     text: str
     pieces: list[Piece]

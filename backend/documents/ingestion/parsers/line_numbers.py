@@ -1,6 +1,7 @@
-"""The numbers of lines, printed in the margin beside them: no part of the text, and not of the figures in it.
+"""Removes line numbers that are printed in the margin of a PDF page.
 
-Of "10 The owner shall pay" and, on the next line, "11 300 euros", no reader makes 11 300 euros; a plain text would.
+They are not part of the text and must not join its figures: "10 The owner shall pay" and, on the next line, "11 300
+euros" do not mean 11 300 euros.
 """
 
 import re
@@ -30,8 +31,8 @@ class _Number:
     top: float
 
 
-def take_line_numbers(glyphs: Glyphs) -> list[int]:
-    """Take the numbers of lines away.
+def remove_line_numbers(glyphs: Glyphs) -> list[int]:
+    """Remove the line numbers.
 
     :return: positions after numbers that stand at the start of lines and may count them or what is in them, such as
         the rows of a table: what follows there is no part of the number.

@@ -1,4 +1,4 @@
-"""Lines of print, and how they become the text of a page."""
+"""Joins the lines of a PDF page to its text."""
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ Span = tuple[int, int, int, int, int, int]
 
 @dataclass(slots=True)
 class Line:
-    """A line of print.
+    """A line of a page.
 
     :ivar hyphenated: a hyphen, which is not in the text, ends the line.
-    :ivar row: it is a row of a table, which no other line goes on.
+    :ivar row: it is a row of a table, which no other line continues.
     :ivar column: the number of the column of prose that it is in, where there are several side by side.
     """
 
@@ -76,7 +76,7 @@ def compose(lines: list[Line], *, ending: str = "\n\n") -> tuple[str, list[Span]
 
 
 def goes_on(text: str, following: str) -> bool:
-    """Whether a sentence goes on from the end of one text, a column or a page, to the start of another."""
+    """Whether a sentence continues from the end of one text (a column or a page) at the start of another."""
     end = text.rstrip(_CLOSING)[-1:]
     return bool(end) and end not in _ENDS and following[:1].islower()
 
@@ -87,7 +87,7 @@ def is_unfinished(text: str) -> bool:
 
 
 def page_ending(lines: Sequence[Line], following: Sequence[Line]) -> str:
-    """What stands between the texts of two pages: an empty line, or less where a sentence goes on."""
+    """The separator between the texts of two pages: an empty line, or less where a sentence continues."""
     if not lines or not following or lines[-1].row or following[0].row:
         return "\n\n"
     last, first = lines[-1], following[0].text
@@ -103,7 +103,7 @@ def _is_dash(text: str) -> bool:
 
 
 def _between(lines: list[Line], index: int) -> str:
-    """A space where the paragraph goes on, an empty line where there is a gap, else a line break."""
+    """A space where the paragraph continues, an empty line where there is a gap, else a line break."""
     line, following = lines[index], lines[index + 1]
     if line.row or following.row:
         return "\n" if line.row and following.row else "\n\n" if _gap(line, following) else "\n"

@@ -1,4 +1,4 @@
-"""Another user, and namespaces of one's own: no network, no other processes, no files."""
+"""Changes the user and enters new namespaces: without network, other processes and files."""
 
 import os
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 
 
 def separate(users: Sequence[int]) -> dict[str, str]:
-    """Become another user if we are root, and enter namespaces; the next fork is the first process of its own.
+    """Change to another user if started as root, and enter namespaces. The next fork is the first process of its own.
 
-    Root may enter them at once. Anybody else needs a user namespace with it, which some systems forbid.
+    Root may enter them directly. Other users need a user namespace as well, which some systems forbid.
 
-    :param users: ids of which to take the first that can be had.
-    :return: the layers, empty where one holds, else why it does not.
+    :param users: ids, of which the first available one is used.
+    :return: the layers: empty where one holds, else why it does not.
     """
     layers = {"namespaces": _enter(_OWN)}
     layers["other_user"] = _change_user(users)
@@ -37,15 +37,17 @@ def _enter(spaces: int) -> str:
 
 
 def _leave_all_files() -> None:
-    """Let the root of all paths be an empty folder that cannot be written to."""
-    call("mount", b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)  # What follows happens in this namespace alone.
+    """Make an empty read-only folder the root of the file system."""
+    # The following mounts are visible in this namespace only.
+    call("mount", b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)
     flags = _MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
-    call("mount", b"none", b"/proc", b"tmpfs", flags, b"size=4k,nr_inodes=2,mode=555")  # A folder that is everywhere.
+    # A folder that every system has.
+    call("mount", b"none", b"/proc", b"tmpfs", flags, b"size=4k,nr_inodes=2,mode=555")
     os.chdir("/proc")
     try:
         system_call(_PIVOT_ROOT, b".", b".")
         call("umount2", b".", _MNT_DETACH)
-    except OSError:  # The root is no mount of its own, as in a chroot.
+    except OSError:  # The root is not a mount point, as in a chroot.
         os.chroot(".")
     os.chdir("/")
 
@@ -59,7 +61,7 @@ def _change_user(users: Sequence[int]) -> str:
             os.setgroups([])
             os.setresgid(user, user, user)
             os.setresuid(user, user, user)
-        except OSError as error:  # A user namespace around us may know no ids as high as that.
+        except OSError as error:  # An outer user namespace may not map ids as high as that.
             why = str(error)
         else:
             return ""

@@ -1,6 +1,7 @@
-"""Words that something else on the page may hide: what is drawn over them, what cuts them off, what has their colour.
+"""Finds words of a PDF page that may be hidden: covered by later objects, clipped, or in the colour of their
+background.
 
-Only where to look is said here; the pictures of the page with and without the words decide (``pdf_visibility.py``).
+The result is a list of candidates; rendering the page with and without them decides (``pdf_visibility.py``).
 """
 
 import ctypes
@@ -17,7 +18,7 @@ from .layout import Area
 MAX_AREAS = 400  # That may hide something, of a page: the largest ones.
 MAX_OBJECTS = 20_000  # Of a page: more are a drawing.
 MAX_ANNOTATIONS = 2_000  # Of a page.
-MAX_CLIPPED = 5_000  # Pieces of print whose clipping is looked at.
+MAX_CLIPPED = 5_000  # Text objects whose clipping is examined.
 _MIN_COVER = 3.0  # Points, of what hides a letter.
 _BROADEST_STROKE = 40.0  # Points.
 _SIMILAR = 30  # Of 255, of each colour.
@@ -51,9 +52,9 @@ class Words:
 def doubtful(
     page: Any, objects: Sequence[tuple[int, int]], glyphs: Glyphs, words: Words
 ) -> tuple[list[Group], list[tuple[int, int]]]:
-    """What may be hidden, and words that are under a picture of most of the page, as of a scan.
+    """Candidates for hidden words, and words under an image of most of the page, as of a scan.
 
-    The former are in groups: by what is drawn later, by what is drawn before in the same colour, by clipping.
+    Candidates are grouped by cause: an object drawn later, one drawn before in the same colour, clipping.
     """
     orders = {each: number for number, (each, _) in enumerate(objects)}
     places = sorted(

@@ -1,7 +1,7 @@
-"""Headers, footers and page numbers, which stand between the two parts of a sentence that goes over a page's end.
+"""Removes repeated headers, footers and page numbers, which would divide sentences that continue on the next page.
 
-What two pages in a row have at the same place of their upper or lower edge, apart from the rest, is kept on the first
-page that has it, before that page's text, and left out of the others.
+Lines that consecutive pages have at the same place of their upper or lower edge, apart from the rest, are kept on the
+first of these pages, before its text, and left out of the others.
 """
 
 import re
@@ -21,9 +21,10 @@ _PAGE_NUMBER = re.compile(r"\W{0,3}(?:[0-9]{1,5}|[ivxlc]{1,7})\W{0,3}", re.IGNOR
 def without_running(
     lines: list[Line], *, before: Sequence[Sequence[Line]], after: Sequence[Line], distances: Sequence[int]
 ) -> list[Line]:
-    """The lines of a page in the order in which they are read, without what the pages before it have already.
+    """The lines of a page in reading order, without those that earlier pages have already.
 
-    :param before: the lines of pages before this one, so many pages away as ``distances`` says.
+    :param before: the lines of earlier pages.
+    :param distances: how many pages before this one they are.
     :param after: the lines of the next page.
     """
     edges = list(_edges(lines))
@@ -65,7 +66,7 @@ def _apart(lines: Sequence[Line], *, upper: bool) -> Iterator[Line]:
 
 
 def _recurs(line: Line, page: Sequence[Line], pages: int) -> bool:
-    """Whether another page has the same line at the same place, but for its own number."""
+    """Whether another page has the same line at the same place, except for its page number."""
     return any(_is_same(line, other, pages) for other in page)
 
 

@@ -1,4 +1,4 @@
-"""PDF to text with the box of every line, and pages to images, by PDFium."""
+"""Converts PDF pages to text with a box for each line, and to images, with PDFium."""
 
 import ctypes
 import io
@@ -20,18 +20,19 @@ from .page_headers import without_running
 from .pdf_visibility import Visibility, has_layered_forms
 from .reading import read_lines
 
-Image.preinit()  # Loads the writer of PNG, which could not be loaded any more when it is needed.
+Image.preinit()  # Loads the PNG encoder now: later, this process can open no files.
 _MAX_IMAGE_HEIGHT = 6000  # Pixels.
-_CONTEXT = 2  # Pages before one that its headers are compared with: left and right pages may have their own.
+_CONTEXT = 2  # Earlier pages whose headers are compared: left and right pages may have different ones.
 
 
 def open_document(source: IO[bytes]) -> "pypdfium2.PdfDocument":
-    """The PDF that an open file holds.
+    """Open a PDF.
 
-    :raises ParseError: it needs a password, or is no readable PDF.
+    :raises ParseError: it needs a password, or is not a readable PDF.
     """
-    # Mapped, since PDFium reads by itself only what it may open, and calls Python for each piece of anything else.
-    # A private copy, since only what may be written to can be handed over; what is not written to is not copied.
+    # Mapped into memory: PDFium cannot open the file, and a file object would be called back for each piece.
+    # A private (copy-on-write) mapping, because ctypes needs a writable buffer; nothing is written, so nothing is
+    # copied.
     try:
         mapped = mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_COPY)
     except ValueError as error:
@@ -52,8 +53,8 @@ def open_document(source: IO[bytes]) -> "pypdfium2.PdfDocument":
 def read_pages(document: "pypdfium2.PdfDocument", job: Job) -> Iterator[tuple[PageText, bool]]:
     """Each page from ``job.start`` on, and whether it could be read.
 
-    A page is known when the next one is: what both have at their edges is no part of their text, and a sentence may
-    go on from one to the other. Pages that are read one by one, since one of them takes too long, are read alone.
+    A page is returned after the next one is read: headers that both have are not part of their text, and a sentence may
+    continue on the next page. With a batch of 1, because a page takes too long, each page is read by itself.
     """
     if job.batch == 1:
         yield from ((_finished([], page, None), page.readable) for page in _pages(document, job.start))
@@ -95,7 +96,7 @@ def _finished(before: list[_Page], page: _Page, after: _Page | None) -> PageText
         page.body = _body(before, page, after)
     ending = "\n\n"
     if after is not None:
-        # The next page's first lines are what the reader meets next; whether its footer recurs does not matter here.
+        # Only the first lines of the next page matter here, so its own next page is not needed.
         after_lines = _body([*before, page][-_CONTEXT:], after, None)
         ending = page_ending(page.body, after_lines)
     text, spans = compose(page.body, ending=ending)

@@ -1,8 +1,8 @@
-"""Which characters of a page its picture does not show.
+"""Finds the characters of a PDF page that are not visible.
 
-PDFium's text has print of layers that are off, of the colour of the paper, outside the page, and without ink. A page
-with print that may be so is drawn, and drawn again without it: what changes nothing is not shown. Print without ink
-over a picture, as text recognition adds to scans, counts as shown where the picture has something.
+PDFium's text includes text of disabled layers, in the colour of the paper, outside the page, and without ink. A page
+with such candidates is rendered, and rendered again without them: a candidate that changes nothing is not visible. Text
+without ink over an image, as text recognition adds to scans, counts as visible where the image is not empty.
 """
 
 import ctypes
@@ -17,19 +17,19 @@ from PIL import Image, ImageChops
 from . import occlusion
 from .glyphs import Glyphs
 
-MAX_LAYERS = 32  # On a page; further ones are looked at together.
+MAX_LAYERS = 32  # On a page; further ones are tested together.
 _MAX_MARKS = 16  # Of an object.
 _WORD = re.compile(r"\S+")
 _PALE = 245  # Of 255, in each colour.
 _FAINT = 26  # Of 255: the opacity.
-_TINY = 0.8  # Points: print that is lower is no print.
+_TINY = 0.8  # Points: lower text is not visible.
 _CHANGE, _CONTRAST = 6, 24  # Of 255 levels of grey.
 _MAX_PIXELS = 4_000_000
 _NO_INK = "no ink"
 _INKLESS_MODES = (pdfium.FPDF_TEXTRENDERMODE_INVISIBLE, pdfium.FPDF_TEXTRENDERMODE_CLIP)
 _FILLED = (pdfium.FPDF_TEXTRENDERMODE_FILL, pdfium.FPDF_TEXTRENDERMODE_FILL_CLIP)
 
-# Called for each word of a page, so without checks of the arguments' types.
+# Called for each word of a page, hence without checks of argument types.
 _Function = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
 _Question = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 _Colour = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 5)
@@ -57,7 +57,7 @@ _LAYERED = re.compile(rb"/OC[ \r\n\t]{0,4}[0-9]{1,10}[ \r\n\t]")
 
 
 class Visibility:
-    """What is hidden on the pages of a document."""
+    """Finds hidden characters on the pages of a document."""
 
     def __init__(self, *, layered_forms: bool) -> None:
         self.layered_forms = layered_forms
@@ -91,7 +91,7 @@ Group = tuple[list[int], list[Span]]  # Objects, and the words in them.
 
 
 def _groups(objects: Sequence[int | None], words: Sequence[Span]) -> dict[str, Group]:
-    """Objects that may not be shown and their words, by why: the layer, no ink, pale."""
+    """Candidates and their words, by cause: the layer, no ink, pale."""
     known = list({each for each in objects if each})
     colours = (ctypes.c_uint * (4 * len(known)))()
     first = ctypes.addressof(colours)
@@ -122,7 +122,7 @@ def _groups(objects: Sequence[int | None], words: Sequence[Span]) -> dict[str, G
 
 
 def _layer(text_object: int, marks: int) -> str:
-    """What names the layers that an object is in; nothing if it is in none."""
+    """A key of the layers that an object belongs to; empty if it belongs to none."""
     names: list[str] = []
     for number in range(min(marks, _MAX_MARKS)):
         mark = _mark(text_object, number)
@@ -132,7 +132,7 @@ def _layer(text_object: int, marks: int) -> str:
 
 
 def _at_most(groups: list[Group], number: int) -> list[Group]:
-    """The groups, those beyond a number as one."""
+    """At most so many groups: the rest is merged into one."""
     if len(groups) <= number:
         return groups
     rest = groups[number:]
@@ -218,7 +218,7 @@ class _Picture:
         return picture
 
     def nothing_at(self, glyphs: Glyphs, words: Sequence[Span]) -> list[Span]:
-        """The words whose place is empty; none if there is something at most of them, as on a scan."""
+        """The words whose area is empty; none if most areas are not, as on a scan."""
         empty: list[Span] = []
         for word in words:
             low, high = self._extrema(self.image, glyphs, word)
@@ -227,7 +227,7 @@ class _Picture:
         return empty if 2 * len(empty) > len(words) else []
 
     def unchanged_without(self, objects: Sequence[int], glyphs: Glyphs, words: Sequence[Span]) -> list[Span]:
-        """The words whose place looks the same when the objects are not drawn."""
+        """The words whose area looks the same without the objects."""
         for each in objects:
             pdfium.FPDFPageObj_SetIsActive(_object(each), False)
         change = ImageChops.difference(self.image, self._draw())

@@ -1,4 +1,4 @@
-"""Plain text, and how the text of formats without pages is cut into stretches."""
+"""Reads plain text, and splits the text of formats without pages into stretches."""
 
 from collections.abc import Iterator
 from typing import IO
@@ -17,7 +17,7 @@ def read(source: IO[bytes], job: Job) -> tuple[str, Warnings]:
 
 
 def join(blocks: Iterator[str], limit: int) -> str:
-    """Paragraphs as one text, an empty line between two.
+    """Join paragraphs with empty lines between them.
 
     :raises ParseError: longer than ``limit`` characters.
     """

@@ -1,4 +1,4 @@
-"""A page's lines of print in the order of reading, each with its box."""
+"""Reads the lines of a PDF page in reading order, each with its box."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ from .cleaning import clean_line
 from .fields import attach, make_room
 from .glyphs import HYPHEN, Glyphs, objects_of
 from .layout import Piece, Print, arrange
-from .line_numbers import take_line_numbers
+from .line_numbers import remove_line_numbers
 from .lines import Line
 from .pdf_visibility import Visibility
 from .spacing import Edits, cuts, join_broken_lines, raised_figures, reads_left_to_right, spaced_words
@@ -26,7 +26,7 @@ _MARKER = re.compile(r"(?:\d{1,3}(?:\.\d{1,3}){0,4}[.)]?|[a-zA-Z][.)]|[ivxIVX]{1
 def read_lines(
     document: "pypdfium2.PdfDocument", index: int, rectangles: Rectangles, visibility: Visibility
 ) -> tuple[list[Line], int, bool]:
-    """The lines of a page, how many of its characters have no meaning, and whether its fields were left out.
+    """The lines of a page, how many of its characters have no Unicode value, and whether its fields were left out.
 
     :raises PdfiumError: the page is damaged.
     """
@@ -46,7 +46,7 @@ def read_lines(
 
 
 def _load(document: "pypdfium2.PdfDocument", index: int) -> tuple[Any, Any]:
-    """A page and its form, if it has one with few fields: to make it ready takes time by the square of their number."""
+    """A page and its form, unless it has too many fields: PDFium's time grows with the square of their number."""
     form, document.formenv = document.formenv, None
     try:
         page = document[index]
@@ -65,7 +65,7 @@ def _lines(
     fields, drawn = annotations.pieces_of(document, page)
     if fields:
         make_room(glyphs, fields)
-    numbers = take_line_numbers(glyphs)
+    numbers = remove_line_numbers(glyphs)
     edits = join_broken_lines(glyphs)
     edits |= spaced_words(glyphs) | raised_figures(glyphs)
     lines = list(_pieces(glyphs, edits, numbers))

@@ -1,7 +1,7 @@
-"""The system calls that a process may make that reads a file; the kernel refuses every other one with EPERM.
+"""The system calls that a process that reads a file may make; the kernel refuses every other one with EPERM.
 
-What is left reads and writes open descriptors and manages the own memory. Nothing that opens a file or a socket, starts
-a process or a thread, runs a program, or reaches another process. The filter is written for the kernel's own machine of
+They read and write open descriptors and manage the process's own memory. None opens a file or a socket, starts a
+process or a thread, runs a program, or affects another process. The filter is written for the kernel's own machine of
 the classic Berkeley packet filter (``linux/seccomp.h``), since no library for it comes with Python.
 """
 
@@ -17,9 +17,9 @@ _MODE_FILTER = 2
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # AUDIT_ARCH_…
 _KILL_PROCESS, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
 _LOAD, _AND, _EQUAL, _RETURN = 0x20, 0x54, 0x15, 0x06  # BPF_LD|W|ABS, BPF_ALU|AND|K, BPF_JMP|JEQ|K, BPF_RET|K
-_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # Where they are in struct seccomp_data; an argument takes eight bytes.
+_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # Offsets in struct seccomp_data; an argument takes eight bytes.
 
-# Numbers on x86_64 and aarch64, -1 where there is no such call. The frequent ones first.
+# Numbers on x86_64 and aarch64, -1 if there is no such call. Frequent calls first.
 _ALWAYS = {
     "read": (0, 63),
     "write": (1, 64),
@@ -77,26 +77,26 @@ def _conditions() -> dict[str, _Condition]:
         "mprotect": ((10, 226), 2, _PROT_EXEC, (0,)),
         "newfstatat": ((262, 79), 3, _AT_EMPTY_PATH, (_AT_EMPTY_PATH,)),  # How some C libraries spell fstat.
         "fcntl": ((72, 25), 1, _ALL, (_F_GETFD, _F_SETFD, _F_GETFL, _F_DUPFD, _F_DUPFD_CLOEXEC)),
-        "prlimit64": ((302, 261), 0, _ALL, (0,)),  # Our own limits.
-        "tgkill": ((234, 131), 0, _ALL, (os.getpid(),)),  # abort() ends the process so.
+        "prlimit64": ((302, 261), 0, _ALL, (0,)),  # The limits of the process itself.
+        "tgkill": ((234, 131), 0, _ALL, (os.getpid(),)),  # abort() uses it.
     }
 
 
 def check_available() -> None:
-    """:raises OSError: this machine has no such filters, or is one whose calls are not known here."""
+    """:raises OSError: the kernel has no such filters, or the numbers of the machine's calls are not listed."""
     if MACHINE not in _ARCHITECTURES:
         raise OSError(f"the system calls of {MACHINE} are not listed")
     try:
         prctl(PR_SET_SECCOMP, _MODE_FILTER, None)
     except OSError as error:
-        if error.errno != errno.EFAULT:  # The kernel looked for a filter where there is none: it would take one.
+        if error.errno != errno.EFAULT:  # EFAULT: the kernel tried to read the missing filter, so it supports filters.
             raise
 
 
 def allow_reading_only() -> None:
-    """Refuse this process from here on everything but what the tables above allow. It needs ``no_new_privs``.
+    """Refuse all system calls of this process from now on except those in the tables. It needs ``no_new_privs``.
 
-    :raises OSError: the kernel takes no filter.
+    :raises OSError: the kernel does not accept the filter.
     """
     program = b"".join(_program())
     code = ctypes.create_string_buffer(program, len(program))
@@ -108,7 +108,7 @@ def _program() -> Iterator[bytes]:
     column = list(_ARCHITECTURES).index(MACHINE)
     yield _instruction(_LOAD, _ARCHITECTURE)
     yield _instruction(_EQUAL, _ARCHITECTURES[MACHINE], 1, 0)
-    yield _instruction(_RETURN, _KILL_PROCESS)  # Calls of 32 bits have other numbers.
+    yield _instruction(_RETURN, _KILL_PROCESS)  # 32-bit calls have other numbers.
     yield _instruction(_LOAD, _NUMBER)
     for numbers, argument, bits, values in _conditions().values():
         checks = [

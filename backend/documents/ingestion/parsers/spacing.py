@@ -1,6 +1,6 @@
-"""What the places of characters say about the text between them: wide gaps, spaced letters, raised and lowered figures.
+"""Derives text from the positions of characters: wide gaps, letter-spaced words, superscript and subscript figures.
 
-An edit says what is read instead of a character: nothing for a space within a spaced word, ``^1`` for a raised figure.
+An edit replaces a character: by nothing for a space within a letter-spaced word, by ``^1`` for a superscript figure.
 """
 
 import re
@@ -83,7 +83,7 @@ def _line_around(text: str, position: int) -> tuple[int, int]:
 
 
 def _usual_gap(glyphs: Glyphs, line: tuple[int, int], start: int) -> float:
-    """How wide a space is here: as its font has it, or as those between words of the line, which may be justified."""
+    """The width of a space here: that of its font, or the median between words of the line, which may be justified."""
     height = glyphs.top[start - 1] - glyphs.bottom[start - 1]
     space = min(glyphs.right[start] - glyphs.left[start], _WIDEST_SPACE * height)
     widths = []
@@ -117,7 +117,7 @@ def _wide_gaps(glyphs: Glyphs, edits: Edits) -> Iterator[tuple[int, int, bool]]:
 
 
 def _jumps(glyphs: Glyphs) -> Iterator[tuple[int, int, bool]]:
-    """Where print goes on in another line without even a space between."""
+    """Where text continues in another line without a space between."""
     text, top, bottom = glyphs.text, glyphs.top, glyphs.bottom
     for line in _PDFIUM_LINE.finditer(text):
         start, end = line.span()
@@ -130,7 +130,7 @@ def _jumps(glyphs: Glyphs) -> Iterator[tuple[int, int, bool]]:
 
 
 def _far(top: Sequence[float], bottom: Sequence[float], before: int, after: int) -> bool:
-    """Whether two characters are not in one line of print at all."""
+    """Whether two characters do not overlap vertically."""
     lower = min(top[before] - bottom[before], top[after] - bottom[after])
     return lower > 0 and min(top[before], top[after]) < max(bottom[before], bottom[after])
 

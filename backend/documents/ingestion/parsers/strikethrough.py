@@ -1,4 +1,4 @@
-"""Text that is struck out on a PDF page: what was withdrawn must not be quoted as if it held."""
+"""Finds struck-out text on a PDF page. It was withdrawn, so it must not be quoted as valid."""
 
 import ctypes
 import re
@@ -25,7 +25,7 @@ _get_bounds = _BOUNDS(ctypes.cast(pdfium.FPDFPageObj_GetBounds, ctypes.c_void_p)
 
 
 def struck(page: Any, objects: Sequence[tuple[int, int]], glyphs: Glyphs) -> list[int]:
-    """The positions of characters that a line goes through."""
+    """The positions of struck-out characters."""
     strokes = list(_strokes(page.raw, objects))
     if not strokes or len(strokes) > MAX_STROKES:
         return []
@@ -77,7 +77,7 @@ def _strokes(page: Any, objects: Sequence[tuple[int, int]]) -> Iterator[Area]:
 
 
 def _longest(strokes: list[Area]) -> Iterator[Area]:
-    """The strokes, those that go on from one another as one; without short ones."""
+    """The strokes, with adjacent ones joined and short ones left out."""
     strokes.sort(key=lambda stroke: (round(stroke[1]), stroke[0]))
     joined: Area | None = None
     for stroke in strokes:
