@@ -1,6 +1,6 @@
-"""What the annotations of a PDF page show: the values of form fields, text that was typed on it, stamps.
+"""Reads the visible annotations of a PDF page: values of form fields, free text, stamps.
 
-PDFium's text of a page has none of it. Notes that open on a click, and what is hidden, are not shown and not read.
+PDFium's text of a page does not include them. Notes that open on a click and hidden annotations are not read.
 """
 
 import ctypes
@@ -23,12 +23,12 @@ _DRAWN = (pdfium.FPDF_ANNOT_STAMP, pdfium.FPDF_ANNOT_WATERMARK)
 
 
 def too_many(page: Any) -> bool:
-    """Whether the page has more annotations than are read; then none is."""
+    """Whether the page has too many annotations; then none is read."""
     return bool(pdfium.FPDFPage_GetAnnotCount(page.raw) > MAX_ANNOTATIONS)
 
 
 def pieces_of(document: "pypdfium2.PdfDocument", page: Any) -> tuple[list[Piece], bool]:
-    """What the page's fields and typed-on texts show, and whether it has annotations with a drawing of text."""
+    """The text of the page's fields and free text, and whether it has annotations that draw text."""
     pieces: list[Piece] = []
     drawn = False
     form = document.formenv.raw if document.formenv else None
@@ -56,7 +56,7 @@ def pieces_of(document: "pypdfium2.PdfDocument", page: Any) -> tuple[list[Piece]
 
 
 def drawings_of(document: "pypdfium2.PdfDocument", index: int) -> Iterator[Piece]:
-    """The text that stamps and signatures draw: read from a copy of the page that has nothing else."""
+    """The text that stamps and signatures draw, read from a copy of the page without all else."""
     copy = pypdfium2.PdfDocument.new()
     try:
         copy.import_pages(document, [index])
@@ -139,7 +139,7 @@ def _string(annotation: Any, key: str) -> str:
 
 
 def _text(get: Callable[..., int]) -> str:
-    """What a function of PDFium writes as UTF-16 into a buffer whose length in bytes it is given."""
+    """The text that a function of PDFium writes as UTF-16 into a buffer of a given length in bytes."""
     size = get(None, 0)
     if size <= 2:  # Only the zero at the end.
         return ""

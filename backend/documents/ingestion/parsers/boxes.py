@@ -1,4 +1,4 @@
-"""Where the characters of a PDF page are, as it is shown."""
+"""Computes boxes of characters on a PDF page as it is displayed."""
 
 import ctypes
 from collections import deque
@@ -11,15 +11,15 @@ SCALE = 10_000  # Boxes are integers in 1/10,000 of the page.
 
 Box = tuple[int, int, int, int]  # Left, top, right, bottom; the origin is at the top left.
 
-# PDFium gives rectangles one by one: thirty thousand in a hundred pages. Checking the types of pointers that are made
-# here would take longer than all of that, so these two functions are called without.
+# PDFium returns rectangles one by one: thirty thousand in a hundred pages. ctypes' checks of argument types would take
+# longer than the calls, so these two functions are called without.
 _UNCHECKED = ctypes.CFUNCTYPE(ctypes.c_int)
 _count_rectangles = _UNCHECKED(ctypes.cast(pdfium.FPDFText_CountRects, ctypes.c_void_p).value or 0)
 _get_rectangle = _UNCHECKED(ctypes.cast(pdfium.FPDFText_GetRect, ctypes.c_void_p).value or 0)
 
 
 class Rectangles:
-    """Room for the rectangles of a span of characters: one for each piece of print, in points of the page."""
+    """A buffer for the rectangles of a span of characters, one for each text object, in points of the page."""
 
     def __init__(self) -> None:
         self._make_room(64)
@@ -33,7 +33,7 @@ class Rectangles:
         ]
 
     def around(self, textpage: ctypes.c_void_p, start: int, count: int) -> tuple[float, float, float, float] | None:
-        """The left, lower, right and upper end of all of them; none if there is no rectangle."""
+        """The left, lower, right and upper edge of all of them; None if there is no rectangle."""
         number = _count_rectangles(textpage, start, count)
         if number < 1:
             return None
@@ -48,12 +48,12 @@ class Rectangles:
 
 
 class Boxes:
-    """From a span of characters to its box as the page is shown: cropped and rotated."""
+    """Maps a span of characters to its box on the page as displayed: cropped and rotated."""
 
     def __init__(self, page: Any, textpage: Any, rectangles: Rectangles) -> None:
         self.textpage = ctypes.cast(textpage, ctypes.c_void_p)
         self.rectangles = rectangles
-        # The way from the page to the screen is affine: three points say all of it.
+        # The transformation from the page to the display is affine: three points determine it.
         origin, right, up = (_shown(page, x, y) for x, y in ((0, 0), (100, 0), (0, 100)))
         self.across = (origin[0], (right[0] - origin[0]) / 100, (up[0] - origin[0]) / 100)
         self.down = (origin[1], (right[1] - origin[1]) / 100, (up[1] - origin[1]) / 100)
@@ -68,7 +68,7 @@ class Boxes:
         try:
             left, right = _in_order(a + b * x0 + c * y0, a + b * x1 + c * y1)
             top, bottom = _in_order(d + e * x0 + f * y0, d + e * x1 + f * y1)
-        except (ValueError, OverflowError):  # Broken fonts have no numbers or infinite ones.
+        except (ValueError, OverflowError):  # Broken fonts give NaN or infinity.
             return None
         return left, top, right, bottom
 

@@ -1,4 +1,4 @@
-"""Text as it is stored: no control characters, no halves of surrogate pairs, no invisible joiners."""
+"""Cleans text before it is stored: no control characters, lone surrogates and invisible joiners."""
 
 import re
 import unicodedata
@@ -13,7 +13,7 @@ _NOTHING: dict[int, None] = dict.fromkeys(
         0x200B,
         *range(0x202A, 0x202F),  # Bidirectional overrides.
         *range(0x2060, 0x206A),
-        *range(0xFDD0, 0xFDF0),  # No characters, and marks of our own while a text is put together.
+        *range(0xFDD0, 0xFDF0),  # Noncharacters, which ``superscripts`` uses as marks.
         0xFEFF,
         *range(0xFFF0, 0xFFF9),
         0xFFFE,
@@ -29,8 +29,8 @@ _MANY_BREAKS = re.compile(r"\n{3,}")
 # Marks on one letter are put in order when text is composed, in a time that grows with the square of their number. No
 # script puts more than a few on a letter; thirty are what Unicode's stream-safe format allows (UAX #15, section 13).
 _MAX_MARKS_PER_LETTER = 30
-_FEW = 300  # Characters that may all be marks: most texts are single lines, and looking for marks is not free.
-_LATE_MARKS = (0x0F73, 0x0F75, 0x0F81)  # Their parts are marks, though they count as none themselves.
+_FEW = 300  # Shorter texts, mostly single lines, are not searched for marks: the worst case is cheap enough.
+_LATE_MARKS = (0x0F73, 0x0F75, 0x0F81)  # They decompose into marks, but are not marks by category.
 _LAST_MARK = 0x1FFFF
 
 
@@ -40,14 +40,14 @@ def _run_of_marks(end: int) -> str:
     return f"([{marks}]{{{_MAX_MARKS_PER_LETTER}}})[{marks}]+"
 
 
-_MANY_MARKS = re.compile(_run_of_marks(0x10000))  # Without the others it is faster.
+_MANY_MARKS = re.compile(_run_of_marks(0x10000))  # Without higher planes it is faster.
 _MANY_MARKS_OF_ALL = re.compile(_run_of_marks(_LAST_MARK + 1))
 
 
 def clean(text: str, *, tabs: bool = False) -> str:
-    """Without what no reader can see or PostgreSQL cannot store; line breaks stay, composed characters (NFC).
+    """Remove what is invisible or cannot be stored in PostgreSQL, and compose characters (NFC); line breaks are kept.
 
-    :param tabs: whether they stay: between the columns of a table in plain text they are all there is.
+    :param tabs: whether tabs are kept: in plain text they may be the only separators of a table's columns.
     """
     if _SURROGATE.search(text):
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
@@ -61,13 +61,13 @@ def clean(text: str, *, tabs: bool = False) -> str:
 
 
 def clean_line(text: str) -> str:
-    """One line of text: runs of spaces are one space."""
-    text = text if text.isascii() and text.isprintable() else clean(text)  # Most lines are clean.
+    """Clean one line; runs of spaces become one space."""
+    text = text if text.isascii() and text.isprintable() else clean(text)  # Most lines need no cleaning.
     return (_MANY_SPACES.sub(" ", text) if "  " in text else text).strip()
 
 
 def clean_lines(text: str, *, tabs: bool = False) -> str:
-    """Text of many lines: one kind of line break, no trailing spaces, at most one empty line in a row."""
+    """Clean several lines: line breaks become ``\\n``, without trailing spaces and consecutive empty lines."""
     text = clean(text.replace("\r\n", "\n").replace("\r", "\n"), tabs=tabs)
     text = "\n".join(line.rstrip() for line in text.split("\n"))
     return _MANY_BREAKS.sub("\n\n", text).strip("\n")

@@ -1,8 +1,12 @@
-"""Bytes to text: the encoding that a file states, or the one that it is in.
+"""Decodes bytes to text, by the encoding that a file declares or by detection.
 
-A statement may be wrong, and most files make none. So a byte-order mark comes first, then UTF-8, which other encodings
-are hardly ever valid as; a few bad bytes in it are replaced. Then what the file states, then Windows-1252 if that makes
-words, and at last a guess, of which the owner is warned.
+A declaration may be wrong, and most files have none. The order:
+
+1. A byte-order mark.
+2. UTF-8, because text in other encodings is hardly ever valid UTF-8. A few invalid bytes are replaced.
+3. The declared encoding.
+4. Windows-1252, if the result consists of words.
+5. A guess, with a warning.
 """
 
 import codecs
@@ -23,7 +27,7 @@ _BOMS = [
     (codecs.BOM_UTF16_BE, "utf_16_be"),
 ]
 # The labels of the Encoding Standard (WHATWG, section 4.2) and the codec for each. ISO-8859-1 and ASCII are names of
-# Windows-1252 there. Loaded here, since the parser of a document can open no file any more.
+# Windows-1252 there. Loaded at import, because the parser process can open no files later.
 _LABELS = """
 utf_8: unicode-1-1-utf-8 unicode11utf8 unicode20utf8 utf-8 utf8 x-unicode20utf8
   utf-16 utf-16le utf-16be ucs-2 iso-10646-ucs-2 unicode unicodefeff unicodefffe csunicode
@@ -76,7 +80,7 @@ for _word in _LABELS.split():
 for _other in ("utf_16_le", "utf_16_be", "utf_32_le", "utf_32_be", "big5", "cp437", "cp850"):
     codecs.lookup(_other)
 
-_SAMPLE = 64 * 1024  # Bytes that a guess looks at.
+_SAMPLE = 64 * 1024  # Bytes that a guess uses.
 _HIGH = bytes(range(0x80, 0x100))
 _LETTERS = bytes([*range(65, 91), *range(97, 123)])
 _HIGH_LETTERS = bytes(byte for byte in range(0xC0, 0x100) if byte not in (0xD7, 0xF7)) + b"\x8a\x8c\x8e\x9a\x9c\x9e\x9f"
@@ -101,9 +105,9 @@ _NAMES |= {"cp850": "IBM850", "cp437": "IBM437"}
 
 
 def decode(data: bytes, *, label: str = "") -> tuple[str, Warnings]:  # noqa: PLR0911  # One case per way to know it.
-    """The text, and what its owner should know about it.
+    """The text and its warnings.
 
-    :param label: the encoding that the document states, as browsers know it.
+    :param label: the declared encoding, as browsers name it.
     """
     for bom, encoding in _BOMS:
         if data.startswith(bom):
@@ -111,7 +115,7 @@ def decode(data: bytes, *, label: str = "") -> tuple[str, Warnings]:  # noqa: PL
     if encoding := wide_encoding(data):
         return _decoded(data, encoding)
     codec = CODECS.get(label.strip().lower(), "")
-    if codec == "iso2022_jp_2" or b"\x1b$B" in data or b"\x1b$@" in data:  # Valid UTF-8, too: it is all ASCII.
+    if codec == "iso2022_jp_2" or b"\x1b$B" in data or b"\x1b$@" in data:  # Valid UTF-8 as well: all bytes are ASCII.
         return _decoded(data, "iso2022_jp_2")
     if data.isascii():
         return data.decode("ascii"), []
@@ -122,13 +126,13 @@ def decode(data: bytes, *, label: str = "") -> tuple[str, Warnings]:  # noqa: PL
         return text, warnings
     if codec and codec != "cp1252":
         text, warnings = _decoded(data, codec)
-        if text.count("\ufffd") * 20 <= _count(data, _HIGH):  # Else the statement is wrong.
+        if text.count("\ufffd") * 20 <= _count(data, _HIGH):  # Else the declaration is wrong.
             return text, warnings
     return _guessed(data)
 
 
 def wide_encoding(data: bytes) -> str:
-    """UTF-16 or UTF-32 without a byte-order mark; empty for anything else. ``data`` may be a beginning."""
+    """UTF-16 or UTF-32 without a byte-order mark; empty for anything else. ``data`` may be the beginning of a text."""
     head = data[:_SAMPLE]
     if b"\0" not in head:
         return ""
@@ -153,7 +157,7 @@ def is_other_text(head: bytes) -> bool:
 
 
 def _is_written(character: str) -> bool:
-    """Whether texts hold the character: assigned, and no control character but those that lay out lines."""
+    """Whether a character occurs in texts: assigned, and not a control character except for white space."""
     return unicodedata.category(character) not in ("Cc", "Cn", "Co", "Cs") or character in "\t\n\v\f\r\x1b"
 
 
@@ -166,9 +170,9 @@ def _decoded(data: bytes, encoding: str) -> tuple[str, Warnings]:
 
 
 def _is_nearly_utf8(data: bytes, text: str) -> bool:
-    """Whether there are characters beyond ASCII enough for so many bad bytes.
+    """Whether the valid characters beyond ASCII outnumber the invalid bytes by enough.
 
-    Of the pairs of high bytes in other encodings a few are valid UTF-8 by chance, more are not.
+    In other encodings, a few pairs of high bytes are valid UTF-8 by chance, and more are not.
     """
     bad = text.count("\ufffd")
     good = len(text) - bad - (len(data) - _count(data, _HIGH))
@@ -198,7 +202,7 @@ def _unknown(data: bytes) -> tuple[str, Warnings]:
 
 
 def _is_western(data: bytes) -> bool:
-    """Whether Windows-1252 makes words of it: few letters with accents, and no symbols within words."""
+    """Whether the text as Windows-1252 consists of words: few accented letters, no symbols within words."""
     high = _count(data, _HIGH)
     letters, accented = _count(data, _LETTERS), _count(data, _HIGH_LETTERS)
     if _count(data, _NO_1252) * 50 > high or accented > letters or _is_turkish(data):
@@ -232,7 +236,7 @@ def _cyrillic(sample: bytes) -> str:
 
 
 def _codec_of(sample: bytes) -> str:
-    """The most probable of the encodings that are left; empty if none is."""
+    """The most probable of the other encodings; empty if there is none."""
     found = charset_normalizer.from_bytes(sample, cp_isolation=_OTHERS, preemptive_behaviour=False).best()
     return found.encoding if found else ""
 

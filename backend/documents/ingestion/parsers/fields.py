@@ -1,4 +1,4 @@
-"""Puts what annotations show where a reader sees it: behind the label of its line, or between the lines."""
+"""Inserts the text of annotations at its place: after the label of its line, or between the lines."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -11,8 +11,8 @@ _FAR = 320.0  # Points: a label that is further to the left belongs to something
 _CLOSE = 40.0
 
 
-def make_room(glyphs: Glyphs, fields: Sequence[Piece]) -> None:
-    """Take away the lines of dots that fields were filled in on."""
+def remove_fillers(glyphs: Glyphs, fields: Sequence[Piece]) -> None:
+    """Remove the lines of dots or underscores below fields."""
     covered: list[int] = []
     for filler in _FILLERS.finditer(glyphs.text):
         for position in range(*filler.span()):
@@ -24,7 +24,7 @@ def make_room(glyphs: Glyphs, fields: Sequence[Piece]) -> None:
 
 
 def attach(lines: Sequence[list[Piece]], fields: Sequence[Piece]) -> list[list[Piece]]:
-    """The lines with the fields: each in the line that it stands in, else as a line of its own."""
+    """The lines with the fields: each in the line that it overlaps with, else as a line of its own."""
     result = [list(line) for line in lines]
     for field in sorted(fields, key=lambda field: (-field.middle, field.left)):
         neighbour = _neighbour(result, field)

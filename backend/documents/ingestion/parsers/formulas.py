@@ -1,4 +1,6 @@
-"""Formulas in one line: ``(a+b)/2``, ``x_i^2``, ``√(x)``, from Office MathML (ECMA-376, part 1, 22.1) and MathML."""
+"""Writes formulas in one line, ``(a+b)/2``, ``x_i^2``, ``√(x)``: from Office MathML (ECMA-376, part 1, 22.1) and
+MathML.
+"""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -18,7 +20,7 @@ class Piece(NamedTuple):
 
 
 def joined(pieces: Iterable[Piece]) -> str:
-    """In a row. Where what is raised or divided would go on in what follows, there is a space: 2 1/3, x^k a."""
+    """Join pieces. A space separates pieces that would otherwise merge with an exponent or a fraction: 2 1/3, x^k a."""
     parts: list[str] = []
     last: Piece | None = None
     for piece in pieces:
@@ -51,7 +53,7 @@ def root(content: str, degree: str = "") -> str:
 
 
 def grouped(text: str) -> str:
-    """In parentheses, unless it is one thing."""
+    """In parentheses, unless it is a single term."""
     text = text.strip()
     simple = text.replace(".", "").replace(",", "").removeprefix("-").removeprefix("−").isalnum()
     return text if simple or len(text) == 1 or _is_wrapped(text) or not text else f"({text})"
@@ -69,7 +71,7 @@ def _is_wrapped(text: str) -> bool:
 
 
 def of_mathml(element: "etree._Element") -> str:
-    """A formula of a page. Its second spelling, for machines (``annotation``), is left out."""
+    """A MathML formula, without its ``annotation`` for programs."""
     try:
         return " ".join(_mathml(element).split())
     except RecursionError:
@@ -113,6 +115,6 @@ def _mathml(element: "etree._Element") -> str:  # noqa: PLR0911  # One case per 
 
 
 def base(text: str) -> str:
-    """What is raised to a power or has an index."""
+    """The base of a power or of an index."""
     text = text.strip()
     return text if len(text) < 2 or text.isalnum() or text[-1] in ")]}|" else f"({text})"

@@ -1,4 +1,4 @@
-"""HTML to paragraphs: what a reader sees, without scripts, styles and markup."""
+"""Converts HTML to paragraphs of its visible text."""
 
 import re
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def read(source: IO[bytes], job: Job) -> tuple[str, Warnings]:
 
 
 def text_of(data: bytes) -> tuple[str, Warnings]:
-    """The markup in characters: by byte-order mark, else as UTF-8, else as the document states, else as guessed."""
+    """Decode the markup: by byte-order mark, as UTF-8, by its declaration, or by detection (``decoding``)."""
     head = _without_comments(data[:_HEAD])
     found = next(filter(None, (pattern.search(head) for pattern in _STATED)), None)
     return decode(data, label=found[1].decode() if found else "")
@@ -62,13 +62,13 @@ def text_of(data: bytes) -> tuple[str, Warnings]:
 def blocks(markup: str, warnings: Warnings | None = None) -> Iterator[str]:
     """The paragraphs, headings, list items and table rows of a document or of a piece of one.
 
-    :param warnings: what its owner should know is added here.
+    :param warnings: a list to which warnings are added.
     """
-    # Old pages never close their tags, so that a long one is deep. What it may cost in memory this process bounds.
+    # Old pages do not close their tags, so that long ones nest deeply. The memory limit of this process bounds it.
     parser = etree.HTMLParser(no_network=True, huge_tree=True, remove_comments=True, remove_pis=True)
     try:
         root = etree.fromstring(_DECLARATION.sub("", markup, count=1) or "<p></p>", parser)
-    except etree.XMLSyntaxError:  # Nothing in it that is markup.
+    except etree.XMLSyntaxError:  # It has no markup.
         root = None
     if root is None:
         yield clean_lines(markup)
@@ -82,7 +82,7 @@ def blocks(markup: str, warnings: Warnings | None = None) -> Iterator[str]:
 
 
 class _Table:
-    """A table that is open, or a row without one."""
+    """An open table, or a row without a table."""
 
     def __init__(self, element: "etree._Element") -> None:
         self.element = element
@@ -99,11 +99,11 @@ class _Table:
 
 
 class _Walk:
-    """Text gathered until a block begins or ends."""
+    """Walks the elements and collects text until a block begins or ends."""
 
     def __init__(self, sheets: Sheets) -> None:
         self.sheets = sheets
-        self.unread = sheets.unread  # Whether rules that were not understood may hide what was read.
+        self.unread = sheets.unread  # Whether unsupported style rules may hide text that was read.
         self.open: list[tuple[Style, Shown]] = [({}, Shown())]  # Elements, without those within a hidden one.
         self.parts: list[str] = []
         self.out: list[str] = []
@@ -137,7 +137,7 @@ class _Walk:
         yield from self.out
 
     def _hides(self, tag: str, element: "etree._Element") -> bool:
-        """Whether nothing of what is in the element is to be read; reads what stands for it."""
+        """Whether to skip the content of the element; adds a replacement for it where there is one."""
         style, maybe = self.sheets.of(element)
         around = shown(style, element, self.open[-1][1])
         if maybe:
@@ -166,7 +166,7 @@ class _Walk:
         elif _is_inline(tag, style):
             self.parts.append(_around(tag, element, style)[0])
             if tag in ("img", "input"):
-                self._add(_instead(tag, element))
+                self._add(_replacement(tag, element))
         else:
             self._flush()
             if tag in ("table", "tr", "td", "th"):
@@ -245,14 +245,14 @@ def _is_inline(tag: str, style: Style) -> bool:
 
 
 def _around(tag: str, element: "etree._Element", style: Style) -> tuple[str, str]:
-    """What stands before and after what an element of a line holds."""
+    """The marks before and after the content of an inline element."""
     if tag in _AROUND:
         return (NOTE, END) if element.get("data-note") is not None else _AROUND[tag]
     return {"super": (UP, END), "sub": (DOWN, END)}.get(style.get("vertical-align", ""), ("", ""))
 
 
-def _instead(tag: str, element: "etree._Element") -> str:
-    """What stands in the place of an image or of a field."""
+def _replacement(tag: str, element: "etree._Element") -> str:
+    """The text that replaces an image or a field."""
     if tag == "img":
         return f" {element.get('alt', '')} "
     kind = element.get("type", "").lower()

@@ -1,4 +1,4 @@
-"""What a browser shows of an element, by its attributes and its style."""
+"""Decides which elements and text of HTML are visible, by attributes and styles."""
 
 import re
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from lxml import etree
 
 from .stylesheet import Style
 
-# Never shown, or not as text. Navigation is the same on every page of a site, and found instead of what a page says.
+# Never shown, or not as text. Navigation repeats on every page of a site and would be found instead of the content.
 _SILENT = {
     *("script", "style", "template", "noscript", "object", "iframe", "canvas", "audio", "video", "datalist", "rp"),
     "nav",
@@ -23,7 +23,7 @@ _NAMED |= {"transparent": "transparent", "snow": "ffffff", "ghostwhite": "ffffff
 
 
 class Shown(NamedTuple):
-    """What text inherits from the elements around it.
+    """The properties that text inherits from its ancestors.
 
     :ivar colour: as six hexadecimal digits; empty if it is not stated or not understood.
     :ivar ground: the colour behind it, likewise.
@@ -40,7 +40,7 @@ class Shown(NamedTuple):
 
 
 def is_hidden(tag: str, element: "etree._Element", style: Style) -> bool:
-    """Whether the element is not shown, or only struck out: what was withdrawn must not be quoted as if it held."""
+    """Whether the element is hidden or struck out. Struck-out text was withdrawn and must not be quoted as valid."""
     if tag in _SILENT or tag in _STRUCK:
         return True
     if element.get("hidden") not in (None, "until-found") and style.get("display", "none") == "none":
@@ -57,13 +57,16 @@ def hides(style: Style) -> bool:
         or style.get("content-visibility") == "hidden"
         or "line-through" in _decoration(style)
         or (_number(style.get("opacity", "1")) <= 0.05 and not _moves(style))
-        or _is_beside(style)
+        or _is_off_page(style)
         or _is_clipped(style)
     )
 
 
 def shown(style: Style, element: "etree._Element", around: Shown) -> Shown:
-    """What the text of an element is like, within what is around it."""
+    """The inherited properties of the text in an element.
+
+    :param around: those of its parent.
+    """
     colour = style.get("color") or (element.get("color", "") if element.tag == "font" else "")
     ground = element.get("bgcolor", "")
     if not style and not colour and not ground:
@@ -86,12 +89,12 @@ def _decoration(style: Style) -> str:
 
 
 def _moves(style: Style) -> bool:
-    """Whether it comes into view by itself."""
+    """Whether an animation may make it visible."""
     return any(style.get(name, "none") != "none" for name in ("animation", "animation-name", "transition"))
 
 
-def _is_beside(style: Style) -> bool:
-    """Whether it stands beside the page."""
+def _is_off_page(style: Style) -> bool:
+    """Whether it is positioned outside of the page."""
     placed = style.get("position", "static") != "static"
     beside = ("text-indent", "margin-left", *(("left", "right", "top") if placed else ()))
     return any(_is_far(style.get(name, "")) for name in beside)

@@ -1,7 +1,7 @@
-"""Whether a hyphen at the end of a line belongs to the word, or only divides it.
+"""Decides whether a hyphen at the end of a line belongs to the word or only divides it.
 
 Portuguese joins pronouns to verbs by hyphens (entregá-lo, reúnem-se, dar-lhe-ei) and has many compounds; each may be
-cut at its own hyphen. Which rule decides is guessed from the two parts, first of all from words of the same page.
+cut at its own hyphen. The rules use the two parts of the word, and first of all other words of the same page.
 """
 
 import re
@@ -28,7 +28,7 @@ _COMPOUNDS_LISTED = """guarda-chuva guarda-roupa guarda-costas guarda-sol guarda
     follow-up up-to e-mail x-ray so-called non-refundable non-compete non-disclosure decision-making father-in
     mother-in check-in check-out sub-contractor vice-president"""
 _COMPOUNDS = frozenset(_COMPOUNDS_LISTED.split())
-# Parts after which a word goes on with a hyphen, whatever it is.
+# Parts after which a word always continues with a hyphen.
 _FIRST_PARTS_LISTED = """recém não vice além aquém ex-vice self well terça"""
 _FIRST_PARTS = frozenset(_FIRST_PARTS_LISTED.split())
 _NOT_COMPOUND = ("selfish", "selfless", "selfie", "wellness", "wellington", "vicej", "vicent", "vicenal")
@@ -60,12 +60,12 @@ _WORDS_IN_LHE = frozenset(_WORDS_IN_LHE_LISTED.split())
 
 
 def words_of(text: str) -> Set[str]:
-    """The words of a text, in small letters: what else is on the page shows how a divided word is written."""
+    """The words of a text in lower case. The other words of a page show how a divided word is spelled."""
     return frozenset(_WORDS.findall(text.lower()))
 
 
 def joint(before: str, after: str, known: Set[str] = frozenset()) -> str:
-    """What belongs between a line that ended in a hyphen, given without it, and the next: nothing, or a hyphen.
+    """The separator between a line that ended in a hyphen, given without it, and the next line: empty or a hyphen.
 
     :param known: words that occur on the page (``words_of``).
     """

@@ -1,14 +1,14 @@
-"""Whether a text is made of words: fonts whose codes have no meaning and wrong encodings give text that is none.
+"""Detects unreadable text, which fonts without Unicode values and wrong encodings produce.
 
-Readable are all scripts and languages, tables of figures and program code; only text that is *mostly* broken is not.
+All scripts and languages, tables of figures and program code are readable; only text that is *mostly* broken is not.
 """
 
 import itertools
 import re
 import unicodedata
 
-SAMPLE = 2_000  # Characters that are looked at.
-_MIN_CHARACTERS = 10  # Visible characters: nothing can be said of fewer.
+SAMPLE = 2_000  # Characters that are examined.
+_MIN_CHARACTERS = 10  # Visible characters: fewer give no result.
 _MIN_PAIRS = 15
 _MANY_PAIRS = 60
 
@@ -33,7 +33,7 @@ _ENOUGH_FAMILIAR = 0.15  # Of the words. Ordinary text in these languages has tw
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 _WORD = re.compile(r"(?<![^\W_])[a-z]{3,25}(?![^\W_])")
 
-# How usual it is that a letter follows another in a word, from 0 to 9, where 5 is the chance of all letters being
+# How frequent each pair of adjacent letters is in words, from 0 to 9, where 5 means as frequent as if all letters were
 # equally frequent: learned from texts in 59 languages that are written in Latin letters. Columns: a to z, and the end
 # of the word.
 _FOLLOWS = (
@@ -76,9 +76,9 @@ _LONG_WORD = 5  # Lists of codes have shorter ones.
 
 
 def is_unreadable(text: str, *, lost: int = 0) -> bool:
-    """Whether most of the text is no words.
+    """Whether most of the text is not words.
 
-    :param lost: visible characters that are not even in the text, since they have no meaning at all.
+    :param lost: number of visible characters that are not in the text, because they have no Unicode value.
     """
     text = text[:SAMPLE]
     words = text.split()
@@ -109,7 +109,7 @@ def _is_misread(text: str, *, words: int, visible: int) -> bool:
 
 
 def _is_enciphered(text: str, visible: int) -> bool:
-    """Whether the Latin letters follow each other as in no language."""
+    """Whether the sequences of Latin letters are those of no language."""
     if not text.isascii():
         text = _ACCENTS.sub("", unicodedata.normalize("NFKD", text))
     words = _WORD.findall(text.lower())

@@ -1,4 +1,4 @@
-"""The numbers of lists, as they are printed before their items."""
+"""Counts the items of lists and formats their numbers."""
 
 from lxml import etree
 
@@ -11,7 +11,7 @@ _BULLETS = {"disc", "circle", "square"}
 
 
 class List:
-    """A list that is open: its next number, how it counts and how it is written.
+    """An open list: its next number, step and format.
 
     :ivar written: as the property ``list-style-type`` names it; empty for bullets.
     """
@@ -46,7 +46,7 @@ class List:
 
 
 def numeral(number: int, written: str) -> str:
-    """A number in letters, in Roman numerals, or in digits where that cannot be."""
+    """A number in letters or Roman numerals, or in digits if that is impossible."""
     if written in ("lower-alpha", "lower-latin", "upper-alpha", "upper-latin"):
         text = alphabetic(number)
     elif written in ("lower-roman", "upper-roman"):

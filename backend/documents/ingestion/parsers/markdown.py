@@ -1,4 +1,4 @@
-"""Markdown (CommonMark with tables and struck text) to paragraphs, by way of the HTML that it means."""
+"""Converts Markdown (CommonMark with tables and strikethrough) to paragraphs, by way of HTML."""
 
 import re
 from collections.abc import Iterator, MutableMapping, Sequence
@@ -15,8 +15,8 @@ from .decoding import Warnings, decode
 from .frames import Job
 from .plain import join
 
-# Inline markup whose meaning is read; of any other the tags alone are left out. A ``<script>`` that a sentence only
-# mentions must not hide what follows it.
+# Inline HTML that is interpreted; of other elements only the tags are removed. A ``<script>`` that a sentence merely
+# mentions must not hide the text after it.
 _READ = {"br", "sup", "sub", "del", "s", "strike", "ins", "img", "input", "ruby", "rt", "rp", "q", "wbr", "span"}
 _TAG = re.compile(r"</?([a-zA-Z][a-zA-Z0-9-]{0,20})")
 _ADDRESS = re.compile(r"[/#@?]|\.\w|^[a-z][a-z0-9+.-]{1,15}:|^$", re.IGNORECASE)
@@ -67,7 +67,7 @@ class _References(dict[str, Any]):
 
 
 def _definition(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """The rule for link definitions, which keeps the lines of each. One of a note is an ordinary paragraph."""
+    """The rule for link definitions; keeps the lines of each. The definition of a note is an ordinary paragraph."""
     at = state.bMarks[start] + state.tShift[start]
     if state.src.startswith("[^", at):
         return False
@@ -88,7 +88,7 @@ def _definition(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 
 def _note_mark(state: StateInline, silent: bool) -> bool:
-    """``[^1]`` is a raised mark."""
+    """``[^1]`` is a superscript mark."""
     if not state.src.startswith("[^", state.pos):
         return False
     end = state.src.find("]", state.pos, min(state.posMax, state.pos + _MAX_LABEL))
@@ -113,7 +113,7 @@ def _front_matter(source: str) -> tuple[str, str]:
 
 
 def _number(tokens: Sequence[Token]) -> None:
-    """Give the items of a list the numbers that are written, unless all are the same: they may be those of clauses."""
+    """Keep the written numbers of a list's items, unless all are the same: they may be numbers of clauses."""
     open_lists: list[tuple[Token, list[Token]]] = []
     for token in tokens:
         if token.type.endswith("_list_open"):

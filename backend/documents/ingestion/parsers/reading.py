@@ -10,7 +10,7 @@ import pypdfium2.raw as pdfium
 from . import annotations
 from .boxes import Box, Boxes, Rectangles
 from .cleaning import clean_line
-from .fields import attach, make_room
+from .fields import attach, remove_fillers
 from .glyphs import HYPHEN, Glyphs, objects_of
 from .layout import Piece, Print, arrange
 from .line_numbers import remove_line_numbers
@@ -64,7 +64,7 @@ def _lines(
     to_box = Boxes(page.raw, glyphs.textpage, rectangles)
     fields, drawn = annotations.pieces_of(document, page)
     if fields:
-        make_room(glyphs, fields)
+        remove_fillers(glyphs, fields)
     numbers = remove_line_numbers(glyphs)
     edits = join_broken_lines(glyphs)
     edits |= spaced_words(glyphs) | raised_figures(glyphs)

@@ -1,4 +1,4 @@
-"""The style sheets in a page, as far as they decide which of its text is shown (CSS 2.2; Selectors level 3)."""
+"""Applies the style sheets in a page, as far as they decide which text is visible (CSS 2.2; Selectors level 3)."""
 
 import itertools
 import re
@@ -16,12 +16,12 @@ _USED = {
     *("overflow", "animation", "animation-name", "transition", "transform", "margin-left", "content-visibility"),
 }
 _MAX_RULES = 1_000
-_PAGE_WIDTH = 1280  # Pixels, of the page that conditions on the width of a screen are tried on.
+_PAGE_WIDTH = 1280  # Pixels: media queries are evaluated for a screen of this width.
 _NEXT = re.compile(r"[{};\"'\\]|/\*")
 _PART = re.compile(r"([.#]?)(-?[^\W\d][\w-]*|\*)|\[([^\]\[]{1,200})\]|(::?[\w-]+)(\([^()]{0,200}\))?| ?([>+~ ]) ?")
 _ATTRIBUTE = re.compile(r"([\w-]+)(?:([~|^$*]?=)[\"']?([^\"'\]]*)[\"']?(?: i)?)?")
 _WIDTH = re.compile(r"\((min|max)-width:([\d.]{1,9})(px|r?em)\)")
-# What holds only while a reader does something, or is no text of the page.
+# Selectors that match only during an interaction, or match no text of the page.
 _NEVER = {
     *(":hover", ":focus", ":active", ":visited", ":focus-within", ":focus-visible", ":target", ":before", ":after"),
     *("::before", "::after", "::selection", "::placeholder", "::marker", ":first-line", "::first-line"),
@@ -30,9 +30,9 @@ _NEVER = {
 
 
 class _Compound(NamedTuple):
-    """What one element has to be.
+    """A compound selector: the conditions on one element.
 
-    :ivar sure: false if there is more to it, which is not understood.
+    :ivar sure: False if it has further conditions that are not supported.
     """
 
     tag: str
@@ -40,7 +40,7 @@ class _Compound(NamedTuple):
     id: str
     attributes: tuple[tuple[str, str, str], ...]
     position: str  # ":first-child", ":last-child" or empty.
-    link: str  # How it stands to what is named before it: a space, > or empty for the first.
+    link: str  # The combinator before it: a space, > or empty for the first.
     sure: bool
 
 
@@ -52,9 +52,9 @@ class _Rule(NamedTuple):
 
 
 class Sheets:
-    """The rules of all the style sheets that a page holds. Sheets beside it are not in the file.
+    """The rules of all style sheets in a page. Linked sheets are not in the file.
 
-    :ivar unread: whether a rule that was not understood may hide or strike text that was read.
+    :ivar unread: whether an unsupported rule may hide or strike out text that was read.
     """
 
     def __init__(self, root: "etree._Element") -> None:
@@ -68,7 +68,7 @@ class Sheets:
                 self._read("".join(map(str, element.itertext())), sure=condition == "yes")
 
     def of(self, element: "etree._Element") -> tuple[Style, Style]:
-        """What holds for an element, and what may hold besides."""
+        """The style of an element, and the declarations of unsupported rules that may apply to it."""
         inline = declarations(element.get("style", ""))
         if not self._rules:
             return _settled([inline]), {}
@@ -96,7 +96,7 @@ class Sheets:
         )
 
     def _read(self, text: str, *, sure: bool) -> None:
-        """The rules of a sheet, with those in its conditions and layers."""
+        """Add the rules of a sheet, including those in conditions and layers."""
         # Of each block that is open: whether it applies, its selectors (none for a condition), its declarations.
         blocks: list[tuple[str, str, list[str]]] = [("yes" if sure else "maybe", "", [])]
         for prelude, end in _pieces(text):
@@ -137,7 +137,7 @@ class Sheets:
 
 
 def declarations(written: str) -> Style:
-    """Those that decide what is shown, in lower case; of the same property the last."""
+    """The declarations that affect visibility, in lower case; of each property the last."""
     style: Style = {}
     for declaration in written.lower().split(";"):
         name, _, value = declaration.partition(":")
@@ -149,7 +149,7 @@ def declarations(written: str) -> Style:
 
 
 def _settled(styles: Sequence[Style]) -> Style:
-    """The values that win: the later, unless an earlier is important."""
+    """Cascade: later values win, unless an earlier one is important."""
     settled: Style = {}
     for important in (False, True):
         for style in styles:
@@ -161,7 +161,7 @@ def _settled(styles: Sequence[Style]) -> Style:
 
 
 def _pieces(text: str) -> Iterator[tuple[str, str]]:
-    """The text before each brace and semicolon, without comments and strings."""
+    """Split a sheet at braces and semicolons, without comments and the contents of strings."""
     for mark in ("<!--", "-->", "<![CDATA[", "]]>"):
         text = text.replace(mark, " ")
     kept: list[str] = []
@@ -205,7 +205,7 @@ def _opened(prelude: str, applies: str, *, inside: bool) -> tuple[str, str, list
 
 
 def _applies(media: str) -> str:
-    """Whether a condition holds on a wide screen: yes, no or maybe. One of several is enough."""
+    """Whether a media query list matches a wide screen: yes, no or maybe. One matching query is enough."""
     found = [_holds(one.strip()) for one in media.lower().split(",")]
     return max(found, key=("no", "maybe", "yes").index)
 
@@ -231,7 +231,7 @@ def _holds(query: str) -> str:
 
 
 def _split(selectors: str) -> Iterator[str]:
-    """The selectors of a list, which commas within brackets do not divide."""
+    """Split a selector list at commas that are not within brackets."""
     depth = start = 0
     for at, letter in enumerate(selectors):
         depth += (letter in "([") - (letter in ")]")
@@ -242,7 +242,7 @@ def _split(selectors: str) -> Iterator[str]:
 
 
 def _compounds(selector: str) -> tuple[_Compound, ...]:  # noqa: PLR0912  # One case per kind of selector.
-    """The parts of a selector, from the last; none if it is for nothing that is read."""
+    """The compound selectors of a selector, from the last; empty if it matches nothing that is read."""
     selector = " ".join(selector.split())
     found: list[_Compound] = []
     link, sure = "", True
@@ -316,7 +316,9 @@ def _states(found: str | None, how: str, value: str) -> bool:
 
 
 def _matches(element: "etree._Element", compounds: Sequence[_Compound]) -> bool:
-    """Whether an element and those around it are as a selector says; the nearest of each kind are tried."""
+    """Whether an element and its ancestors match a selector. Of each compound the nearest match is tried, without
+    backtracking.
+    """
     if not _is(element, compounds[0]):
         return False
     at: etree._Element | None = element

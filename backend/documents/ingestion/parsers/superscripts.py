@@ -1,13 +1,13 @@
-"""Raised and lowered print, such as note marks, powers and indices, in the characters of plain text.
+"""Writes superscripts and subscripts, such as note marks, powers and indices, in plain text.
 
-Set beside a number, a raised figure must not become its last digit: 300 with the note mark 1 is not 3001. Readers put
-``UP`` or ``DOWN`` before such a piece, or ``NOTE`` where it is known to be the mark of a note, and ``END`` after it;
-``spelled`` writes it out when the text around is known.
+A superscript figure after a number must not become its last digit: 300 with the note mark 1 is not 3001. Readers put
+``UP`` or ``DOWN`` before such a piece, or ``NOTE`` if it is known to be the mark of a note, and ``END`` after it.
+``spelled`` replaces these marks once the surrounding text is known.
 """
 
 import re
 
-UP, DOWN, END, NOTE = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"  # No characters of any text; ``cleaning`` removes them.
+UP, DOWN, END, NOTE = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"  # Noncharacters; ``cleaning`` removes them.
 _MARKS = re.compile(f"([{UP}{DOWN}{NOTE}{END}])")
 _FRACTION = re.compile(f"(?<=[0-9]){UP}([0-9]{{1,9}}){END}[/⁄]{DOWN}([0-9]{{1,9}}){END}")
 _WITHOUT = dict.fromkeys(map(ord, (UP, DOWN, NOTE, END)))
@@ -21,12 +21,12 @@ _LOOK_BACK = 8  # Characters.
 
 
 def without_marks(text: str) -> str:
-    """Text of a file, in which no mark of ours may stand."""
+    """Remove these marks from the text of a file."""
     return text if text.isascii() else text.translate(_WITHOUT)
 
 
 def spelled(text: str) -> str:
-    """The text with its raised and lowered pieces written out: ``300^1``, ``m²``, ``H2O``, ``1st``, ``x_i``."""
+    """The text with superscripts and subscripts in plain characters: ``300^1``, ``m²``, ``H2O``, ``1st``, ``x_i``."""
     if not any(mark in text for mark in (UP, DOWN, NOTE)):
         return text
     text = _FRACTION.sub(r" \1/\2", text)
@@ -49,7 +49,7 @@ class _Text:
     def __init__(self) -> None:
         self.parts: list[str] = []
         self.end = ""
-        self.after_mark = False  # What was added last is raised or lowered, and written with a sign.
+        self.after_mark = False  # The last piece is a superscript or subscript.
 
     def add(self, piece: str, *, mark: bool = False) -> None:
         first, last = piece[0], self.end[-1:]

@@ -1,19 +1,17 @@
-"""Tables to lines: every row has the same number of cells, so that a value stands in its column."""
+"""Converts tables to lines with the same number of cells in each row, so that values stay in their columns."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 MAX_COLUMNS = 1000
-_MAX_ROW_LENGTH = (
-    2000  # Characters. A longer one with paragraphs in its cells is the layout of a page, no row of values.
-)
+_MAX_ROW_LENGTH = 2000  # Characters. A longer row with paragraphs in its cells is page layout, not a row of values.
 SEPARATOR = " | "
 
 
 class Row(str):
     """A row of a table.
 
-    :ivar within: how it is written in the row of another table, whose columns are kept apart by the same sign.
+    :ivar within: its text within a row of another table, which uses the same separator.
     """
 
     within: str
@@ -32,9 +30,10 @@ class Cell(NamedTuple):
 
 
 def blocks(rows: Sequence[Sequence[Cell]], *, layout: bool = False) -> Iterator[str]:
-    """The rows, each one line. The cells of a layout, or of a table of one column, are paragraphs.
+    """The rows, one line each. The cells of a layout, or of a table of one column, are paragraphs.
 
-    What a cell spans besides its first column and row is empty; a column that no cell begins in is none.
+    A merged cell has its text in its first column and row, the rest is empty; a column in which no cell begins is left
+    out.
     """
     begun: set[int] = set()
     for line in _placed(rows):
@@ -57,7 +56,7 @@ def blocks(rows: Sequence[Sequence[Cell]], *, layout: bool = False) -> Iterator[
 
 
 def flat(blocks: Sequence[str]) -> str:
-    """Paragraphs and lines in one line. Two numbers do not come to stand beside each other as if they were one."""
+    """Join paragraphs and lines to one line. A slash separates two numbers, so that they do not read as one."""
     text = ""
     parts: list[str] = []
     after_row = False

@@ -1,4 +1,4 @@
-"""Which of the encodings of one byte for the languages of the West makes words of a text."""
+"""Detects single-byte encodings of Western languages, by whether the decoded text consists of words."""
 
 import re
 
@@ -24,7 +24,7 @@ _OTHERS = ("cp850", "cp437", "mac_roman")  # Those of DOS and of old Macs.
 
 
 def other_encoding(sample: bytes) -> str:
-    """The encoding that makes words of a text where Windows-1252 makes none; empty for most texts."""
+    """The encoding in which the text consists of words, if it does not as Windows-1252; empty for most texts."""
     high = _count(sample)
     if not high or high > _count_letters(sample):
         return ""
@@ -36,7 +36,7 @@ def other_encoding(sample: bytes) -> str:
 
 
 def is_odd(sample: bytes) -> bool:
-    """Whether signs stand within the words that Windows-1252 makes of a text."""
+    """Whether the text as Windows-1252 has signs within words."""
     return len(_ODD.findall(sample.decode("cp1252", "replace"))) * 5 > _count(sample)
 
 

@@ -1,4 +1,4 @@
-"""DOCX (ECMA-376) to paragraphs. Only the parts that hold text are unpacked, and only within limits."""
+"""Converts DOCX (ECMA-376) to paragraphs. Only parts with text are unpacked, within limits."""
 
 from collections.abc import Iterator
 from typing import IO
@@ -48,7 +48,7 @@ def _story_of(package: Package, part: str) -> Iterator[str]:
 
 
 def _once(blocks: Iterator[str], seen: set[str]) -> Iterator[str]:
-    """Without what another header or footer has said: sections and first pages repeat much."""
+    """Without blocks of earlier headers and footers: sections and first pages repeat them."""
     for block in blocks:
         if block not in seen:
             seen.add(block)

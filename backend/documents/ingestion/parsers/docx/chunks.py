@@ -1,4 +1,4 @@
-"""Parts in other formats that stand for a piece of the text (``w:altChunk``)."""
+"""Reads parts in other formats that are included in the text (``w:altChunk``)."""
 
 import email
 import email.feedparser
@@ -18,7 +18,7 @@ _HTML = (b"<html", b"<!doctype html", b"<body", b"<p", b"<div", b"<table", b"<h1
 
 
 def of_part(package: Package, part: str) -> Iterator[str]:
-    """The blocks of such a part: HTML, a web archive, text or another DOCX, whose own such parts are left out."""
+    """The blocks of such a part: HTML, a web archive, text or another DOCX, whose own included parts are left out."""
     data = package.data(part)
     head = data[:1024].lstrip().lower()
     ending = part.rpartition(".")[2]
@@ -30,15 +30,15 @@ def of_part(package: Package, part: str) -> Iterator[str]:
         yield from _of_html(data, package.warnings)
     elif ending in ("txt", "text"):
         text, warnings = decode(data)
-        _note(package.warnings, warnings)
+        _add_warnings(package.warnings, warnings)
         yield clean_lines(text, tabs=True)
     elif data:
-        _note(package.warnings, [_UNREAD])
+        _add_warnings(package.warnings, [_UNREAD])
 
 
 def _of_html(data: bytes, noted: Warnings, label: str = "") -> Iterator[str]:
     text, warnings = decode(data, label=label) if label else html.text_of(data)
-    _note(noted, warnings)
+    _add_warnings(noted, warnings)
     yield from html.blocks(text, noted)
 
 
@@ -46,7 +46,7 @@ def _of_document(package: Package, data: bytes) -> Iterator[str]:
     with archive.opened(io.BytesIO(data)) as opened:
         inner = Package(opened, package.left)
         if not inner.main:
-            _note(package.warnings, [_UNREAD])
+            _add_warnings(package.warnings, [_UNREAD])
             return
         yield from Story(inner, part=inner.main, of_part=_nothing).blocks(inner.root(inner.main))
         package.take(inner.taken)
@@ -64,7 +64,7 @@ def _of_web_archive(package: Package, data: bytes) -> Iterator[str]:
             if isinstance(content, bytes):
                 yield from _of_html(content, package.warnings, _label(part))
             return
-    _note(package.warnings, [_UNREAD])
+    _add_warnings(package.warnings, [_UNREAD])
 
 
 def _label(part: "Message") -> str:
@@ -72,5 +72,5 @@ def _label(part: "Message") -> str:
     return label if isinstance(label, str) else ""
 
 
-def _note(noted: Warnings, warnings: Warnings) -> None:
+def _add_warnings(noted: Warnings, warnings: Warnings) -> None:
     noted.extend(warning for warning in warnings if warning[0] not in {code for code, _ in noted})

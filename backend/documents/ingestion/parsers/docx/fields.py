@@ -1,4 +1,4 @@
-"""Fields: what they are computed from is no text; what they last came to is."""
+"""Fields: their instructions are not text, their last results are."""
 
 from collections.abc import Iterator
 
@@ -8,15 +8,15 @@ _OF_PAGES = {"PAGE", "NUMPAGES", "SECTIONPAGES"}
 
 
 class _Field:
-    """A field that is open."""
+    """An open field."""
 
     def __init__(self) -> None:
         self.instruction = ""
-        self.hides = True  # What stands here is no text.
+        self.hides = True  # Its instruction, which is not text.
 
 
 class Fields:
-    """The fields that are open at a place of a story."""
+    """The open fields at the current position of a story."""
 
     def __init__(self, *, on_every_page: bool) -> None:
         self._on_every_page = on_every_page
@@ -26,7 +26,7 @@ class Fields:
 
     @property
     def reading(self) -> bool:
-        """Whether text at this place is a result, or in no field."""
+        """Whether text at this position is a result or outside of fields."""
         return not self._hiding
 
     def is_number_of_page(self, instruction: str) -> bool:
@@ -36,12 +36,12 @@ class Fields:
         return found
 
     def left_out(self) -> bool:
-        """Whether the number of a page was left out since this was asked last."""
+        """Whether a page number was left out since the last call."""
         left_out, self._left_out = self._left_out, False
         return left_out
 
     def take(self, mark: Element) -> Iterator[str]:
-        """A beginning, a middle or an end; what stands there if it is a field of a form."""
+        """Process the beginning, the separator or the end of a field; yields the value of a form field."""
         kind = value(mark, "fldCharType")
         if kind == "begin":
             if self.reading:
@@ -61,7 +61,7 @@ class Fields:
             self._open[-1].instruction = (self._open[-1].instruction + text)[:100]
 
     def end_paragraph(self) -> None:
-        """Forget fields that have only begun: in a damaged file they would swallow all that follows."""
+        """Close fields without a result: in a damaged file they would hide all text that follows."""
         if self._hiding:
             self._open = [field for field in self._open if not field.hides]
             self._hiding = 0

@@ -1,4 +1,4 @@
-"""The numbers of paragraphs, which Word writes nowhere: they are counted (ECMA-376, part 1, 17.9)."""
+"""Computes the numbers of paragraphs, which are not stored in the file (ECMA-376, part 1, 17.9)."""
 
 import re
 from typing import NamedTuple
@@ -157,7 +157,7 @@ class Counter:
         self._begun: set[tuple[str, int]] = set()
 
     def next(self, name: str, level: int) -> str:
-        """What is printed before the next paragraph of a list, with the space behind it."""
+        """The number or bullet of the next paragraph of a list, with the space after it."""
         used = self._numbering.of(name)
         own = used.levels.get(level)
         if own is None or not 0 <= level < _LEVELS:

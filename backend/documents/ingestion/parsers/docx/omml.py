@@ -1,4 +1,4 @@
-"""Office MathML (ECMA-376, part 1, 22.1) in one line."""
+"""Writes Office MathML (ECMA-376, part 1, 22.1) in one line."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The parts of a DOCX and how they lead to each other (Open Packaging Conventions)."""
+"""The parts of a DOCX and their relationships (Open Packaging Conventions)."""
 
 import posixpath
 import zipfile
@@ -22,7 +22,7 @@ class Relationship(NamedTuple):
 
 
 class Package:
-    """An archive whose parts are unpacked as they are asked for, all of them together within a limit.
+    """An archive whose parts are unpacked on demand, within a limit for all together.
 
     :ivar main: the part that holds the text.
     """
@@ -63,9 +63,9 @@ class Package:
         self._left -= size
 
     def data(self, part: str) -> bytes:
-        """The bytes of a part; none if there is no such part.
+        """The bytes of a part; empty if there is no such part.
 
-        :raises ParseError: too many, with those of the parts before.
+        :raises ParseError: too many, together with the parts before.
         """
         name = self._names.get(part)
         if name is None:
@@ -81,7 +81,7 @@ class Package:
         return archive.root_of(transitional(data)) if data else etree.Element("nothing")
 
     def first(self, part: str, kind: str) -> Element | None:
-        """The root of the first part of a kind that a part leads to."""
+        """The root of the first related part of a kind."""
         for related in self.related(part, kind):
             return self.root(related)
         return None
@@ -90,7 +90,7 @@ class Package:
         return [relationship.part for relationship in self.relationships(part).values() if relationship.kind == kind]
 
     def relationships(self, part: str) -> dict[str, Relationship]:
-        """Those of a part that lead to parts of the archive, by id."""
+        """The relationships of a part to parts of the archive, by id."""
         if part not in self._relationships:
             folder, name = posixpath.split(part)
             found: dict[str, Relationship] = {}
@@ -103,7 +103,7 @@ class Package:
                         kind = one.get("Type", "").rpartition("/")[2]
                         found[one.get("Id", "")] = Relationship(kind, target)
             for kind in ("footnotes", "endnotes", "comments", "numbering", "styles", "settings"):
-                beside = posixpath.join(folder, kind + ".xml")  # Some programs forget to say where they put it.
+                beside = posixpath.join(folder, kind + ".xml")  # Some programs omit the relationship.
                 if part == self.main and beside in self._names and kind not in {one.kind for one in found.values()}:
                     found[f" {kind}"] = Relationship(kind, beside)
             self._relationships[part] = found
@@ -115,7 +115,7 @@ class Package:
         return sum(self._opened.getinfo(self._names[part]).file_size for part in read if part in self._names)
 
     def note_mark(self, kind: str, note: str) -> str:
-        """The mark of a footnote or an endnote: they are counted in the order in which the text refers to them."""
+        """The mark of a footnote or an endnote, counted in the order of references in the text."""
         key = (kind, note)
         if key not in self._marks:
             self._counts[kind] = self._counts.get(kind, 0) + 1

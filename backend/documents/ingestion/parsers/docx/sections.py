@@ -1,4 +1,4 @@
-"""Which headers and footers the pages of a document show."""
+"""Selects the headers and footers that the pages of a document show."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ def footers(package: Package, main: Element) -> Iterator[str]:
 def _shown(package: Package, main: Element, kind: str) -> Iterator[str]:
     """The parts, each once, in the order of the sections.
 
-    A section takes those of the one before where it has none of its own (17.10.1). Those of first and of even pages
+    A section without its own inherits those of the section before (17.10.1). Those of first and of even pages
     are shown only where the section or the settings ask for them.
     """
     relationships = package.relationships(package.main)

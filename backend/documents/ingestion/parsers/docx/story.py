@@ -1,4 +1,4 @@
-"""One story of a DOCX (its text, a header, a note) to paragraphs, as pages show it once all changes are accepted."""
+"""Converts one story of a DOCX (its text, a header, a note) to paragraphs, with all changes accepted."""
 
 from collections.abc import Callable, Iterator
 
@@ -27,7 +27,7 @@ class Story:
 
     :param of_part: reads the parts in other formats that a text may include.
     :param on_every_page: a header or a footer, where the numbers of pages are no text.
-    :ivar own_mark: what a note shows where it repeats its mark.
+    :ivar own_mark: the mark of a note, where the note repeats it.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Story:
         self.level = ""  # Raised, lowered or neither: of what was added last.
         self.boxes: list[str] = []  # Text boxes that stand at the paragraph.
         self.style = ""
-        self.grounds = 0  # What is open of shaded cells, paragraphs and text boxes: white print is seen there.
+        self.grounds = 0  # Number of open shaded cells, paragraphs and text boxes, in which white text is visible.
 
     def blocks(self, root: Element) -> Iterator[str]:
         body = find(root, "body")
@@ -91,7 +91,7 @@ class Story:
         self.fields.end_paragraph()
         mark = find(properties, "rPr")
         if any(find(mark, name) is not None for name in ("del", "moveFrom")) or is_on(find(mark, "vanish")):
-            return  # The paragraph goes on in the next one.
+            return  # The next paragraph continues it.
         name, level = self.package.numbering.place(properties, style)
         self._end_paragraph(self.counter.next(name, level) if name else "", out)
 
@@ -146,7 +146,7 @@ class Story:
                     return
 
     def _box(self, element: Element) -> None:
-        """A text box is read apart from the paragraph that it stands at."""
+        """Read a text box separately from its paragraph."""
         outer = self.parts, self.level, self.boxes, self.style
         self.parts, self.level, self.boxes = [], "", []
         out: list[str] = []
@@ -261,7 +261,7 @@ class Story:
 
 
 def _is_read(tag: object) -> bool:
-    """Whether an element holds content, or properties of such."""
+    """Whether an element is content, not properties or deleted text."""
     return isinstance(tag, str) and tag not in _LEFT_OUT and not tag.endswith("Pr")
 
 

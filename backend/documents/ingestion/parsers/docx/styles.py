@@ -1,4 +1,4 @@
-"""Styles: which text they hide, strike out or raise, and which list they belong to."""
+"""Resolves styles: hidden, struck-out and superscript text, and lists of paragraphs."""
 
 from .xml import Element, W, children, find, is_on, value
 

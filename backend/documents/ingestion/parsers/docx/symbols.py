@@ -1,4 +1,4 @@
-"""Characters of the fonts Symbol and Wingdings, which have places of their own (``w:sym``, private use U+F020…)."""
+"""Maps characters of the fonts Symbol and Wingdings to Unicode (``w:sym``, private use U+F020…)."""
 
 from .xml import Element, W, find
 

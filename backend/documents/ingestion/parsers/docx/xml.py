@@ -1,4 +1,4 @@
-"""Names and look-ups in WordprocessingML."""
+"""Namespaces and lookups of WordprocessingML."""
 
 from collections.abc import Iterator
 
@@ -41,7 +41,7 @@ def number(element: Element | None, otherwise: int, name: str = "val", *, longes
 
 
 def is_on(element: Element | None) -> bool | None:
-    """Whether a property that is on or off is on; none where it is not stated."""
+    """The value of an on/off property; None if it is not stated."""
     if element is None:
         return None
     return value(element).lower() not in ("0", "false", "off", "none")
