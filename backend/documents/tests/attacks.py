@@ -1,4 +1,4 @@
-"""Programs run where a document is read: what an attacker does who has taken a parser over.
+"""Programs that run in the parser process in place of a parser, as an attacker's code would.
 
 ``python -m backend.documents.tests.attacks`` is a worker: it reads programs as JSON from standard input, gives each
 as a document to the parser process that every worker starts, and writes what each printed, as JSON. Layers named as

@@ -1,4 +1,4 @@
-"""Files and documents that tests are about."""
+"""Helpers that create files and documents."""
 
 import io
 import zlib

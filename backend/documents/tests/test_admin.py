@@ -1,4 +1,4 @@
-"""Operators see what happens to documents, and may read again or delete."""
+"""The operators' pages of documents, and their actions."""
 
 import pytest
 from django.test import Client

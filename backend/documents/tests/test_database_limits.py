@@ -1,4 +1,4 @@
-"""A session that holds a row, and statements without an end: requests are refused within seconds."""
+"""Idle transactions that hold locks, and endless statements: requests are refused within seconds."""
 
 import time
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def forgotten() -> "Iterator[psycopg.Connection[tuple[Any, ...]]]":
         session.rollback()
 
 
-def test_a_row_that_a_forgotten_transaction_holds_refuses_requests_soon(
+def test_a_row_that_an_idle_transaction_locks_refuses_requests_soon(
     owner: Person, forgotten: "psycopg.Connection[tuple[Any, ...]]"
 ) -> None:
     document = upload(owner, "Locked.").json()["id"]

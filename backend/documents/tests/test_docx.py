@@ -1,4 +1,4 @@
-"""What is read of a DOCX: everything that its pages show, once, with its numbers, and nothing else."""
+"""The text of a DOCX: all that its pages show, once, with its numbers, and nothing else."""
 
 import pytest
 

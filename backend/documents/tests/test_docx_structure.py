@@ -1,4 +1,4 @@
-"""Tables and lists of a DOCX: every value in its column, every paragraph with the number that Word prints."""
+"""Tables and lists of a DOCX: every value in its column, every paragraph with its number in Word."""
 
 import pytest
 
@@ -79,7 +79,7 @@ TABLES = [
 
 
 @pytest.mark.parametrize(("body", "expected"), [case[1:] for case in TABLES], ids=[case[0] for case in TABLES])
-def test_values_stand_in_their_columns(body: str, expected: str) -> None:
+def test_values_stay_in_their_columns(body: str, expected: str) -> None:
     assert read(docx(body))[0] == expected.split("\n")
 
 

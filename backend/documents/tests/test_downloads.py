@@ -1,4 +1,4 @@
-"""How many files one account may be sent at once."""
+"""The limit of simultaneous downloads of an account."""
 
 from typing import Any
 

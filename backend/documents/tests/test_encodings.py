@@ -1,4 +1,4 @@
-"""Text files in any encoding: read rightly, or with a warning."""
+"""Text files in any encoding: read correctly, or with a warning."""
 
 import json
 
@@ -66,7 +66,7 @@ def test_the_encoding_of_a_text_is_known(text: str, encoding: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "encoding"), GUESSED, ids=[encoding for _, encoding in GUESSED])
-def test_an_encoding_that_is_guessed_is_told(text: str, encoding: str) -> None:
+def test_a_guessed_encoding_gives_a_warning(text: str, encoding: str) -> None:
     found, warnings = decode(text.encode(encoding))
 
     assert (found, [code for code, _ in warnings]) == (text, ["encoding_guessed"])

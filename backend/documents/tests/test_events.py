@@ -1,4 +1,4 @@
-"""The event stream of a document, as a client reads it."""
+"""The event stream of a document, as a client receives it."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Files made to cost much where their type is found, and archives: the web process opens none."""
+"""Malicious files during the detection of their type, and archives: the web process opens none."""
 
 import io
 import struct
@@ -60,7 +60,7 @@ def crowded(entries: int, *, zip64: bool = False, stated: int | None = None) -> 
         b"\x0c" * 100_000 + b"<",
     ],
 )
-def test_markup_is_looked_for_in_linear_time(owner: Person, content: bytes) -> None:
+def test_markup_is_detected_in_linear_time(owner: Person, content: bytes) -> None:
     with at_most(5):
         response = upload(owner, content, "notes.txt", content_type="text/plain")
 
@@ -83,7 +83,7 @@ def test_markup_is_looked_for_in_linear_time(owner: Person, content: bytes) -> N
         (b"<?xml version='1.0'", "text/plain"),
     ],
 )
-def test_markup_is_known_behind_declarations_and_comments(owner: Person, content: bytes, kind: str) -> None:
+def test_markup_is_detected_after_declarations_and_comments(owner: Person, content: bytes, kind: str) -> None:
     response = upload(owner, content, "page")
 
     assert response.json()["content_type"] == kind
@@ -143,7 +143,7 @@ def test_a_directory_is_never_read_whole_unless_it_is_small(tmp_path: Any) -> No
     assert max(asked) <= archive.MAX_DIRECTORY
 
 
-def test_the_main_part_is_where_the_relationships_say(owner: Person) -> None:
+def test_the_relationships_name_the_main_part(owner: Person) -> None:
     parts = {"_rels/.rels": relationships(b"/text/main.xml"), "text/main.xml": b"<w:document " + W + b">" + BODY}
     parts["text/main.xml"] += b"</w:document>"
     document = make_document(owner, zipped(parts), "letter.docx")
@@ -197,9 +197,7 @@ def test_a_kept_child_that_has_ended_is_replaced(owner: Person, monkeypatch: pyt
     process.end_idle()
 
 
-def test_a_machine_without_time_for_an_archive_asks_to_come_again(
-    owner: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_busy_machine_refuses_an_archive_with_retry_after(owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspection, "SECONDS", 0.0)
 
     assert upload(owner, word("Later."), "letter.docx").status_code == 503

@@ -1,4 +1,4 @@
-"""What is read from each format, and how files that cannot be read end."""
+"""The text of each format, and the errors of files that cannot be read."""
 
 import io
 import json
@@ -148,7 +148,7 @@ def test_the_rows_of_a_table_in_a_pdf_stay_lines(owner: Person) -> None:
     assert paragraph.replace("\n", " ") in text
 
 
-def test_a_pdf_without_text_is_ready_and_says_so(owner: Person) -> None:
+def test_a_pdf_without_text_is_ready_with_a_warning(owner: Person) -> None:
     document = make_document(owner, pdf("", ""), "scan.pdf")
 
     shown = owner.get(f"/api/v1/documents/{document.public_id}").json()
@@ -167,7 +167,7 @@ def test_a_pdf_without_text_is_ready_and_says_so(owner: Person) -> None:
         (zipped({"word/document.xml": ENTITIES}), "entities.docx", "corrupt"),
     ],
 )
-def test_a_file_that_cannot_be_read_says_why(owner: Person, content: bytes, name: str, code: str) -> None:
+def test_a_file_that_cannot_be_read_fails_with_its_reason(owner: Person, content: bytes, name: str, code: str) -> None:
     error = failure(owner, content, name)
 
     assert (error["code"], error["retryable"]) == (code, False)
@@ -181,7 +181,7 @@ def test_an_archive_that_unpacks_without_end_is_refused_by_what_it_declares(owne
     assert failure(owner, bomb, "bomb.docx")["code"] == "too_large"
 
 
-def test_an_archive_that_lies_about_its_size_is_refused_by_what_comes_out(owner: Person, settings: Any) -> None:
+def test_an_archive_that_declares_a_false_size_is_refused_by_its_unpacked_size(owner: Person, settings: Any) -> None:
     settings.MAX_UNPACKED_BYTES = 1_000_000
     bomb = zipped({"word/document.xml": b"<w>" + b" " * 5_000_000 + b"</w>"})
     lie = bomb.replace((5_000_007).to_bytes(4, "little"), (1_007).to_bytes(4, "little"))
@@ -239,7 +239,7 @@ def test_docx_paragraphs_lists_and_tables_become_text(owner: Person) -> None:
     assert owner.get(f"/api/v1/documents/{document.public_id}").json()["page_count"] is None
 
 
-def test_html_becomes_what_a_reader_sees(owner: Person) -> None:
+def test_html_becomes_its_visible_text(owner: Person) -> None:
     page = """<!DOCTYPE html><html><head><title>The title</title><style>p { color: red }</style>
     <script>alert("never")</script></head><body><h1>A&ccedil;&atilde;o &amp; rea&ccedil;&atilde;o</h1>
     <p>One <b>bold</b>\n   word<br>and a break.</p><!-- hidden --><ul><li>first<li>second</ul>
@@ -259,7 +259,7 @@ def test_html_whose_tags_are_never_closed_is_read_to_its_end(owner: Person) -> N
     assert text_of(owner, document).split("\n\n") == [f"Clause {number} holds." for number in range(600)]
 
 
-def test_html_may_have_tags_that_nobody_knows(owner: Person) -> None:
+def test_html_may_have_unknown_tags(owner: Person) -> None:
     document = make_document(owner, "<p>The <depth>depth</depth> is 3 m.</p>", "pool.html")
 
     assert text_of(owner, document).split() == ["The", "depth", "is", "3", "m."]
@@ -320,7 +320,7 @@ def test_the_language_is_detected(owner: Person, text: str, language: str) -> No
     assert owner.get(f"/api/v1/documents/{document.public_id}").json()["language"] == language
 
 
-def test_the_language_may_be_said(owner: Person) -> None:
+def test_the_language_may_be_given(owner: Person) -> None:
     collection = owner.post("/api/v1/collections", {"name": "English", "language": "en-GB"}).json()
 
     assert collection["language"] == "en"

@@ -1,4 +1,4 @@
-"""One reader at a time, batch by batch, to a truthful end."""
+"""One worker at a time reads a document, in batches, to its correct final state."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -58,7 +58,7 @@ def rows(ingestion: Ingestion) -> list[tuple[Any, ...]]:
     )
 
 
-def test_a_killed_worker_loses_one_batch_and_the_next_goes_on(
+def test_a_killed_worker_loses_one_batch_and_the_next_continues(
     owner: Person, book: Document, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ingestion = ingestion_of(book)
@@ -89,7 +89,7 @@ def test_a_killed_worker_loses_one_batch_and_the_next_goes_on(
     assert Page.objects.filter(ingestion=ingestion).count() == 12
 
 
-def test_who_lost_the_lease_writes_nothing(book: Document, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_lost_the_lease_writes_nothing(book: Document, monkeypatch: pytest.MonkeyPatch) -> None:
     ingestion = ingestion_of(book)
     add = Writer.add
 
@@ -107,7 +107,7 @@ def test_who_lost_the_lease_writes_nothing(book: Document, monkeypatch: pytest.M
     assert book.active_ingestion is None
 
 
-def test_a_heartbeat_tells_a_worker_that_its_document_was_cancelled(book: Document) -> None:
+def test_renewing_the_lease_fails_after_a_cancellation(book: Document) -> None:
     ingestion = lease.claim(ingestion_of(book).pk)
     assert ingestion is not None
     lease.write(ingestion)
@@ -182,7 +182,7 @@ def test_bytes_that_are_gone_fail_the_document(owner: Person, book: Document) ->
     assert owner.get(f"/api/v1/documents/{book.public_id}").json()["error"]["code"] == "file_missing"
 
 
-def test_cancelling_stops_and_says_so(owner: Person, book: Document) -> None:
+def test_cancelling_stops_processing_and_returns_the_status(owner: Person, book: Document) -> None:
     response = owner.post(f"/api/v1/documents/{book.public_id}/cancel")
 
     assert (response.status_code, response.json()["status"]) == (202, "cancelled")

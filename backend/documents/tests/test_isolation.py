@@ -1,4 +1,4 @@
-"""What a parser cannot do that a document has taken over, as root and as an ordinary user."""
+"""What a parser cannot do even if a malicious document controls it, as root and as an ordinary user."""
 
 import json
 import os
@@ -220,7 +220,7 @@ def test_a_strict_machine_without_the_filter_reads_nothing(
     assert later.status == "ready"
 
 
-def test_a_check_before_production_says_what_is_missing(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_deploy_check_reports_missing_isolation(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert checks.isolation(None) == []
     monkeypatch.setattr(process, "PROGRAM", UNFILTERED)
     (warning,) = checks.isolation(None)

@@ -1,4 +1,4 @@
-"""Text that is mostly no words has a warning; languages, tables and code have none."""
+"""Text that is mostly not words gives a warning; languages, tables and code do not."""
 
 import pytest
 
@@ -45,7 +45,7 @@ UNREADABLE = [
 @pytest.mark.parametrize(
     ("text", "unreadable"), [*((text, False) for text in READABLE), *((t, True) for t in UNREADABLE)]
 )
-def test_most_of_a_text_is_words_or_not(text: str, unreadable: bool) -> None:
+def test_text_is_readable_if_most_of_it_is_words(text: str, unreadable: bool) -> None:
     assert is_unreadable(text) is unreadable
 
 
@@ -55,7 +55,7 @@ def test_characters_that_are_lost_count() -> None:
 
 
 @pytest.mark.django_db
-def test_a_document_says_which_pages_are_no_words(owner: Person) -> None:
+def test_a_warning_names_the_unreadable_pages(owner: Person) -> None:
     words = "The tenant pays the whole amount in June."
     cipher = "7KH WHQDQW SDBV WKH ZKROH DPRXQW LQ -XQH"
     document = make_document(owner, pdf(words, cipher, cipher, words), "cipher.pdf")

@@ -1,4 +1,4 @@
-"""What is read of HTML and Markdown: what a reader sees, each value at its place."""
+"""The text of HTML and Markdown: all that is visible, in place."""
 
 import io
 
@@ -128,7 +128,7 @@ def test_a_style_sheet_hides_strikes_and_raises(case: tuple[str, ...]) -> None:
         (";".join(f"}}.c{n}{{display:none" for n in range(6_000)), True),
     ],
 )
-def test_rules_that_are_not_understood_are_told_where_they_may_hide_text(sheet: str, warned: bool) -> None:
+def test_unsupported_rules_that_may_hide_text_give_a_warning(sheet: str, warned: bool) -> None:
     warnings: list[tuple[str, str]] = []
 
     assert list(html.blocks(f"<style>{sheet}</style><p>Fee 5", warnings)) == ["Fee 5"]
@@ -195,7 +195,7 @@ def test_a_page_is_in_the_encoding_that_browsers_read_it_in(data: bytes, expecte
     assert html.read(io.BytesIO(data), JOB) == (expected, [])
 
 
-def test_bad_bytes_of_a_page_are_shown_and_told() -> None:
+def test_invalid_bytes_are_replaced_with_a_warning() -> None:
     text, warnings = html.read(io.BytesIO("<meta charset=utf-8><p>rescisão, é".encode() + b"\xff"), JOB)
 
     assert (text, [code for code, _ in warnings]) == ("rescisão, é\ufffd", ["text_undecodable"])

@@ -1,4 +1,4 @@
-"""What the fields, typed-on texts and stamps of a PDF show is read, where it is shown."""
+"""Fields, free text and stamps of a PDF are read at their places."""
 
 import pytest
 
@@ -121,7 +121,7 @@ def test_annotations_are_read_where_they_are_shown(name: str) -> None:
     assert text_of(document).splitlines() == expected
 
 
-def test_the_box_of_a_line_holds_its_field() -> None:
+def test_the_box_of_a_line_includes_its_field() -> None:
     (page,) = pages_of(SHOWN["behind their labels"][0])
     left, top, right, bottom, start, end = page.lines[0]
 
@@ -142,7 +142,7 @@ def test_a_page_with_very_many_fields_keeps_its_text() -> None:
 
 
 @pytest.mark.django_db
-def test_fields_that_were_left_out_are_told(owner: Person) -> None:
+def test_fields_that_were_left_out_give_a_warning(owner: Person) -> None:
     fields = (text(f"72 {600 - n % 500} 200 {610 - n % 500}", f"value {n}") for n in range(2_001))
     document = make_document(owner, form(at(72, 700, "Printed."), *fields), "form.pdf")
 

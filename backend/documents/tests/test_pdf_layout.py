@@ -1,4 +1,4 @@
-"""The order, the spacing and the hyphens of print in PDFs: only what stands there, as it stands there."""
+"""Reading order, spacing and hyphens of text in PDFs."""
 
 from collections.abc import Sequence
 from itertools import chain

@@ -1,4 +1,4 @@
-"""Sentences that go over the end of a page are found and cited whole, whatever the pages have at their edges."""
+"""Sentences that continue on the next page are found and cited whole, with any headers and footers between."""
 
 import pytest
 
@@ -49,7 +49,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("name", ENDS)
-def test_a_sentence_goes_on_over_the_end_of_a_page(name: str) -> None:
+def test_a_sentence_continues_on_the_next_page(name: str) -> None:
     document, sentence = ENDS[name]
 
     assert sentence in "".join(page.text for page in pages_of(document))
@@ -73,7 +73,7 @@ def test_headers_and_footers_are_in_the_text_once_and_rows_of_tables_always() ->
     assert "North | 30\nSouth | 40" in third.text
 
 
-def test_what_stands_at_one_edge_only_once_stays() -> None:
+def test_a_line_at_one_edge_that_occurs_once_is_kept() -> None:
     first, second = pages_of(build(at(72, 800, "Annex A") + lines(NEXT), at(72, 800, "Annex B") + lines(NEXT)))
 
     assert (first.text.startswith("Annex A\n"), second.text.startswith("Annex B\n")) == (True, True)
@@ -120,5 +120,5 @@ def test_passages_do_not_depend_on_how_many_pages_are_read_at_once(owner: Person
         ("of 3.5 euros. Then", 14),
     ],
 )
-def test_where_a_sentence_that_goes_on_ends(rest: str, end: int) -> None:
+def test_the_end_of_a_sentence_that_continues(rest: str, end: int) -> None:
     assert chunker.sentence_end(rest, 0, len(rest)) == end

@@ -1,4 +1,4 @@
-"""What the picture of a PDF's page does not show is not read; what it shows is."""
+"""Invisible text of a PDF is not read; visible text is."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whose document is read next, for how long, and what one document may take in all."""
+"""The order of the queue, turns, and the time limits of one document."""
 
 from datetime import timedelta
 from typing import Any
@@ -41,7 +41,7 @@ def state(document: Document) -> tuple[str, int]:
     return ingestion.status, ingestion.pages_done
 
 
-def test_a_stranger_s_document_does_not_wait_behind_many_of_another_workspace(owner: Person, stranger: Person) -> None:
+def test_a_stranger_s_document_does_not_wait_for_many_of_another_workspace(owner: Person, stranger: Person) -> None:
     many = [queued(owner, f"Note {number}.") for number in range(5)]
     theirs = queued(stranger, "Only one.")
 
@@ -54,7 +54,7 @@ def test_a_stranger_s_document_does_not_wait_behind_many_of_another_workspace(ow
     assert [state(document)[0] for document in many].count("ready") == 2
 
 
-def test_small_files_come_before_large_ones_and_large_ones_come_in_the_end(owner: Person) -> None:
+def test_small_files_are_read_before_large_ones_and_large_ones_do_not_starve(owner: Person) -> None:
     large = queued(owner, "Many words. " * 5_000)
     small = queued(owner, "Few words.")
     work()
@@ -67,7 +67,7 @@ def test_small_files_come_before_large_ones_and_large_ones_come_in_the_end(owner
     assert state(large)[0] == "ready"
 
 
-def test_one_workspace_has_a_bounded_number_of_readings_under_way(
+def test_one_workspace_has_a_bounded_number_of_running_ingestions(
     owner: Person, stranger: Person, settings: Any
 ) -> None:
     settings.INGESTIONS_PER_WORKSPACE = 2
@@ -82,7 +82,7 @@ def test_one_workspace_has_a_bounded_number_of_readings_under_way(
     assert claimed.document_id == theirs.pk
 
 
-def test_a_long_document_gives_way_after_a_batch_and_goes_on_where_it_was(
+def test_a_long_document_ends_its_turn_after_a_batch_and_continues_from_its_cursor(
     owner: Person, stranger: Person, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.INGESTION_BATCH_PAGES = 3
@@ -179,7 +179,7 @@ def test_a_page_that_takes_too_long_is_left_out(owner: Person, settings: Any) ->
     assert "Page 2 " in shown["warnings"][0]["detail"]
 
 
-def test_a_new_workspace_does_not_come_before_an_older_customer(owner: Person, stranger: Person) -> None:
+def test_a_new_workspace_does_not_come_before_older_ones(owner: Person, stranger: Person) -> None:
     queued(owner, "The first.")
     work()
     Usage.objects.filter(workspace_id=owner.workspace.pk).update(served_at=timezone.now() - timedelta(hours=1))

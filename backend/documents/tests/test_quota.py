@@ -1,4 +1,4 @@
-"""What a workspace may keep: reserved with the upload, given back with the deletion."""
+"""The storage quota: reserved by the upload, released by the deletion."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Reasons and warnings, in the language of the reader, wherever a document is shown."""
+"""Errors and warnings are in the language of the request."""
 
 import re
 from string import ascii_letters

@@ -1,4 +1,4 @@
-"""Storage and database are compared, both ways."""
+"""Storage and database are compared in both directions."""
 
 import logging
 import os
@@ -47,8 +47,8 @@ def keys(folder: Path) -> list[str]:
 def test_what_no_row_names_is_removed_once_it_is_old(
     owner: Person, own_files: Path, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
-    monkeypatch.setattr(reconciliation, "PAGE", page)
-    monkeypatch.setattr(reconciliation, "PAGES", 2)
+    monkeypatch.setattr(reconciliation, "LISTING_SIZE", page)
+    monkeypatch.setattr(reconciliation, "MAX_LISTINGS", 2)
     document = make_document(owner, pdf("A page."), "page.pdf")
     assert owner.get(f"/api/v1/documents/{document.public_id}/thumbnail.png").status_code == 200
     kept = keys(own_files)
@@ -83,7 +83,7 @@ def test_bytes_that_are_missing_are_reported_and_their_document_stays(
     assert set(Document.objects.alive()) == {lost, kept}
 
 
-def test_a_row_without_any_document_goes_with_its_bytes(owner: Person, own_files: Path) -> None:
+def test_a_row_without_documents_is_removed_with_its_bytes(owner: Person, own_files: Path) -> None:
     document = make_document(owner, "Left.")
     blob = document.blob
     Document.objects.filter(pk=document.pk).delete()
@@ -95,7 +95,7 @@ def test_a_row_without_any_document_goes_with_its_bytes(owner: Person, own_files
     assert keys(own_files) == []
 
 
-def test_the_task_looks_at_one_folder_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_task_compares_one_folder_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
     clock = [0.0]
 

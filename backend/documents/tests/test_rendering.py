@@ -1,4 +1,4 @@
-"""Pages as pictures: short, few at once, and a failure is not repeated."""
+"""Page images: limits of time and number, and cached failures."""
 
 import contextlib
 import os
@@ -44,7 +44,7 @@ def test_a_page_that_takes_too_long_to_draw_is_given_up_and_remembered(
     assert calls == [2]
 
 
-def test_a_rendering_that_the_machine_had_no_time_for_may_be_asked_for_later(owner: Person, settings: Any) -> None:
+def test_a_rendering_that_timed_out_by_the_clock_is_tried_again_later(owner: Person, settings: Any) -> None:
     document = make_document(owner, slow_pdf(6_000), "slow.pdf")
     settings.RENDER_SECONDS = 0.01
     path = f"/api/v1/documents/{document.public_id}/thumbnail.png"
@@ -104,7 +104,7 @@ def test_a_hundred_ordinary_pages_are_within_the_budget(owner: Person) -> None:
     assert 0 < spent < configured.RENDER_CPU_SECONDS_PER_MINUTE / 100
 
 
-def test_those_who_spend_much_leave_a_place_to_others() -> None:
+def test_workspaces_with_heavy_use_leave_a_thread_to_others() -> None:
     admission = Admission(max_running=2, max_admitted=6, max_wait=0.0, heavy_seconds=5.0)
     with admission.admitted("a", spent=9.0):
         with pytest.raises(ServiceUnavailable), admission.admitted("b", spent=8.0):
@@ -115,7 +115,7 @@ def test_those_who_spend_much_leave_a_place_to_others() -> None:
             pass
 
 
-def test_of_those_who_wait_the_one_that_spent_least_is_next() -> None:
+def test_the_waiting_workspace_with_the_least_use_is_next() -> None:
     admission = Admission(max_running=1, max_admitted=6, max_wait=10.0)
     order: list[str] = []
 

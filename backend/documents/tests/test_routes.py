@@ -1,4 +1,4 @@
-"""Every route, for who may, who may only read, and who has no business here; and what each list costs."""
+"""Every route, for owners, members and strangers; and the number of queries of each list."""
 
 import io
 import json
@@ -188,7 +188,7 @@ def test_names_and_metadata_change(owner: Person, ids: dict[str, str]) -> None:
     assert owner.patch(path, {"status": "failed"}).json()["status"] == "ready"
 
 
-def test_content_comes_whole_or_in_part(owner: Person) -> None:
+def test_content_is_sent_whole_or_in_part(owner: Person) -> None:
     document = make_document(owner, "0123456789")
     path = f"/api/v1/documents/{document.public_id}/content"
 

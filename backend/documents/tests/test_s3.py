@@ -1,4 +1,4 @@
-"""Files in S3: a real server, with real signatures, that has no idea whom it serves."""
+"""Files in S3, with a real server and real signatures."""
 
 import shutil
 import subprocess
@@ -100,8 +100,8 @@ def test_a_document_lives_and_dies_in_s3(owner: Person, s3: Any) -> None:
 def test_objects_that_no_row_names_are_found_page_by_page(
     owner: Person, s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconciliation, "PAGE", 2)
-    monkeypatch.setattr(reconciliation, "GRACE", timedelta(0))
+    monkeypatch.setattr(reconciliation, "LISTING_SIZE", 2)
+    monkeypatch.setattr(reconciliation, "MIN_AGE", timedelta(0))
     document = make_document(owner, "Kept.")
     folder = document.blob.pk.hex[-2:]
     for number in range(5):
@@ -114,7 +114,7 @@ def test_objects_that_no_row_names_are_found_page_by_page(
     assert keys(s3) == [document.blob.key]
 
 
-def test_an_address_is_signed_and_nobody_else_s(owner: Person, s3: Any) -> None:
+def test_a_signed_url_requires_its_signature(owner: Person, s3: Any) -> None:
     document = make_document(owner, "Signed.")
     address = owner.get(f"/api/v1/documents/{document.public_id}/content")["Location"]
 
@@ -165,7 +165,7 @@ def test_the_bucket_is_made_once(s3: Any, settings: Any, capsys: pytest.CaptureF
         assert "made-by-command" in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
 
 
-def test_a_storage_that_refuses_or_is_not_there_is_said(s3: Any, settings: Any) -> None:
+def test_make_bucket_reports_a_storage_that_refuses_or_is_down(s3: Any, settings: Any) -> None:
     settings.S3_SECRET_KEY = "wrong"
     with pytest.raises(CommandError, match="Forbidden"):
         call_command("make_bucket")

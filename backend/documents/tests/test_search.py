@@ -1,4 +1,4 @@
-"""Search finds what a person would, and only where they may look."""
+"""Search finds relevant passages, and only visible ones."""
 
 from importlib import import_module
 from typing import Any
@@ -123,7 +123,7 @@ NUMBERED = " ".join(f"assunto{number}" for number in range(150))
         ("who you are", ["The one who you are is not the one that we see.", "The mill stands by the river."]),
     ],
 )
-def test_the_right_document_comes_first(owner: Person, query: str, texts: list[str]) -> None:
+def test_the_relevant_document_ranks_first(owner: Person, query: str, texts: list[str]) -> None:
     for number, text in enumerate(texts):
         make_document(owner, text, f"{number}.txt")
 
@@ -279,7 +279,7 @@ def test_a_phrase_of_stop_words_is_found_in_a_large_workspace(library: Person, s
     assert found(library, "to be or not to be") == ["hamlet.txt"]
 
 
-def test_counts_follow_what_comes_and_goes(library: Person, settings: Any) -> None:
+def test_counts_follow_added_and_removed_chunks(library: Person, settings: Any) -> None:
     settings.SEARCH_EXACT_CHUNKS = 1
     tasks.refresh_statistics()
     assert WordFrequency.objects.get(language="en", lexeme="train").chunks == 1

@@ -13,7 +13,7 @@ from tests.actors import Person
 pytestmark = pytest.mark.django_db
 
 
-def test_text_comes_in_parts_that_are_one_json_document(
+def test_text_is_streamed_in_parts_that_are_one_json_document(
     owner: Person, member: Person, stranger: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = make_document(owner, pdf(*(f'Página "{number}"\\ tells <b>.' for number in range(30))), "book.pdf")

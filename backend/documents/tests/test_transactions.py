@@ -1,4 +1,4 @@
-"""No transaction waits for a network, and no two wait for each other."""
+"""No transaction waits for a network, no two deadlock, and none acts on a state from before its wait for a lock."""
 
 import random
 import time

@@ -1,4 +1,4 @@
-"""What is taken, what is refused, and what becomes of a name."""
+"""Accepted and refused uploads, and their names."""
 
 import io
 import os
@@ -93,7 +93,7 @@ def test_the_same_bytes_in_another_workspace_are_another_document(owner: Person,
     assert Blob.objects.count() == 2
 
 
-def test_what_failed_is_read_anew_when_it_comes_again(owner: Person) -> None:
+def test_a_failed_document_is_read_again_when_uploaded_again(owner: Person) -> None:
     broken = b"%PDF-1.7\nthis is no PDF"
     first = upload(owner, broken, "broken.pdf").json()
     assert read(first["id"]).status == "failed"
@@ -105,7 +105,7 @@ def test_what_failed_is_read_anew_when_it_comes_again(owner: Person) -> None:
     assert Ingestion.objects.count() == 2
 
 
-def test_what_was_deleted_is_a_new_document_when_it_comes_again(owner: Person) -> None:
+def test_a_deleted_document_is_a_new_one_when_uploaded_again(owner: Person) -> None:
     first = make_document(owner, TEXT)
     owner.delete(f"/api/v1/documents/{first.public_id}")
 
@@ -184,7 +184,7 @@ def test_a_file_is_what_its_bytes_are(owner: Person, content: bytes, name: str, 
         ("<script>alert(1)</script>.txt", "script>.txt"),
     ],
 )
-def test_a_hostile_name_is_only_ever_shown(owner: Person, claimed: str, shown: str) -> None:
+def test_a_malicious_name_is_only_displayed(owner: Person, claimed: str, shown: str) -> None:
     response = upload(owner, "of any name", claimed, name=claimed if len(claimed) < 256 else "")
 
     assert response.status_code == 201, response.content
@@ -214,7 +214,7 @@ def test_a_format_that_is_not_read_is_refused_as_such(owner: Person, content: by
 
 
 @pytest.mark.parametrize(("name", "claim"), [("scan.png", "image/png"), ("letter.rtf", "application/rtf")])
-def test_a_pdf_under_another_name_is_told_what_it_is(owner: Person, name: str, claim: str) -> None:
+def test_a_pdf_under_another_extension_is_refused_with_its_type(owner: Person, name: str, claim: str) -> None:
     response = upload(owner, b"%PDF-1.7\n", name)
 
     assert response.status_code == 415
@@ -257,7 +257,7 @@ def test_a_body_without_a_file_is_refused(owner: Person) -> None:
     assert owner.post("/api/v1/documents", {"file": "x"}).status_code == 415
 
 
-def test_a_file_beyond_the_limit_is_refused_whatever_the_body_declares(owner: Person, settings: Any) -> None:
+def test_a_file_beyond_the_limit_is_refused_even_if_the_body_declares_less(owner: Person, settings: Any) -> None:
     settings.MAX_UPLOAD_BYTES = 10_000
     assert upload(owner, "x" * 10_000).status_code == 201
 
@@ -289,7 +289,7 @@ def test_a_malformed_body_is_refused(owner: Person, content_type: str) -> None:
     assert response["Content-Type"] == "application/problem+json"
 
 
-def test_who_may_not_upload_is_refused(owner: Person, viewer: Person, stranger: Person) -> None:
+def test_uploads_without_permission_are_refused(owner: Person, viewer: Person, stranger: Person) -> None:
     collection = owner.post("/api/v1/collections", {"name": "Mine"}).json()["id"]
 
     assert upload(viewer, TEXT).status_code == 403

@@ -1,4 +1,4 @@
-"""Words as they are indexed."""
+"""The words that are indexed."""
 
 import pytest
 from django.db import connection

@@ -96,7 +96,7 @@ def test_a_killed_worker_s_document_is_finished_by_the_next(live: Stack) -> None
     person.close()
 
 
-def test_a_stopped_worker_leaves_no_parser_behind(live: Stack) -> None:
+def test_a_stopped_worker_leaves_no_parser_running(live: Stack) -> None:
     process = live.processes["documents"]
     of_the_worker = parsers(live)
     assert of_the_worker

@@ -1,4 +1,4 @@
-"""Small DOCX files, put together from pieces of WordprocessingML."""
+"""Builds small DOCX files from pieces of WordprocessingML."""
 
 import io
 import zipfile
