@@ -89,9 +89,6 @@ class DocumentQuerySet(models.QuerySet["Document"]):
     def visible_to(self, actor: Actor) -> Self:
         return self.alive().filter(workspace_id=actor.workspace_id)
 
-    def searchable(self) -> Self:
-        return self.alive().exclude(active_ingestion=None)
-
 
 class Document(PublicId, models.Model):
     """An uploaded file with its name and metadata."""
