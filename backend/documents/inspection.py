@@ -11,7 +11,7 @@ from django.conf import settings
 from backend.documents.admission import Admission, CpuRateLimit
 from backend.documents.errors import IngestionFailed, ParserSilent, UnsupportedFile
 from backend.documents.ingestion.parsers.frames import Job
-from backend.documents.ingestion.process import parser_process
+from backend.documents.ingestion.pool import parser_process
 from backend.errors import ServiceUnavailable
 
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"

@@ -12,7 +12,7 @@ from django.db import connections
 
 from backend.db import sweeps
 from backend.documents import deletion, reconciliation, statistics, uploads
-from backend.documents.ingestion import lease, process, queue, runner
+from backend.documents.ingestion import lease, pool, queue, runner
 
 logger = logging.getLogger(__name__)
 
@@ -89,9 +89,9 @@ def _warm_up(**kwargs: Any) -> None:
     """Start the parser process of a document worker before its first document."""
     if QUEUE in current_app.amqp.queues.consume_from:
         connections.close_all()
-        process.warm_up()
+        pool.warm_up()
 
 
 @worker_process_shutdown.connect
 def _end_parser(**kwargs: Any) -> None:
-    process.end_idle()
+    pool.end_idle()

@@ -1,6 +1,5 @@
 """The worker's side of the parser process: starts it, sends it jobs, and kills it when a job takes too long."""
 
-import atexit
 import contextlib
 import hashlib
 import logging
@@ -10,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,8 +27,6 @@ F = TypeVar("F", Frame, Result)
 REQUIRED_LAYERS = ("no_new_privs", "seccomp")  # With PARSER_ISOLATION=strict, no file is read without these layers.
 TICK = 5.0  # Seconds between two calls of ``on_wait`` while no frame arrives.
 PROGRAM = "import sys; sys.path.append(sys.argv[1]); from parsers.child import serve; serve()"
-_SECONDS_TO_WARM_UP = 2.0  # Celery waits four seconds for a new process of its pool.
-_SECONDS_TO_GET_READY = 10.0  # From its start, or from the last frame of a job, until it is ready for the next.
 _DAMAGED = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 _TOO_COMPLEX = "too_complex", "Reading the file takes more time or memory than allowed."
 _CORRUPT = "corrupt", "The file is damaged: its parser ended on it."
@@ -238,71 +234,3 @@ def _log_layers(layers: dict[str, str]) -> None:
     held = ", ".join(name for name, missing in layers.items() if not missing)
     missing = "; ".join(f"{name}: {why}" for name, why in layers.items() if why)
     logger.info("parsers are isolated by: %s. Missing here: %s", held or "nothing", missing or "nothing")
-
-
-_idle: list[ParserProcess] = []
-_lock = threading.Lock()
-
-
-@contextlib.contextmanager
-def parser_process() -> Iterator[ParserProcess]:
-    """A parser process for one job: the idle one of this worker, or a new one. After an error it is not kept."""
-    process = _take()
-    kept = False
-    try:
-        yield process
-        kept = True
-    finally:
-        if kept:
-            _keep(process)
-        else:
-            process.close()
-
-
-def warm_up() -> None:
-    """Start the idle process before the first document needs it, and log its isolation layers."""
-    process = _take()
-    with contextlib.suppress(IngestionFailed, ConnectionError):
-        process.wait_until_ready(time.monotonic() + _SECONDS_TO_WARM_UP)
-    _keep(process)
-
-
-def end_idle() -> None:
-    """End the idle process of this worker."""
-    with _lock:
-        processes = [process for process in _idle if process.owner == os.getpid()]
-        _idle.clear()
-    for process in processes:
-        process.close()
-
-
-def _take() -> ParserProcess:
-    while True:
-        with _lock:
-            process = _idle.pop() if _idle else None
-        if process is None:
-            return ParserProcess()
-        if process.alive and _is_free(process):
-            return process
-        if process.owner == os.getpid():  # Otherwise it belongs to the parent that this process was forked from.
-            process.close()
-
-
-def _is_free(process: ParserProcess) -> bool:
-    """Whether its last job has ended: a parser that a malicious file controls may run on after its last frame."""
-    try:
-        process.wait_until_ready(time.monotonic() + _SECONDS_TO_GET_READY)
-    except (IngestionFailed, ConnectionError):
-        return False
-    return True
-
-
-def _keep(process: ParserProcess) -> None:
-    with _lock:
-        if not _idle and process.alive:
-            _idle.append(process)
-            return
-    process.close()
-
-
-atexit.register(end_idle)

@@ -11,7 +11,7 @@ from backend.documents.errors import IngestionFailed, LeaseLost, ParserTimedOut
 from backend.documents.ingestion import lease, queue
 from backend.documents.ingestion.budget import Budget, TurnEnded
 from backend.documents.ingestion.parsers.frames import Frame, Job, PageText
-from backend.documents.ingestion.process import parser_process
+from backend.documents.ingestion.pool import parser_process
 from backend.documents.ingestion.writing import Writer
 from backend.documents.models import Document, Ingestion
 

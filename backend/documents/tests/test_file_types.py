@@ -10,7 +10,7 @@ import pytest
 
 from backend.documents import inspection
 from backend.documents.admission import Admission
-from backend.documents.ingestion import process
+from backend.documents.ingestion import pool, process
 from backend.documents.ingestion.parsers import archive
 from backend.documents.ingestion.parsers.frames import ParseError
 from backend.documents.models import Document
@@ -186,7 +186,7 @@ def test_an_archive_waits_for_a_place_and_is_refused_for_now(owner: Person, monk
 
 
 def test_a_kept_child_that_has_ended_is_replaced(owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    with process.parser_process() as child:
+    with pool.parser_process() as child:
         pass
     child._process.kill()
     child._process.wait()
@@ -194,7 +194,7 @@ def test_a_kept_child_that_has_ended_is_replaced(owner: Person, monkeypatch: pyt
     monkeypatch.setattr(process.ParserProcess, "alive", property(alive))
 
     assert upload(owner, word("All the same."), "letter.docx").status_code == 201
-    process.end_idle()
+    pool.end_idle()
 
 
 def test_a_busy_machine_refuses_an_archive_with_retry_after(owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:

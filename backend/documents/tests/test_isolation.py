@@ -15,7 +15,7 @@ import pytest
 from django.core.checks import ERROR
 
 from backend.documents import checks
-from backend.documents.ingestion import process
+from backend.documents.ingestion import pool, process
 from backend.documents.tests.cast import make_document, read, upload
 from backend.documents.tests.test_formats import zipped
 from tests.actors import Person
@@ -205,7 +205,7 @@ child.serve()
 def test_a_strict_machine_without_the_filter_reads_nothing(
     owner: Person, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    process.end_idle()
+    pool.end_idle()
     monkeypatch.setattr(process, "PROGRAM", UNFILTERED)
     settings.PARSER_ISOLATION = "strict"
 
@@ -213,7 +213,7 @@ def test_a_strict_machine_without_the_filter_reads_nothing(
     document = read(upload(owner, "Some words.", "notes.txt").json()["id"])
     settings.PARSER_ISOLATION = "available"
     later = make_document(owner, "Some other words.", "other.txt")
-    process.end_idle()
+    pool.end_idle()
 
     assert (archive.status_code, archive.json()["code"]) == (503, "service_unavailable")
     assert document.status == "scanning"  # Until another worker takes it.

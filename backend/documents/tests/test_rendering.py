@@ -12,7 +12,7 @@ from django.test import override_settings
 
 from backend.documents import rendering, search
 from backend.documents.admission import Admission
-from backend.documents.ingestion import process
+from backend.documents.ingestion import pool, process
 from backend.documents.tests.cast import make_document, pdf, slow_pdf, upload
 from backend.errors import ServiceUnavailable
 from backend.http.concurrency import hold_slot
@@ -172,7 +172,7 @@ def test_a_parser_that_a_file_has_taken_over_cannot_fill_a_web_process(
     owner: Person, monkeypatch: pytest.MonkeyPatch, task: str
 ) -> None:
     document = make_document(owner, pdf("A page."), "page.pdf")
-    process.end_idle()
+    pool.end_idle()
     program = "import sys; sys.path.append(sys.argv[1]); from parsers import child; " + "exec(%r); child.serve()"
     monkeypatch.setattr(process, "PROGRAM", program % (FLOOD % task))
     received: list[int] = []
@@ -190,7 +190,7 @@ def test_a_parser_that_a_file_has_taken_over_cannot_fill_a_web_process(
     else:
         assert upload(owner, b"PK\x03\x04", "letter.docx").status_code == 415
 
-    process.end_idle()
+    pool.end_idle()
     assert sum(received) < 70 * 1024 * 1024
 
 

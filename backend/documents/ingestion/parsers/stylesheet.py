@@ -1,11 +1,13 @@
 """Applies the style sheets in a page, as far as they decide which text is visible (CSS 2.2; Selectors level 3)."""
 
-import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from lxml import etree
+
+from . import css_selectors
+from .css_selectors import Compound
 
 Style = dict[str, str]
 
@@ -18,35 +20,12 @@ _USED = {
 _MAX_RULES = 1_000
 _PAGE_WIDTH = 1280  # Pixels: media queries are evaluated for a screen of this width.
 _NEXT = re.compile(r"[{};\"'\\]|/\*")
-_PART = re.compile(r"([.#]?)(-?[^\W\d][\w-]*|\*)|\[([^\]\[]{1,200})\]|(::?[\w-]+)(\([^()]{0,200}\))?| ?([>+~ ]) ?")
-_ATTRIBUTE = re.compile(r"([\w-]+)(?:([~|^$*]?=)[\"']?([^\"'\]]*)[\"']?(?: i)?)?")
 _WIDTH = re.compile(r"\((min|max)-width:([\d.]{1,9})(px|r?em)\)")
-# Selectors that match only during an interaction, or match no text of the page.
-_NEVER = {
-    *(":hover", ":focus", ":active", ":visited", ":focus-within", ":focus-visible", ":target", ":before", ":after"),
-    *("::before", "::after", "::selection", "::placeholder", "::marker", ":first-line", "::first-line"),
-    *(":first-letter", "::first-letter", "::backdrop", "::-webkit-scrollbar", ":fullscreen", ":popover-open"),
-}
-
-
-class _Compound(NamedTuple):
-    """A compound selector: the conditions on one element.
-
-    :ivar sure: False if it has further conditions that are not supported.
-    """
-
-    tag: str
-    names: tuple[str, ...]  # Classes.
-    id: str
-    attributes: tuple[tuple[str, str, str], ...]
-    position: str  # ":first-child", ":last-child" or empty.
-    link: str  # The combinator before it: a space, > or empty for the first.
-    sure: bool
 
 
 class _Rule(NamedTuple):
     weight: tuple[int, int, int, int]  # Specificity (section 6.4.3) and order.
-    compounds: tuple[_Compound, ...]  # From the last.
+    compounds: tuple[Compound, ...]  # From the last.
     style: Style
     sure: bool
 
@@ -78,7 +57,7 @@ class Sheets:
             if len(self._known) > 10_000:
                 self._known.clear()
             self._known[key] = self._candidates(*key)
-        found = [rule for rule in self._known[key] if _matches(element, rule.compounds)]
+        found = [rule for rule in self._known[key] if css_selectors.matches(element, rule.compounds)]
         if not found:
             return _settled([inline]), {}
         maybe: Style = {}
@@ -91,33 +70,32 @@ class Sheets:
         own = classes.split()
         keys = {"*", tag, "#" + name, *("." + one for one in own)}
         rules = [rule for key in keys for rule in self._rules.get(key, ())]
-        return sorted(
-            (rule for rule in rules if _fits(rule.compounds[0], tag, name, own)), key=lambda rule: rule.weight
-        )
+        fitting = (rule for rule in rules if css_selectors.fits(rule.compounds[0], tag, name, own))
+        return sorted(fitting, key=lambda rule: rule.weight)
 
     def _read(self, text: str, *, sure: bool) -> None:
         """Add the rules of a sheet, including those in conditions and layers."""
         # Of each block that is open: whether it applies, its selectors (none for a condition), its declarations.
         blocks: list[tuple[str, str, list[str]]] = [("yes" if sure else "maybe", "", [])]
         for prelude, end in _pieces(text):
-            applies, selectors, kept = blocks[-1]
+            applies, selector_list, kept = blocks[-1]
             if end == "{":
-                blocks.append(_opened(prelude, applies, inside=bool(selectors)))
+                blocks.append(_opened(prelude, applies, inside=bool(selector_list)))
                 continue
-            if selectors:
+            if selector_list:
                 kept.append(prelude)
             if end == "}" and len(blocks) > 1:
                 blocks.pop()
-                self._add(selectors, kept, applies)
-        for applies, selectors, kept in blocks:  # What is open at the end is closed there.
-            self._add(selectors, kept, applies)
+                self._add(selector_list, kept, applies)
+        for applies, selector_list, kept in blocks:  # What is open at the end is closed there.
+            self._add(selector_list, kept, applies)
 
-    def _add(self, selectors: str, kept: Sequence[str], applies: str) -> None:
-        style = declarations(";".join(kept)) if selectors and applies != "no" else {}
+    def _add(self, selector_list: str, kept: Sequence[str], applies: str) -> None:
+        style = declarations(";".join(kept)) if selector_list and applies != "no" else {}
         if not style:
             return
-        for selector in _split(selectors):
-            compounds = _compounds(selector)
+        for selector in css_selectors.split_list(selector_list):
+            compounds = css_selectors.parse(selector)
             if not compounds:
                 continue
             self._count += 1
@@ -228,106 +206,3 @@ def _holds(query: str) -> str:
         elif word not in ("screen", "all"):
             found = "maybe"
     return found
-
-
-def _split(selectors: str) -> Iterator[str]:
-    """Split a selector list at commas that are not within brackets."""
-    depth = start = 0
-    for at, letter in enumerate(selectors):
-        depth += (letter in "([") - (letter in ")]")
-        if letter == "," and depth <= 0:
-            yield selectors[start:at].strip()
-            start = at + 1
-    yield selectors[start:].strip()
-
-
-def _compounds(selector: str) -> tuple[_Compound, ...]:  # noqa: PLR0912  # One case per kind of selector.
-    """The compound selectors of a selector, from the last; empty if it matches nothing that is read."""
-    selector = " ".join(selector.split())
-    found: list[_Compound] = []
-    link, sure = "", True
-    tag, names, name, position = "*", [], "", ""  # type: str, list[str], str, str
-    attributes: list[tuple[str, str, str]] = []
-    at = 0
-    while at < len(selector):
-        part = _PART.match(selector, at)
-        if part is None:
-            at += 1
-            sure = False
-            continue
-        at = part.end()
-        kind, word, attribute, pseudo, _argument, joined = part.groups()
-        if joined:
-            found.append(_Compound(tag, tuple(names), name, tuple(attributes), position, link, sure))
-            link, sure = joined.strip() or " ", joined not in "+~"
-            tag, names, name, position, attributes = "*", [], "", "", []
-        elif attribute is not None:
-            stated = _ATTRIBUTE.fullmatch(attribute.strip())
-            sure = sure and stated is not None
-            if stated:
-                attributes.append((stated[1].lower(), stated[2] or "", stated[3] or ""))
-        elif pseudo:
-            if pseudo in _NEVER:
-                return ()
-            if pseudo == ":root":
-                tag = "html"
-            elif pseudo in (":first-child", ":last-child") and not position:
-                position = pseudo
-            else:
-                sure = False
-        elif kind == ".":
-            names.append(word)
-        elif kind == "#":
-            name = word
-        else:
-            tag = word.lower()
-    found.append(_Compound(tag, tuple(names), name, tuple(attributes), position, link, sure))
-    return tuple(reversed(found))
-
-
-def _fits(wanted: _Compound, tag: str, name: str, classes: Sequence[str]) -> bool:
-    return (
-        wanted.tag in ("*", tag)
-        and (not wanted.id or wanted.id == name)
-        and all(one in classes for one in wanted.names)
-    )
-
-
-def _is(element: "etree._Element", wanted: _Compound) -> bool:
-    if not _fits(wanted, str(element.tag), element.get("id", ""), element.get("class", "").split()):
-        return False
-    siblings = element.itersiblings("*", preceding=wanted.position == ":first-child")
-    if wanted.position and next(siblings, None) is not None:
-        return False
-    return all(_states(element.get(name), how, value) for name, how, value in wanted.attributes)
-
-
-def _states(found: str | None, how: str, value: str) -> bool:
-    if found is None or not how:
-        return found is not None
-    return {
-        "=": found == value,
-        "~=": value in found.split(),
-        "|=": found == value or found.startswith(value + "-"),
-        "^=": bool(value) and found.startswith(value),
-        "$=": bool(value) and found.endswith(value),
-        "*=": bool(value) and value in found,
-    }[how]
-
-
-def _matches(element: "etree._Element", compounds: Sequence[_Compound]) -> bool:
-    """Whether an element and its ancestors match a selector. Of each compound the nearest match is tried, without
-    backtracking.
-    """
-    if not _is(element, compounds[0]):
-        return False
-    at: etree._Element | None = element
-    for before, wanted in itertools.pairwise(compounds):
-        if before.link in ("+", "~"):
-            continue
-        at = at.getparent() if at is not None else None
-        while at is not None and before.link == " " and not _is(at, wanted):
-            at = at.getparent()
-        if at is None or not _is(at, wanted):
-            return False
-    return True
