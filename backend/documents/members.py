@@ -3,7 +3,7 @@
 START, END = "Where it begins in the document's text, in characters.", "Where it ends, exclusive."
 MODE = (
     "How to search. Both modes are accepted; while no embedding model is configured, both search lexically, by words, "
-    "and the answer says `lexical`."
+    "and the response has the mode `lexical`."
 )
 BOX = {
     "page": "Counted from 1.",
@@ -25,7 +25,7 @@ MEMBERS = {
     "Document.content_type": "The format that it was read as.",
     "Document.sha256": "Of its bytes, in hexadecimal figures.",
     "Document.status": "Search finds it once it is `ready`.",
-    "Document.progress": "Of the reading that is under way, or was the last.",
+    "Document.progress": "Of the current reading, or of the last one.",
     "Document.error": "Of a document that failed; else null.",
     "Document.warnings": "What may be wrong with the text that was read.",
     "Document.language": "As it was given, else as it was detected; null if it was not.",
@@ -63,8 +63,8 @@ MEMBERS = {
     "Search.mode": MODE,
     "SearchResult.results": "The best first.",
     "SearchResult.mode": "How it was searched, which may not be what was asked for.",
-    "SearchResult.degraded": "Whether a part of the search did not answer: there may be better passages. Always false "
-    "while the search is lexical.",
+    "SearchResult.degraded": "Whether a part of the search failed, so that better passages may be missing. Always "
+    "false while the search is lexical.",
     "SearchFilter.content_type": "Any of these.",
     "SearchFilter.language": "Any of these.",
     "SearchFilter.metadata": "Documents whose metadata has each of these members with this value.",

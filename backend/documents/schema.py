@@ -41,7 +41,7 @@ TEXTS: dict[str, Texts] = {
     ),
     "documents_reprocess_create": Texts(
         "Process a document again",
-        "Reads the file anew. Until that is done, search finds what it found before.",
+        "Reads the file again. Until it is ready, search uses the earlier reading.",
         ("conflict",),
     ),
     "documents_cancel_create": Texts(
@@ -78,7 +78,7 @@ TEXTS: dict[str, Texts] = {
     "documents_events": Texts(
         "Follow a document",
         "The document at once and whenever it changes, until its processing has ended or it was deleted. There is "
-        "nothing to resume: a client that comes back gets the present state.",
+        "nothing to resume: a client that reconnects receives the current state.",
     ),
     "collections_list": Texts("List collections", "The workspace's collections, the newest first."),
     "collections_create": Texts(
@@ -101,8 +101,8 @@ TEXTS: dict[str, Texts] = {
     "search": Texts(
         "Search documents",
         "The passages that answer the query best, in the given collections and documents, or in the whole workspace. "
-        "The `mode` of the answer says how it was searched: lexically, whatever was asked for, while no embedding "
-        "model is configured. `degraded` says that a part of the search did not answer.",
+        "The `mode` of the response is how it was searched: lexically, in each mode, while no embedding model is "
+        "configured. `degraded` is true if a part of the search failed.",
         ("rate_limited",),
     ),
 }

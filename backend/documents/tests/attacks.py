@@ -41,7 +41,9 @@ LEAVE_OUT = {
 
 
 def run(programs: dict[str, str], *, without: Sequence[str]) -> dict[str, Any]:
-    """What each program printed, or how its document failed; ``layers`` is what the parser process says of itself."""
+    """The output of each program, or the failure of its document; ``layers`` are those that the parser process
+    reports.
+    """
     from backend.documents.errors import IngestionFailed
     from backend.documents.ingestion import process as starter
     from backend.documents.ingestion.parsers.frames import Job

@@ -33,7 +33,7 @@ def relationships(target: bytes) -> bytes:
 
 
 def crowded(entries: int, *, zip64: bool = False, stated: int | None = None) -> bytes:
-    """An archive of one empty file under many names; its end record says that there are ``stated``."""
+    """An archive of one empty file under many names; its end record declares ``stated``."""
     local = b"PK\x03\x04" + struct.pack("<5H3L2H", 20, 0, 0, 0, 33, 0, 0, 0, 1, 0) + b"a"
     row = b"PK\x01\x02" + struct.pack("<6H3L5H2L", 20, 20, 0, 0, 0, 33, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0)
     rows = b"".join(row + b"%05x" % number for number in range(entries))
@@ -128,7 +128,7 @@ def test_an_archive_of_too_many_files_is_refused(owner: Person, content: bytes) 
 
 
 def test_a_directory_is_never_read_whole_unless_it_is_small(tmp_path: Any) -> None:
-    """The reading itself, whoever asks for it: nothing near its size is ever in memory."""
+    """Reading the archive, in any process: memory stays far below its size."""
     path = tmp_path / "many.docx"
     path.write_bytes(crowded(60_000))
     asked: list[int] = []
@@ -168,13 +168,13 @@ def test_an_archive_of_anything_else_is_refused(owner: Person, parts: dict[str, 
 
 
 def test_an_archive_packed_in_a_way_that_documents_never_are_is_not_unpacked(owner: Person) -> None:
-    """A block of LZMA unpacks to any size at once, so that counting what comes out comes too late."""
+    """A block of LZMA unpacks to any size in one call, so counting the unpacked bytes would be too late."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_LZMA) as file:
         file.writestr("_rels/.rels", b" " * 50_000_000)
     response = upload(owner, target.getvalue(), "letter.docx")
 
-    assert response.status_code == 201  # Damaged, as its reading says.
+    assert response.status_code == 201  # Reading it reports the damage.
 
 
 def test_an_archive_waits_for_a_place_and_is_refused_for_now(owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,7 +147,7 @@ def test_an_unexpected_error_leaves_the_document_for_the_next_worker(
     with monkeypatch.context() as patch:
         patch.setattr(Writer, "add", lambda *args: 1 / 0)
         runner.execute(ingestion_id=ingestion_of(book).pk)
-    assert lease.overdue() == []  # Not at once.
+    assert lease.overdue() == []  # Not yet.
     expire(ingestion_of(book))
     assert lease.overdue() == [ingestion_of(book).pk]
 
@@ -169,7 +169,7 @@ def test_the_sweeper_calls_again_for_lost_leases_and_lost_calls_once(
     assert called == [str(ingestion.pk)]
     assert lease.claim(ingestion.pk) is not None
     tasks.sweep()
-    assert called == [str(ingestion.pk)]  # Somebody works on it.
+    assert called == [str(ingestion.pk)]  # A worker holds it.
     expire(ingestion)
     tasks.sweep()
     assert called == [str(ingestion.pk)] * 2

@@ -104,7 +104,7 @@ HARMLESS = {"listen", "pair", "executable memory"}  # In a network of its own, w
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     """What belongs to the user of the worker: a secret, and a socket that listens."""
-    with tempfile.TemporaryDirectory(prefix="orquestra-hostile-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="orquestra-attacks-") as temporary:
         place = Path(temporary)
         (place / "secret").write_text(SECRET)
         (place / "spare").touch()

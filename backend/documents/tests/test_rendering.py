@@ -77,11 +77,11 @@ def test_a_workspace_renders_few_pages_at_once_and_no_other_is_refused(
 def test_a_workspace_has_a_budget_of_processor_time_for_its_page_images(
     owner: Person, member: Person, stranger: Person, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hostile = make_document(owner, slow_pdf(6_000, 1), "slow.pdf")
+    slow = make_document(owner, slow_pdf(6_000, 1), "slow.pdf")
     theirs = make_document(stranger, pdf("A page."), "page.pdf")
     settings.RENDER_CPU_SECONDS = 1
     settings.RENDER_CPU_SECONDS_PER_MINUTE = 0.5
-    path = f"/api/v1/documents/{hostile.public_id}/pages"
+    path = f"/api/v1/documents/{slow.public_id}/pages"
     assert owner.get(f"{path}/1.png").status_code == 404
 
     with monkeypatch.context() as patch:

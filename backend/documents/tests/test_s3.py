@@ -107,7 +107,7 @@ def test_objects_that_no_row_names_are_found_page_by_page(
     for number in range(5):
         storage.save(f"blobs/{folder}/{number:030x}{folder}", ContentFile(b"x"))
         storage.save(f"images/{folder}/{number:030x}{folder}/1-240.png", ContentFile(b"x"))
-    time.sleep(1.1)  # The server tells times in whole seconds.
+    time.sleep(1.1)  # The server's times are in whole seconds.
 
     assert reconciliation.reconcile(folder=int(folder, 16)) == ""
 

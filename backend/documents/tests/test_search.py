@@ -108,7 +108,7 @@ NUMBERED = " ".join(f"assunto{number}" for number in range(150))
         ("pá\u00adginas", ["O documento tem quinze páginas.", "O anexo tem uma folha."]),
         ("páginas", ["O documento tem quinze pá\u00adgi\u200bnas.", "O anexo tem uma folha."]),
         ("العربية", ["اللغة العَرَبِيَّة جميلة", "مرحبا بكم"]),
-        # A question behind, before and within a long text.
+        # A question after, before and within a long text.
         (
             f"{PASTED}. Pergunta: quanto é a multa por rescisão antecipada?",
             ["A multa por rescisão antecipada é de três aluguéis.", "O prédio tem um porteiro."],

@@ -40,9 +40,9 @@ def test_a_workspace_that_cannot_be_counted_keeps_no_other(
 @pytest.mark.parametrize("broken", ["overdue", "left_over"])
 def test_a_failing_part_of_the_sweep_does_not_block_the_other(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     monkeypatch.setattr(lease if broken == "overdue" else deletion, broken, break_down)
-    swept: list[bool] = []
-    monkeypatch.setattr(uploads, "remove_abandoned", lambda: swept.append(True))
+    calls: list[bool] = []
+    monkeypatch.setattr(uploads, "remove_abandoned", lambda: calls.append(True))
 
     tasks.sweep()
 
-    assert swept == [True]
+    assert calls == [True]

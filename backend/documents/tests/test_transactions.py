@@ -159,7 +159,7 @@ def _a_backend_waits_for_a_lock() -> bool:
 
 
 def test_operations_on_one_document_never_wait_for_each_other(owner: Person, settings: Any) -> None:
-    """Cancel, process again, upload again, delete, claim, finish, purge and sweep, all at once, many times."""
+    """Cancel, process again, upload again, delete, claim, finish, purge and sweep, concurrently, many times."""
     settings.INGESTIONS_PER_WORKSPACE = 100
     text = "Always the same bytes."
     upload(owner, text)

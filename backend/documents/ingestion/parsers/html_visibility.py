@@ -26,7 +26,7 @@ class Shown(NamedTuple):
     """The properties that text inherits from its ancestors.
 
     :ivar colour: as six hexadecimal digits; empty if it is not stated or not understood.
-    :ivar ground: the colour behind it, likewise.
+    :ivar ground: the background colour, likewise.
     """
 
     colour: str = ""

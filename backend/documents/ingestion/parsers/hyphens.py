@@ -112,7 +112,7 @@ def _is_enclitic(left: str, pronoun: str) -> bool:
         return True
     if pronoun in ("lo", "la", "los", "las"):
         return left[-1] in "áéêíôó" or (left[-1] == "i" and len(left) > 3 and left not in _WORDS_IN_LO)
-    if left.endswith(("m", "ão", "õe", "ndo")):  # No Portuguese word goes on like that.
+    if left.endswith(("m", "ão", "õe", "ndo")):  # No Portuguese word continues so.
         return len(left) > 2
     if pronoun in ("no", "na", "o", "a"):
         return len(pronoun) == 1  # No word is divided before its last letter.

@@ -103,7 +103,7 @@ def _beside(glyphs: Glyphs, column: Sequence[_Number], *, at_left: bool) -> list
 def _count_lines(column: Sequence[_Number], texts: Sequence[str]) -> bool:
     """Whether the numbers count lines of prose, and nothing that is in them.
 
-    Sentences go on from line to line, and there are no more lines than were counted. The items of a list may begin
+    Sentences continue from line to line, and there are no more lines than were counted. The items of a list may begin
     with small letters too, but do not end with an article or a preposition.
     """
     pairs = list(pairwise(texts))

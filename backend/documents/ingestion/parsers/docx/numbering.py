@@ -153,7 +153,7 @@ class Counter:
 
     def __init__(self, numbering: Numbering) -> None:
         self._numbering = numbering
-        self._counts: dict[str, list[int | None]] = {}  # By abstract list: those that are uses of one go on counting.
+        self._counts: dict[str, list[int | None]] = {}  # By abstract list: its uses share one count.
         self._begun: set[tuple[str, int]] = set()
 
     def next(self, name: str, level: int) -> str:
