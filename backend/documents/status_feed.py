@@ -53,7 +53,9 @@ class Subscriber:
             self._new_state.set()
 
 
-class _Document:
+class _DocumentFeed:
+    """The subscribers of a document, its latest state, and the task that fetches it."""
+
     def __init__(self) -> None:
         self.subscribers: set[Subscriber] = set()
         self.changed = asyncio.Event()
@@ -68,7 +70,7 @@ class StatusFeed:
     """
 
     def __init__(self) -> None:
-        self._documents: dict[UUID, _Document] = {}
+        self._documents: dict[UUID, _DocumentFeed] = {}
         self._listener: asyncio.Task[None] | None = None
         self._subscribed = False
         self._fetches = asyncio.Semaphore(MAX_CONCURRENT_FETCHES)
@@ -76,7 +78,7 @@ class StatusFeed:
     @contextmanager
     def subscribe(self, document_id: UUID, fetch_state: FetchState) -> Iterator[Subscriber]:
         """:param fetch_state: fetches the state; the same for every subscriber of the document."""
-        subscriber, document = Subscriber(), self._documents.setdefault(document_id, _Document())
+        subscriber, document = Subscriber(), self._documents.setdefault(document_id, _DocumentFeed())
         document.subscribers.add(subscriber)
         if document.state is not None and asyncio.get_running_loop().time() - document.fetched_at < MAX_STATE_AGE:
             subscriber.offer(document.state)
@@ -94,7 +96,7 @@ class StatusFeed:
                 del self._documents[document_id]
                 document.task.cancel()
 
-    async def _refresh(self, document_id: UUID, document: _Document, fetch_state: FetchState) -> None:
+    async def _refresh(self, document_id: UUID, document: _DocumentFeed, fetch_state: FetchState) -> None:
         while True:
             document.changed.clear()
             subscribers = list(document.subscribers)
