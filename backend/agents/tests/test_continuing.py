@@ -416,6 +416,7 @@ def test_a_tool_that_asks_cannot_be_used_yet_and_a_forbidden_one_is_not_offered(
     assert tool.paid == 0
 
 
+@pytest.mark.filterwarnings("ignore:Sending a large body")  # aiohttp, of more than a megabyte.
 def test_a_transcript_of_a_megabyte_goes_on(  # noqa: PLR0917  # Fixtures.
     ask: Ask,
     owner: Person,
