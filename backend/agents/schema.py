@@ -257,7 +257,7 @@ EVENTS = Events(
     id_pattern="^[0-9]{1,9}-[0-9]{1,9}$",
     payloads={
         "run.queued": ("The run waits for a worker; again if a worker was lost.", _object(run=_of("Run"))),
-        "run.started": ("A worker has begun.", _object(run=_of("Run"))),
+        "run.started": ("A worker has begun, or goes on after another one was lost.", _object(run=_of("Run"))),
         "run.completed": ("The answer is complete. The stream ends.", _object(run=_of("Run"))),
         "run.failed": ("The run failed: see `run.error`. The stream ends.", _object(run=_of("Run"))),
         "run.cancelled": ("The run was cancelled. The stream ends.", _object(run=_of("Run"))),
@@ -278,7 +278,8 @@ EVENTS = Events(
             _object(message=id_schema("msg"), citation=_of("Citation")),
         ),
         "snapshot": (
-            "The question and the answer so far: replace what you show. Sent when earlier events have expired.",
+            "The question and the answer so far: replace what you show. Sent when earlier events have "
+            "expired, and when another worker goes on with the run.",
             _object(messages={"type": "array", "items": _of("Message")}),
         ),
     },
