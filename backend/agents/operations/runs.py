@@ -17,7 +17,7 @@ from backend.agents.models import Agent, Conversation, Knowledge, Message, Run
 from backend.agents.readiness import kept
 from backend.agents.representations import run_data
 from backend.agents.runs import awaiting, cost, offer, prompt, recovery, settlement, sql
-from backend.agents.runs.settlement import Ending
+from backend.agents.runs.endings import Ending
 from backend.agents.stream.publish import publish, publish_cancel
 from backend.billing import operations as billing
 from backend.billing import queries as wallets

@@ -7,6 +7,7 @@ from rest_framework.exceptions import ParseError
 
 from backend.agents.models import Step
 from backend.agents.runs import offer
+from backend.agents.runs.endings import Failure
 from backend.agents.runs.live import Reply
 from backend.billing import operations as billing
 from backend.http import parsers
@@ -15,7 +16,6 @@ from backend.llm.errors import ProviderError
 
 logger = logging.getLogger(__name__)
 
-Failure = dict[str, Any]  # code, detail, provider, retryable
 MAX_CONTEXT_WINDOWS = 2  # No usage is so large; the window that we know may be smaller than the model's.
 
 

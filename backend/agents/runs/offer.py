@@ -9,7 +9,10 @@ from typing import Any
 import msgspec
 
 from backend.agents.models import Run
+from backend.agents.runs.endings import Failed
+from backend.llm import chat
 from backend.llm.catalog import Model, catalog
+from backend.llm.errors import UnknownModel
 
 KEPT = ("id", "name", "provider", "input_price", "cached_input_price", "output_price")
 KEPT_NUMBERS = ("context_window", "max_output_tokens")
@@ -41,3 +44,23 @@ def offered_now(model: Model) -> Model:
     :raises UnknownModel: it was renamed or removed.
     """
     return catalog().get(f"{model.provider}/{model.name}")
+
+
+def reach(run: Run) -> tuple[Model, chat.ChatModel]:
+    """The model as it was offered when the run was accepted, and what reaches its provider now.
+
+    A run from before offers were kept gets the one that it begins with, and is charged by that.
+
+    :raises Failed: the model is not offered any more, or its provider is not available.
+    """
+    try:
+        model = agreed_model(run)
+        now = offered_now(model)
+        adapter = chat.chat_model(now)
+    except UnknownModel as error:
+        raise Failed("provider_unavailable", error.detail, retryable=False) from error
+    if not now.available:
+        reason = now.unavailable_reason or "This provider is not available."
+        raise Failed("provider_auth", reason, provider=model.provider, retryable=False)
+    run.offer = offer_of(model)
+    return msgspec.structs.replace(model, temperature=now.temperature), adapter

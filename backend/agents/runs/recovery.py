@@ -20,8 +20,9 @@ from backend.agents.answers.answer import Answer, replay
 from backend.agents.models import Conversation, Run, Step
 from backend.agents.models.runs import RunQuerySet
 from backend.agents.runs import awaiting, metering, settlement, sql
+from backend.agents.runs.endings import Ending
 from backend.agents.runs.lease import RunLost, queued_again
-from backend.agents.runs.settlement import Ended, Ending
+from backend.agents.runs.settlement import Ended
 from backend.agents.stream.publish import publish, recorded
 from backend.billing.errors import ModelUnpriced
 from backend.llm.chat import Usage, count_tokens

@@ -5,7 +5,6 @@ order in which things happen is in ``Runner.carry`` and ``Runner._converse``.
 """
 
 import logging
-import math
 import random
 import time
 from uuid import UUID
@@ -16,18 +15,30 @@ from django.conf import settings
 from backend.agents.models import Run, Step
 from backend.agents.readiness import readiness_of
 from backend.agents.representations import run_data, step_data
-from backend.agents.runs import awaiting, cost, lease, metering, offer, prompt, settlement, sql, transcript, worker
+from backend.agents.runs import (
+    awaiting,
+    cost,
+    fitting,
+    lease,
+    metering,
+    offer,
+    prompt,
+    settlement,
+    sql,
+    transcript,
+    worker,
+)
+from backend.agents.runs.endings import Ending, Failed
 from backend.agents.runs.lease import RunLost
 from backend.agents.runs.live import LiveRun, Reply, Stopped
-from backend.agents.runs.settlement import Ended, Ending, Failed, LastStep
+from backend.agents.runs.settlement import Ended, LastStep
 from backend.agents.runs.toolbox import toolbox_of
 from backend.agents.runs.worker import Admission, RunHandle
 from backend.agents.tools.interface import Context
 from backend.db.connection import release_connection, retry_on_disconnect
 from backend.documents.queries import Readiness
 from backend.llm import chat
-from backend.llm.catalog import Model
-from backend.llm.errors import ProviderError, UnknownModel
+from backend.llm.errors import ProviderError
 
 logger = logging.getLogger(__name__)
 
@@ -145,7 +156,7 @@ class Runner:
             logger.info("run_continued run=%s steps=%s", self.run.public_id, len(self.transcript.steps))
         else:
             self.live.publish(started, ("message.started", {"message": self.live.snapshot()["messages"][-1]}))
-        self.model, self.adapter = self._reach_model()
+        self.model, self.adapter = offer.reach(self.run)
         knows = self.run.knowledge is not None  # Since it was accepted; plain agents save the statement.
         self.knowledge = retry_on_disconnect(lambda: sql.knowledge(self.version.pk)) if knows else []
         self.toolbox = toolbox_of(self.knowledge)
@@ -159,20 +170,6 @@ class Runner:
         )
         if self.knowledge:
             self._note(retry_on_disconnect(lambda: readiness_of(self.run.workspace_id, self.knowledge)))
-
-    def _reach_model(self) -> tuple[Model, chat.ChatModel]:
-        """The model as it was offered when the run was accepted, and what reaches its provider now."""
-        try:
-            model = offer.agreed_model(self.run)
-            now = offer.offered_now(model)
-            adapter = chat.chat_model(now)
-        except UnknownModel as error:
-            raise Failed("provider_unavailable", error.detail, retryable=False) from error
-        if not now.available:
-            reason = now.unavailable_reason or "This provider is not available."
-            raise Failed("provider_auth", reason, provider=model.provider, retryable=False)
-        self.run.offer = offer.offer_of(model)  # A run from before offers is charged by the prices that it began with.
-        return msgspec.structs.replace(model, temperature=now.temperature), adapter
 
     def _converse(self) -> Ending:
         """The loop that the product exists for.
@@ -227,7 +224,7 @@ class Runner:
     def _step(self, request: chat.ChatRequest) -> Reply:
         """One request to the provider: stored before it is sent; afterwards ``last`` has what it returned and used."""
         self.live.check()
-        request, input_tokens = self._affordable(self._fitted(request))
+        request, input_tokens = fitting.fit(request, self.run, self.transcript)
         step = self.transcript.model_step(request, input_tokens=input_tokens)
         self._begin(step)
         self.live.publish(("step.started", step_data(step)))
@@ -247,36 +244,6 @@ class Runner:
             )
         return reply
 
-    def _fitted(self, request: chat.ChatRequest) -> chat.ChatRequest:
-        """The request without what leaves no room for the answer.
-
-        :raises Failed: what cannot be left out fills the model's window.
-        """
-        window, wanted = self.model.context_window, cost.max_output_tokens(self.version, self.model)
-        request = transcript.trimmed(request, tokens=int((window - wanted) / self.transcript.density))
-        if self._input_tokens(request) + min(wanted, chat.SMALLEST_ANSWER) > window:
-            detail = "The question and what was found for it are more than the model can read at once."
-            raise Failed("context_too_long", detail, provider=self.model.provider, retryable=False)
-        return request
-
-    def _affordable(self, request: chat.ChatRequest) -> tuple[chat.ChatRequest, int]:
-        """The request, its answer limited to what is left of the window and of the money; and its input tokens.
-
-        :raises Failed: too little money is left for an answer.
-        """
-        input_tokens = self._input_tokens(request)
-        wanted = min(cost.max_output_tokens(self.version, self.model), self.model.context_window - input_tokens)
-        left = self.run.reserved - self.transcript.spent
-        tokens = cost.affordable_output_tokens(model=self.model, input_tokens=input_tokens, left=left, wanted=wanted)
-        if tokens == 0:
-            detail = "What was set aside for this answer does not cover its next step."
-            begun = bool(self.transcript.steps)  # Else the first step would cost the same again.
-            raise Failed("budget_exhausted", detail, retryable=begun)
-        return msgspec.structs.replace(request, max_tokens=tokens), input_tokens
-
-    def _input_tokens(self, request: chat.ChatRequest) -> int:
-        return math.ceil(chat.count_request(request) * self.transcript.density)
-
     def _use_tool(self, call: chat.ToolCall) -> None:
         """Run a tool that the model called: stored before it begins, and its outcome after it.
 
@@ -290,8 +257,9 @@ class Runner:
         self.live.answer.add_call(id=identity, name=call.name, arguments=arguments)
         which = {"message": self.live.message, "id": identity}
         self.live.publish(("tool.call", {**which, "name": call.name, "arguments": arguments}))
-        tokens, tracker = self._room_for_output(), self.live.tracker
-        context = Context(workspace_id=self.run.workspace_id, tokens=tokens, tracker=tracker)
+        passages = max((row.limit for row in self.knowledge), default=0)
+        tokens = fitting.room_for_output(self.opening, self.run, self.transcript, passages=passages)
+        context = Context(workspace_id=self.run.workspace_id, tokens=tokens, tracker=self.live.tracker)
         outcome = self.toolbox.use(call.name, arguments, context)
         if outcome.readiness is not None:
             self._note(outcome.readiness)
@@ -301,13 +269,6 @@ class Runner:
         self.live.publish(("tool.result", {**which, **outcome.shown}))
         if self.transcript.tool_failures >= MAX_TOOL_FAILURES:
             raise Failed("tool_failed", "A tool that the agent needs failed again and again.")
-
-    def _room_for_output(self) -> int:
-        """Tokens that a tool may give the model to read: they fit its window, and money was held for them."""
-        answered = cost.max_output_tokens(self.version, self.model)
-        request = self.transcript.extend(self.opening)
-        fitting = int(prompt.spare(request, answered=answered) / self.transcript.density)
-        return min(fitting, cost.search_tokens(passages=max((row.limit for row in self.knowledge), default=0)))
 
     def _begin(self, step: Step, *, seconds: float = 0.0) -> None:
         """Store a step that begins; from now on a lost worker leaves a trace of it.

@@ -10,48 +10,17 @@ from django.db import transaction
 from django.utils import timezone
 
 from backend.agents.answers.answer import Answer
-from backend.agents.models import Message, Run, Step
+from backend.agents.models import Run, Step
 from backend.agents.models.runs import LEASED
 from backend.agents.representations import message_data, run_data
 from backend.agents.runs import cost, metering, sql
+from backend.agents.runs.endings import Ending
 from backend.agents.runs.lease import RunLost
-from backend.agents.runs.metering import Failure
 from backend.billing import operations as billing
 from backend.http.money import MICRO, format_money
 from backend.llm.chat import Usage
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a run ends. ``error`` is given exactly when it failed, ``finish_reason`` only when it completed."""
-
-    status: str
-    message_status: str
-    error: Failure | None = None
-    finish_reason: str = ""
-
-    @classmethod
-    def completed(cls, finish_reason: str) -> "Ending":
-        return cls(Run.Status.COMPLETED, Message.Status.COMPLETE, finish_reason=finish_reason)
-
-    @classmethod
-    def cancelled(cls) -> "Ending":
-        return cls(Run.Status.CANCELLED, Message.Status.INTERRUPTED)
-
-    @classmethod
-    def failed(cls, code: str, detail: str, *, provider: str | None = None, retryable: bool = True) -> "Ending":
-        error = {"code": code, "detail": detail, "provider": provider, "retryable": retryable}
-        return cls(Run.Status.FAILED, Message.Status.FAILED, error)
-
-
-class Failed(Exception):
-    """The run cannot go on."""
-
-    def __init__(self, code: str, detail: str, *, provider: str | None = None, retryable: bool = True) -> None:
-        super().__init__(detail)
-        self.ending = Ending.failed(code, detail, provider=provider, retryable=retryable)
 
 
 @dataclass(frozen=True, slots=True)

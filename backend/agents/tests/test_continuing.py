@@ -15,6 +15,7 @@ from backend.agents.answers.answer import replay
 from backend.agents.models import Run, Step
 from backend.agents.reasons import in_words
 from backend.agents.runs import lease, recovery, runner, settlement, transcript, worker
+from backend.agents.runs.endings import Ending
 from backend.agents.runs.lease import RunLost
 from backend.agents.runs.toolbox import ApprovalNeeded, Toolbox
 from backend.agents.stream.events import Event, key_of
@@ -265,7 +266,7 @@ def test_a_worker_that_wakes_up_late_writes_nothing(
             run_id=late.pk,
             conversation_id=late.conversation_id,
             epoch=late.epoch,
-            ending=settlement.Ending.completed("stop"),
+            ending=Ending.completed("stop"),
             answer=None,
         )
     assert len(steps_of(begun)) == 1
