@@ -488,6 +488,19 @@ def test_a_run_takes_few_statements(ask: Ask, django_assert_num_queries: DjangoA
     assert row(run).status == "completed"
 
 
+def test_a_reply_and_its_tools_take_few_statements(
+    begun: dict[str, Any], monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    monkeypatch.setattr(SearchKnowledge, "run", lambda *_: Outcome(text="{}", shown={"output": {}}))
+
+    # As above, and the sum of the steps; what it knows, and how far that is read (2); the first reply: its beginning,
+    # savepoint, lock, usage, end, release; two tools: beginning and end.
+    with django_assert_num_queries(9 + 1 + 3 + 6 + 2 * 2):
+        runner.execute(run_id=decode("run", begun["id"]))
+
+    assert row(begun).status == "completed"
+
+
 def test_transcripts_are_deleted_with_the_conversation(begun: dict[str, Any], owner: Person) -> None:
     runner.execute(run_id=decode("run", begun["id"]))
     assert all(step.messages for step in steps_of(begun))
