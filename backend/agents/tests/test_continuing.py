@@ -493,9 +493,9 @@ def test_a_reply_and_its_tools_take_few_statements(
 ) -> None:
     monkeypatch.setattr(SearchKnowledge, "run", lambda *_: Outcome(text="{}", shown={"output": {}}))
 
-    # As above, and the sum of the steps; what it knows, and how far that is read (2); the first reply: its beginning,
+    # As above, and the sum of the steps; what it knows, and how far that is read; the first reply: its beginning,
     # savepoint, lock, usage, end, release; two tools: beginning and end.
-    with django_assert_num_queries(9 + 1 + 3 + 6 + 2 * 2):
+    with django_assert_num_queries(9 + 1 + 2 + 6 + 2 * 2):
         runner.execute(run_id=decode("run", begun["id"]))
 
     assert row(begun).status == "completed"
