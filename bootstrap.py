@@ -45,7 +45,7 @@ def stop(*lines: str) -> NoReturn:
 
 
 def use_a_new_enough_python() -> None:
-    """Go on in this interpreter, or in a newer one found on the PATH."""
+    """Continue in this interpreter, or in a newer one found on the PATH."""
     if sys.version_info >= NEEDED:
         return
     for minor in range(20, NEEDED[1] - 1, -1):
@@ -60,7 +60,7 @@ def use_a_new_enough_python() -> None:
 
 
 def use_an_optimized_python() -> None:
-    """Go on in the distribution's Python if this one was built without profile-guided optimization, as pyenv does.
+    """Continue in the distribution's Python if this one was built without profile-guided optimization, as pyenv does.
 
     Such a Python takes a third more time for everything. One that is wanted all the same is named: PYTHON=….
     """
@@ -83,7 +83,7 @@ def digest(name: str) -> str:
 
 
 def wanted(dev: bool) -> "dict[str, str]":
-    """What the stamp says after a complete installation. The development lock contains the other one."""
+    """The content of the stamp after a complete installation. The development lock contains the other one."""
     names = LOCKS.values() if dev else [LOCKS[False]]
     return {name: digest(name) for name in names}
 
@@ -100,7 +100,7 @@ def installed(dev: bool) -> bool:
 
 
 def run(*command: str) -> int:
-    return subprocess.call(command, cwd=ROOT, close_fds=False)  # Who outlives us keeps the lock.
+    return subprocess.call(command, cwd=ROOT, close_fds=False)  # A child that outlives this process keeps the lock.
 
 
 def python_works() -> bool:
@@ -139,7 +139,7 @@ def install_with_pip(lock: str) -> bool:
 
 
 def install(dev: bool) -> None:
-    """Fill .venv, made anew where it must be; any other is added to."""
+    """Install into .venv; create it anew if it is missing or unusable."""
     started = time.time()
     lock = LOCKS[dev]
     if os.path.isdir(VENV) and to_be_made():
@@ -160,7 +160,7 @@ def install(dev: bool) -> None:
         )
     with open(STAMP, "w") as stamp:
         json.dump(wanted(dev), stamp)
-    os.remove(UNFINISHED)  # The very last: without this step the next start makes everything anew.
+    os.remove(UNFINISHED)  # The last step: until then, the next start would create everything anew.
     say(f"Packages installed in {time.time() - started:.0f} s")
 
 
@@ -170,7 +170,9 @@ def main() -> None:
     if "--this-python" not in sys.argv[1:] and to_be_made():
         use_an_optimized_python()
     with open(os.path.abspath(__file__), "rb") as own_file:
-        fcntl.flock(own_file, fcntl.LOCK_EX)  # Two `make` at once: the second waits, then finds all there.
+        fcntl.flock(
+            own_file, fcntl.LOCK_EX
+        )  # Of two `make` at once, the second waits and then finds everything installed.
         os.set_inheritable(own_file.fileno(), True)
         if not installed(dev):
             try:

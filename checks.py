@@ -1,4 +1,4 @@
-"""What `make test`, `make lint` and `make lock` do. Run by the Python of .venv.
+"""The commands behind `make test`, `make lint` and `make lock`. Run by the Python of .venv.
 
 checks.py         every check, then every test
 checks.py lint    the checks that need no servers
@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 PYTHON = sys.executable
-MAX_REPEATED = 3  # Failed tests. More than these are a fault of the code.
+MAX_REPEATED = 3  # Failed tests. More failures are a fault of the code.
 NO_SERVERS = {
     **os.environ,
     "DATABASE_URL": "postgres://nobody@/%2Fnonexistent%2Fnone",
@@ -37,7 +37,7 @@ def say(text: str) -> None:
 
 
 def lint() -> list[str]:
-    """All checks at once, since most wait for one core; what a failed one printed is shown whole.
+    """Run all checks at once, since most use one core; print the whole output of those that fail.
 
     :return: the names of those that failed.
     """

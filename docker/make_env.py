@@ -1,4 +1,4 @@
-"""Write the environment file from `.env.example`, with secrets made here and nowhere else. Needs only Python's library.
+"""Writes the environment file from `.env.example` with newly generated secrets. Needs only the standard library.
 
     python3 docker/make_env.py [FILE]        FILE is .env by default; to one that exists only new secrets are added
 
@@ -49,7 +49,7 @@ def rsa_key() -> str:
 
 
 def filled_in(example: str) -> str:
-    """The lines of the example, with a value wherever a secret belongs; everything else as it stands there."""
+    """The lines of the example with generated values for secrets, and all others unchanged."""
     values = {name: secrets.token_urlsafe(size) for name, size in MADE_UP.items()}
     # On one line, since not every reader of such files takes several.
     values["JWT_PRIVATE_KEY"] = "'" + rsa_key().replace("\n", "\\n") + "'"
@@ -63,7 +63,7 @@ def filled_in(example: str) -> str:
 
 
 def write(target: Path) -> bool:
-    """Write the file unless it is there: whether it was written."""
+    """Write the file unless it exists. Returns whether it was written."""
     if target.exists():
         return False
     text = filled_in((ROOT / ".env.example").read_text())
@@ -74,7 +74,7 @@ def write(target: Path) -> bool:
 
 
 def complete(target: Path) -> list[str]:
-    """Add what an earlier version did not write to a file of it; what stands there stays. Returns what was added."""
+    """Add variables that are new to a file of an earlier version; never change a line. Returns what was added."""
     there = {line.partition("=")[0] for line in target.read_text().splitlines()}
     missing = sorted(ADDED - there) if "POSTGRES_PASSWORD" in there else []
     with target.open("a") as file:

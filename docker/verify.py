@@ -1,4 +1,4 @@
-"""Bring the whole stack up, do the main job, break it piece by piece, take it down, find the data again.
+"""Starts the whole stack, does the main job, breaks each part, stops it, and checks that the data is still there.
 
     docker/verify.sh            everything, under a Compose project of its own with secrets of its own; 0 if all is well
 
@@ -31,12 +31,12 @@ ONE_ROUTE_OF = {
 }
 OURS = [*PORTS, "agents-worker", "documents-worker", "default-worker", "beat"]
 DEPENDENCIES = {"postgres": "database", "redis": "redis", "minio": "storage"}
-LARGEST = 400_000_000  # Bytes of the image.
+MAX_IMAGE_BYTES = 400_000_000  # Bytes of the image.
 OPERATOR = ("operator@example.com", "an operator's long pass phrase")
 
 
 class Verification:
-    """:ivar failures: the steps that did not go as they must."""
+    """:ivar failures: the steps that failed."""
 
     def __init__(self, folder: Path) -> None:
         self.began = time.monotonic()
@@ -56,7 +56,7 @@ class Verification:
         self.storage_forgets = False
 
     def step(self, name: str, do: Callable[[], object]) -> bool:
-        """Do it and print one line about it."""
+        """Run a step and print one line about it."""
         self.steps += 1
         began = time.monotonic()
         try:
@@ -104,7 +104,7 @@ class Verification:
 
     def image_is_small(self) -> str:
         size = int(run("docker", "image", "inspect", "--format", "{{.Size}}", self.stack.image()))
-        if size >= LARGEST:
+        if size >= MAX_IMAGE_BYTES:
             raise Failed(f"{size / 1e6:.0f} MB")
         return f"{size / 1e6:.0f} MB"
 
@@ -164,7 +164,7 @@ class Verification:
         return f"balance {main_job(person)['balance']['available']}"
 
     def job_after_crash(self) -> str:
-        """At once if possible; a person would try again a few times."""
+        """Try at once, and a few more times, as a person would."""
         took = until("the job works", lambda: self.job() or True, seconds=90)
         return f"after {took:.1f} s"
 
@@ -176,7 +176,7 @@ class Verification:
         return str(seen)
 
     def bucket(self) -> str:
-        """One that lost its disk needs its bucket again: `migrate` makes it where it is not."""
+        """MinIO without its disk has no bucket: `migrate` creates it."""
         said = self.stack.compose("run", "--rm", "migrate", "python", "manage.py", "make_bucket").strip()
         self.storage_forgets = "is made" in said
         return "this storage keeps nothing, so it was made again" if self.storage_forgets else ""

@@ -1,4 +1,4 @@
-"""The main job as a client of the REST API does it, with Python's library alone."""
+"""The main job through the REST API, with only the standard library."""
 
 import http.cookiejar
 import json
@@ -33,7 +33,7 @@ def request(
 
 
 class Person:
-    """Somebody who uses the API; ``urls`` says where each of the four services is reached."""
+    """A client of the API; ``urls`` has the address of each of the four services."""
 
     def __init__(self, urls: dict[str, str]) -> None:
         self.urls = urls
@@ -91,7 +91,7 @@ class Person:
         return found
 
     def events(self, run: str) -> list[tuple[str, dict[str, Any]]]:
-        """Every event of a run, streamed until it has ended."""
+        """All events of a run, streamed until its end."""
         url = f"{self.urls['agents']}/api/v1/runs/{run}/events"
         status, answer = request("GET", url, token=self.token)
         if status != 200:
@@ -138,7 +138,7 @@ def main_job(person: Person) -> dict[str, Any]:
 
 
 def opens_admin(url: str, email: str, password: str) -> bool:
-    """Whether the admin lets this operator in, as a browser asks."""
+    """Whether this operator can log in to the admin, as a browser does."""
     jar = http.cookiejar.CookieJar()
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
     page = f"{url}/admin/login/?next=/admin/"

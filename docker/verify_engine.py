@@ -1,4 +1,4 @@
-"""What verify.py needs of a container engine: Compose and a few plain docker commands."""
+"""The container engine for verify.py: Compose and a few docker commands."""
 
 import json
 import os
@@ -14,11 +14,11 @@ FILE = str(FOLDER / "docker-compose.yml")
 
 
 class Failed(Exception):
-    """A step did not go as it must; the message says what was seen."""
+    """A step failed; the message says what was observed."""
 
 
 def run(*command: str, seconds: float = 900, env: dict[str, str] | None = None) -> str:
-    """What a command printed.
+    """The output of a command.
 
     :raises Failed: it failed; with its last lines.
     """
@@ -61,7 +61,7 @@ class Stack:
 
     def compose(self, *arguments: str, seconds: float = 900) -> str:
         command = [*self._compose, "-p", self.project, "-f", FILE, "--env-file", str(self.environment_file)]
-        # The file decides: a variable of this shell would win over it.
+        # A variable of this shell would override the file.
         lines = self.environment_file.read_text().splitlines()
         names = {line.lstrip("#").partition("=")[0] for line in lines}
         environment = {name: value for name, value in os.environ.items() if name not in names}
@@ -76,7 +76,7 @@ class Stack:
         return time.monotonic() - began
 
     def containers(self) -> dict[str, dict[str, Any]]:
-        """What the engine knows of each container, by the name of its service."""
+        """The engine's record of each container, by the name of its service."""
         ids = run("docker", "ps", "-aq", "--filter", f"label=com.docker.compose.project={self.project}").split()
         if not ids:
             return {}
@@ -112,7 +112,7 @@ class Stack:
         return str(self.containers()["accounts"]["Config"]["Image"])
 
     def stop_all(self) -> dict[str, int]:
-        """Ask every container to end; the exit code of each."""
+        """Stop every container. Returns the exit code of each."""
         self.compose("stop")
         return {name: each["State"]["ExitCode"] for name, each in self.running().items()}
 

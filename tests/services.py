@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from backend.embedded import postgres, redis
-from backend.embedded.privileges import dying_with_us, own, popen_options, unprivileged
+from backend.embedded.privileges import end_with_launcher, own, popen_options, unprivileged
 
 PRODUCT = "orquestra_app"  # The role that the product connects as; it does not own the tables.
 STACKS = 7  # That a worker of pytest-xdist may have running at once, each with a Redis database of its own.
@@ -75,7 +75,7 @@ def start() -> None:
                 cwd="/",
                 stdout=log,
                 stderr=log,
-                preexec_fn=dying_with_us(signal.SIGINT),  # noqa: PLW1509  # No threads yet.
+                preexec_fn=end_with_launcher(signal.SIGINT),  # noqa: PLW1509  # No threads yet.
                 **popen_options(account),
             )
         )
@@ -85,7 +85,7 @@ def start() -> None:
                 cwd="/",
                 stdout=log,
                 stderr=log,
-                preexec_fn=dying_with_us(signal.SIGTERM),  # noqa: PLW1509  # No threads yet.
+                preexec_fn=end_with_launcher(signal.SIGTERM),  # noqa: PLW1509  # No threads yet.
             )
         )
     postgres.wait_until_ready(data, processes[0])

@@ -48,8 +48,8 @@ def test_a_screen_that_nobody_reads_loses_lines_and_says_how_many(pipe: tuple[in
     after = read(pipe[0])
 
     assert first[0].startswith("line 0 ")
-    assert after[0] == f"(… {5000 - len(first) - output.WAITING} lines are only in the log files)"
-    assert after[1].startswith(f"line {5000 - output.WAITING} ")
+    assert after[0] == f"(… {5000 - len(first) - output.MAX_WAITING} lines are only in the log files)"
+    assert after[1].startswith(f"line {5000 - output.MAX_WAITING} ")
 
 
 def test_a_reader_that_went_away_stops_nothing() -> None:

@@ -1,4 +1,4 @@
-"""One child process: started with a pid file, ended with its whole group, known again after our own death."""
+"""A child process: it has a pid file, ends with its whole session, and is recognized after the launcher's own death."""
 
 import json
 import os
@@ -13,15 +13,15 @@ from pathlib import Path
 
 from backend.embedded import identity
 from backend.embedded.options import ROOT
-from backend.embedded.privileges import Account, dying_with_us, popen_options
+from backend.embedded.privileges import Account, end_with_launcher, popen_options
 
-DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # Seconds before each further start of a child that keeps ending.
-SETTLED = 60.0  # Seconds after which a child counts as healthy again.
+DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # Seconds before each restart of a child that keeps ending.
+HEALTHY_AFTER = 60.0  # Seconds after which a child counts as healthy again.
 
 
 @dataclass
 class Child:
-    """:ivar stop_signal: asks it to finish in order.
+    """:ivar stop_signal: the signal for an orderly end.
     :ivar death_signal: it gets this one when the launcher dies; it should end it soon without being asked again.
     :ivar grace: seconds it has after ``stop_signal`` before it is killed.
     :ivar once: it does one thing and ends; it is never started again.
@@ -49,7 +49,7 @@ class Child:
 
     @property
     def running(self) -> bool:
-        """Whether it lives. When it just died, what is left of its session is ended before its id can be given out."""
+        """Whether it runs. If it just died, ends the rest of its session before the system can reuse its id."""
         if self.process is None or self.process.returncode is not None:
             return False
         if hasattr(os, "waitid"):
@@ -63,7 +63,7 @@ class Child:
         return self.pid_folder / f"{self.name}.json"
 
     def start(self) -> int:
-        """Start it in a session of its own, so that Ctrl-C reaches it only through us.
+        """Start it in a session of its own, so that Ctrl-C reaches it only through the launcher.
 
         :return: the descriptor that its output is read from; the caller closes it.
         """
@@ -78,7 +78,7 @@ class Child:
         finally:
             os.close(writing)
         record = {"pid": self.pid, "started": identity.started(self.pid), "stop": int(self.stop_signal)}
-        with suppress(OSError):  # A full disk: on Linux its mark still tells that it is ours.
+        with suppress(OSError):  # A full disk: on Linux its mark still identifies it.
             self._pid_file.write_text(json.dumps(record))
         os.set_blocking(reading, False)
         return reading
@@ -93,17 +93,17 @@ class Child:
             stderr=writing,
             start_new_session=True,
             pass_fds=tuple(self.descriptors),
-            preexec_fn=dying_with_us(self.death_signal),  # noqa: PLW1509  # The launcher has one thread.
+            preexec_fn=end_with_launcher(self.death_signal),  # noqa: PLW1509  # The launcher has one thread.
             **popen_options(self.account),
         )
 
     def plan_restart(self) -> float:
-        """After its death: decide when it starts again, longer each time it dies young.
+        """After its death: decide when it restarts, later each time it dies early.
 
         :return: the seconds until then.
         """
         now = time.monotonic()
-        self.deaths = 1 if now - self._started_at > SETTLED else self.deaths + 1
+        self.deaths = 1 if now - self._started_at > HEALTHY_AFTER else self.deaths + 1
         delay = DELAYS[min(self.deaths, len(DELAYS)) - 1]
         self.start_again_at = now + delay
         return delay
@@ -114,17 +114,17 @@ class Child:
             return f"was killed by {signal.Signals(-code).name}"
         return f"ended with code {code}"
 
-    def said(self) -> str:
-        """The last it printed, as lines to append to a message."""
+    def last_output(self) -> str:
+        """Its last output, as lines to append to a message."""
         return "".join(f"\n    {line}" for line in self.last_lines)
 
     def ask(self, number: signal.Signals | None = None) -> None:
-        """Send the leader a signal, its stop signal by default."""
+        """Send its main process a signal, its stop signal by default."""
         if self.running:
             os.kill(self.pid, number or self.stop_signal)
 
     def kill(self) -> None:
-        """End it and all of its session at once."""
+        """Kill it and all of its session."""
         if self.running:
             self._end_session()
 
@@ -133,13 +133,13 @@ class Child:
             os.killpg(self.pid, signal.SIGKILL)
 
     def forget(self) -> None:
-        """It has ended for good."""
+        """Remove its pid file; it will not be restarted."""
         self._pid_file.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOver:
-    """A child of a launcher that died without ending it."""
+    """A child of an earlier launcher that died without ending it."""
 
     name: str
     pid: int
@@ -158,9 +158,7 @@ class LeftOver:
 
 
 def left_over(pid_folder: Path) -> list[LeftOver]:
-    """Children of an earlier launcher that still run. Records of dead ones, or of ids that are somebody else's now, are
-    removed.
-    """
+    """Children of an earlier launcher that still run. Removes pid files of dead ones and of ids that were reused."""
     found = []
     for record in sorted(pid_folder.glob("*.json")):
         try:

@@ -1,4 +1,4 @@
-"""The programs that the launcher runs, each with what it needs of the environment and no more."""
+"""The programs that the launcher runs, each with only the environment variables that it needs."""
 
 import hashlib
 import hmac
@@ -52,7 +52,7 @@ class Commands:
 
     @property
     def operator_password_hint(self) -> str:
-        """What to print: the password the first time, later where it comes from."""
+        """The line to print: the password the first time, later its source."""
         if self._options.operator_password:
             return "as set by OPERATOR_PASSWORD"
         if self._first_password:
@@ -61,7 +61,7 @@ class Commands:
 
     @property
     def fingerprint(self) -> str:
-        """Of all that the preparation reads. A password that the person set counts, and cannot be read from it."""
+        """Of all inputs of the preparation. It includes a password that the user set, but does not reveal it."""
         key = keys.text(self._secrets, "secret-key").encode()
         password = hmac.new(key, (self._options.operator_password or "").encode(), hashlib.sha256).hexdigest()
         database = hmac.new(key, self._database_password.encode(), hashlib.sha256).hexdigest()
@@ -71,7 +71,7 @@ class Commands:
 
     @cached_property
     def superuser_password(self) -> str:
-        """Another one at each start, and kept nowhere: the preparation alone connects as the superuser."""
+        """A new one at each start, stored nowhere: only the preparation connects as the superuser."""
         return secrets.token_urlsafe(30)
 
     @cached_property
@@ -86,7 +86,7 @@ class Commands:
 
     @cached_property
     def _plain(self) -> dict[str, str]:
-        """What every child gets, the servers included."""
+        """The variables of every child, the servers included."""
         return {
             name: value for name, value in self._options.passed_on.items() if name in ("PATH", "HOME", "TMPDIR", "TZ")
         } | {"LC_ALL": "C", identity.MARK: self._folders.instance}
@@ -104,7 +104,7 @@ class Commands:
             "DEMO_CONTENT": "true",
             # Of each process, for all its threads: more would compute no faster here, and each holds some megabytes.
             "DATABASE_POOL_SIZE": "6",
-            "RUN_DRAIN_SECONDS": "2.5",  # Everything must have stopped within ten seconds.
+            "RUN_DRAIN_SECONDS": "2.5",  # All processes must stop within ten seconds.
             **options.passed_on,
             identity.MARK: self._folders.instance,
             "DJANGO_SETTINGS_MODULE": "backend.settings",
@@ -117,7 +117,7 @@ class Commands:
             "JWT_PRIVATE_KEY_FILE": str(keys.rsa(kept, "jwt-private-key.pem")),
             "PYTHONUNBUFFERED": "1",
             "PYTHONUTF8": "1",
-            "MALLOC_ARENA_MAX": "2",  # Threads share heaps: less memory, hardly any speed.
+            "MALLOC_ARENA_MAX": "2",  # Threads share heaps: less memory, hardly slower.
         }
 
     # The programs -----------------------------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ class Commands:
         return Child("redis", command, self._plain, self._pids, grace=2.5)
 
     def preparation(self) -> Child:
-        """What must be done before the product starts. It waits for the cluster by itself."""
+        """Migrations and the operator, before the product starts. It waits for the cluster itself."""
         needed = {
             "CLUSTER": str(self._folders.cluster),
             "MIGRATION_DATABASE_URL": self._database_url(postgres.USER, self.superuser_password),
@@ -166,7 +166,7 @@ class Commands:
                 "worker",
                 *self._worker("documents", "prefork", DOCUMENT_PROCESSES),
             ),
-            # Mail, purges and sweeps wait behind no answer and no document. It is beat as well.
+            # Mail, purges and sweeps must not wait for answers and documents. This worker runs beat too.
             self._python(
                 "default",
                 *("-m", *CELERY, "worker", "--with-beat", beat, *self._worker("default", "threads", DEFAULT_THREADS)),
@@ -181,7 +181,7 @@ class Commands:
             *binds,
             *("--graceful-timeout", "2"),
             grace=2.8,
-            more=gateway.told(name, self._environment) if self._options.gateway else None,
+            more=gateway.variables(name, self._environment) if self._options.gateway else None,
         )
         child.descriptors = descriptors
         return child

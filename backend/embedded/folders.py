@@ -1,4 +1,4 @@
-"""The data folder: can we write there, is it ours alone, and where may PostgreSQL put its part?"""
+"""The data folder: checks that it is writable, locks it, and finds a place for PostgreSQL's cluster."""
 
 import fcntl
 import hashlib
@@ -16,13 +16,13 @@ from backend.embedded.options import LauncherError
 from backend.embedded.privileges import Account, own, reaches, unprivileged
 
 NEEDED_MB = 300
-LONGEST_SOCKET = 100  # Bytes; systems allow 104 to 108.
+MAX_SOCKET_PATH = 100  # Bytes; systems allow 104 to 108.
 OUTSIDE = (Path("/var/lib"), Path("/var/tmp"))
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """:ivar instance: names this data folder wherever something of it lies elsewhere.
+    """:ivar instance: identifies this data folder in places outside of it.
     :ivar place: what holds PostgreSQL's cluster: the data folder, or one outside that its account can reach.
     :ivar sockets: where PostgreSQL and Redis listen; only their owner may enter.
     """
@@ -39,7 +39,7 @@ class Folders:
 
 
 def open_data(root: Path) -> None:
-    """Make the folder and those in it.
+    """Create the folder and those in it.
 
     :raises LauncherError: it cannot be written, or its disk is full.
     """
@@ -61,7 +61,7 @@ def open_data(root: Path) -> None:
 
 
 def lock(folder: Path, data_dir: Path, *, wait: Callable[[float], None]) -> TextIO:
-    """Claim the folder, by a file in it, for this process; the claim ends with it, however it ends.
+    """Lock the folder, by a file in it, for this process; the lock ends with the process, however it ends.
 
     :param data_dir: how to call the folder in a message.
     :param wait: called while a launcher that is just stopping still holds it.
@@ -85,8 +85,8 @@ def lock(folder: Path, data_dir: Path, *, wait: Callable[[float], None]) -> Text
 
 
 def mark(file: TextIO, state: str) -> None:
-    """Write into the lock who holds it and what it is doing."""
-    with suppress(OSError):  # What counts is the lock, not what is written in it.
+    """Write into the lock file which process holds it and what it is doing."""
+    with suppress(OSError):  # The lock counts, not the contents of the file.
         file.seek(0)
         file.truncate()
         file.write(f"{os.getpid()} {state}".strip())
@@ -94,7 +94,7 @@ def mark(file: TextIO, state: str) -> None:
 
 
 def lay_out(root: Path) -> Folders:
-    """Find PostgreSQL a place that its account can reach.
+    """Find a place for PostgreSQL that its account can reach.
 
     :raises LauncherError: there is none.
     """
@@ -126,10 +126,10 @@ def _make_outside(candidates: list[Path], root: Path) -> Path:
 
 
 def _sockets(place: Path, instance: str, account: Account | None) -> Path:
-    """A folder for sockets: beside the cluster where that path is short and plain enough, else below /tmp."""
+    """A folder for sockets: beside the cluster if that path is short and simple enough, else below /tmp."""
     folder = place / "sockets"
     plain = not set(str(folder)) & set("\"'\\,")
-    if len(os.fsencode(folder)) + len("/.s.PGSQL.5432.lock") > LONGEST_SOCKET or not plain:
+    if len(os.fsencode(folder)) + len("/.s.PGSQL.5432.lock") > MAX_SOCKET_PATH or not plain:
         folder = Path("/tmp") / f"orquestra-{instance}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if os.geteuid() == 0:
@@ -142,7 +142,7 @@ def _sockets(place: Path, instance: str, account: Account | None) -> Path:
 
 
 def fingerprint(source: Path, *also: str) -> str:
-    """Changes when anything does that the preparation of a database reads."""
+    """A digest of all inputs of the preparation of a database."""
     seen = hashlib.sha256("\0".join(also).encode())
     files = [
         source / "requirements.txt",

@@ -1,4 +1,4 @@
-"""The one-machine product as it runs with containers: nginx on PORT, the four services on the ports after it."""
+"""``make gateway``: nginx on PORT and the four services on the ports after it, as in containers."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from backend.embedded.children import Child
 from backend.embedded.options import ROOT, LauncherError, Options
 
 SERVICES = ("accounts", "agents", "documents", "billing")
-SUFFIX = "-service"  # Of the names of their processes; the workers have the short ones.
+SUFFIX = "-service"  # Of the names of their processes; the workers use the names without it.
 
 
 def find() -> None:
@@ -26,7 +26,7 @@ def find() -> None:
 
 
 def services(options: Options) -> dict[str, int]:
-    """Where each service listens, on this machine alone.
+    """The port of each service, on this machine alone.
 
     :raises LauncherError: there are not enough ports after PORT.
     """
@@ -35,8 +35,8 @@ def services(options: Options) -> dict[str, int]:
     return {service: options.port + number for number, service in enumerate(SERVICES, start=1)}
 
 
-def told(name: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """What a service is told beside what all processes are."""
+def variables(name: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a service in addition to those of all processes."""
     return {
         "SERVICES": name.removesuffix(SUFFIX),
         "WEB_CONCURRENCY": environment.get("WEB_CONCURRENCY", "1"),
@@ -45,7 +45,7 @@ def told(name: str, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def child(options: Options, plain: Mapping[str, str], pids: Path) -> Child:
-    """nginx; its configuration is filled in when it starts."""
+    """nginx; its configuration is generated when it starts."""
     folder = pids / "gateway"
     folder.mkdir(mode=0o700, exist_ok=True)
     name = f"[{options.host}]" if ":" in options.host else options.host
@@ -55,9 +55,9 @@ def child(options: Options, plain: Mapping[str, str], pids: Path) -> Child:
         "GATEWAY_LISTEN": "|".join(ports.free(options.host, options.port)),
         "GATEWAY_HOSTS": "~." if options.host in ports.EVERYWHERE else f"localhost 127.0.0.1 [::1] {name}".strip(),
         "GATEWAY_RUN": str(folder),
-        "GATEWAY_ACCESS_LOG": "/dev/null",  # The services keep theirs.
+        "GATEWAY_ACCESS_LOG": "/dev/null",  # The services have access logs.
     }
     if os.geteuid() == 0:
-        environment["GATEWAY_USER"] = "root"  # The data folder is closed to everybody else.
+        environment["GATEWAY_USER"] = "root"  # No other user can read the data folder.
     command = ["sh", str(ROOT / "nginx" / "start.sh")]
     return Child("gateway", command, environment, pids, death_signal=signal.SIGTERM, grace=2.0)

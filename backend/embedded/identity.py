@@ -1,4 +1,4 @@
-"""Who a process is: its id alone proves nothing, since the system gives ids out again."""
+"""Identifies processes: an id alone is not enough, since the system reuses ids."""
 
 import os
 import platform
@@ -10,13 +10,13 @@ from pathlib import Path
 
 LINUX = platform.system() == "Linux"
 PROC = Path("/proc")
-# With the id of the data folder that a child works for: in the environment of every child, and among the arguments of
-# Python, since a process that hides its environment from others still shows those.
+# Holds the id of the data folder: in the environment of every child, and in the arguments of Python, which stay
+# readable when a process hides its environment.
 MARK = "ORQUESTRA_INSTANCE"
 
 
 def started(pid: int) -> str | None:
-    """When the process started, as text to compare; None when there is no such process (or only its corpse)."""
+    """When the process started, as text to compare; None if it does not run (or is a zombie)."""
     if LINUX:
         fields = _stat(pid)
         return None if fields is None or fields[0] == "Z" else f"{_boot()} {fields[19]}"
@@ -27,7 +27,7 @@ def started(pid: int) -> str | None:
 
 
 def command_line(pid: int) -> list[str]:
-    """The arguments of the process, empty when they cannot be read."""
+    """The arguments of the process; empty if they cannot be read."""
     if LINUX:
         try:
             return (PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
@@ -38,7 +38,7 @@ def command_line(pid: int) -> list[str]:
 
 
 def marked(instance: str) -> list[int]:
-    """Processes that carry the mark of this data folder, ourselves excepted. Linux only."""
+    """Processes with the mark of this data folder, except this one. Linux only."""
     mark = f"{MARK}={instance}".encode()
     entries = list(PROC.glob("[0-9]*")) if LINUX else []
     found = [
@@ -48,14 +48,14 @@ def marked(instance: str) -> list[int]:
 
 
 def kill(pids: Iterable[int]) -> None:
-    """End these processes at once."""
+    """Kill these processes."""
     for pid in pids:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
 
 
 def _words(file: Path) -> list[bytes]:
-    """What a file of /proc holds between NULs; nothing when the process has ended, hides it or is another user's."""
+    """The parts of a /proc file between NULs; none if the process has ended, hides it or is another user's."""
     try:
         return file.read_bytes().split(b"\0")
     except OSError:
@@ -63,7 +63,7 @@ def _words(file: Path) -> list[bytes]:
 
 
 def _stat(pid: int) -> list[str] | None:
-    """The fields of /proc/PID/stat from the state on; the name before them may hold anything."""
+    """The fields of /proc/PID/stat from the state on; the name before them may contain anything."""
     try:
         return (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""Secrets of one data folder, made once and readable by its owner alone."""
+"""Secrets of one data folder, generated once and readable for its owner alone."""
 
 import os
 import secrets
@@ -6,19 +6,19 @@ from pathlib import Path
 
 
 def text(folder: Path, name: str, *, length: int = 40) -> str:
-    """The secret of that name, made at random the first time."""
+    """The secret of that name, generated at the first call."""
     return _kept(folder / name) or _keep(folder / name, secrets.token_urlsafe(length)[:length])
 
 
 def token(folder: Path, name: str) -> str:
-    """The same in twelve hexadecimal characters, fit for a file's name."""
+    """A secret of twelve hexadecimal characters, usable in file names."""
     return _kept(folder / name) or _keep(folder / name, secrets.token_hex(6))
 
 
 def rsa(folder: Path, name: str) -> Path:
-    """The file of an RSA private key in PEM, made the first time."""
+    """The file of an RSA private key in PEM, generated at the first call."""
     if _kept(folder / name) is None:
-        from cryptography.hazmat.primitives import serialization  # Heavy, and needed once in a data folder's life.
+        from cryptography.hazmat.primitives import serialization  # A slow import, needed once per data folder.
         from cryptography.hazmat.primitives.asymmetric import rsa as algorithm
 
         key = algorithm.generate_private_key(public_exponent=65537, key_size=2048)
@@ -35,7 +35,7 @@ def _kept(path: Path) -> str | None:
 
 
 def _keep(path: Path, value: str) -> str:
-    """Written beside and renamed, so that a secret is there whole or not at all."""
+    """Write a temporary file and rename it, so that a crash leaves no partial secret."""
     beside = path.with_suffix(".new")
     beside.unlink(missing_ok=True)
     with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

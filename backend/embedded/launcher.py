@@ -1,4 +1,4 @@
-"""From an empty folder to a ready Orquestra, and back to nothing running."""
+"""Starts Orquestra on one machine from an empty or existing data folder, and stops it."""
 
 import http.client
 import os
@@ -15,15 +15,15 @@ from backend.embedded.output import Output
 from backend.embedded.supervisor import StopRequested, Supervisor
 from backend.process import hide_from_other_processes
 
-STOP_ORDER = (("agents", "documents", "default"), ("redis", "postgres"))  # The web process goes before all of them.
+STOP_ORDER = (("agents", "documents", "default"), ("redis", "postgres"))  # The web process stops before all of them.
 
 
 def main() -> int:
-    """Run until somebody asks us to stop.
+    """Run until asked to stop.
 
     :return: the exit code: 0 when stopped on request, 1 when it could not start.
     """
-    hide_from_other_processes()  # The operator's password is among our variables.
+    hide_from_other_processes()  # The environment contains the operator's password.
     output = Output()
     supervisor = Supervisor(output, end_with_parent="MAKELEVEL" in os.environ)
     try:
@@ -68,7 +68,7 @@ def _start(options: Options, output: Output, supervisor: Supervisor, held: ExitS
     held.callback(shutil.rmtree, laid_out.sockets, ignore_errors=True)
     held.callback(supervisor.stop, STOP_ORDER)
     held.callback(folders.mark, claim, "stopping")
-    held.callback(output.say, "Stopping")  # Unwound in reverse: say so, stop all, free the port, then the folder.
+    held.callback(output.say, "Stopping")  # Executed in reverse: print it, stop all, free the port, then the folder.
     descriptors = {name: [each.fileno() for each in some] for name, some in sockets.items()}
     programs = commands.Commands(options, laid_out, descriptors=descriptors)
     preparation = _begin_preparation(programs, laid_out, output, supervisor)
@@ -93,7 +93,7 @@ def _start(options: Options, output: Output, supervisor: Supervisor, held: ExitS
 
 
 def _end_left_over(laid_out: Folders, output: Output, supervisor: Supervisor) -> None:
-    """What a launcher left that was killed: by its pid files, by the mark of its children, by PostgreSQL's own."""
+    """End the children of a killed launcher, found by its pid files, by their mark and by PostgreSQL's pid file."""
     found = left_over(laid_out.root / "run")
     if found:
         names = ", ".join(f"{child.name} ({child.pid})" for child in found)
@@ -133,7 +133,7 @@ def _start_servers(
 def _begin_preparation(
     programs: "commands.Commands", laid_out: Folders, output: Output, supervisor: Supervisor
 ) -> Child | None:
-    """Migrate and make the operator, if anything that this reads has changed. It loads while the servers come up."""
+    """Migrate and create the operator, if any input has changed. It imports while the servers start."""
     stamp = _preparation_stamp(laid_out)
     if stamp.exists() and stamp.read_text() == programs.fingerprint:
         output.say("The database is up to date")
@@ -145,7 +145,7 @@ def _begin_preparation(
 
 
 def _preparation_stamp(laid_out: Folders) -> Path:
-    """Beside the data that it is about: a new cluster has none."""
+    """In the cluster's folder, so that a new cluster has none."""
     return laid_out.cluster / "orquestra-prepared"
 
 

@@ -1,4 +1,4 @@
-"""What the person who starts the launcher may choose, read from the environment."""
+"""The options of the launcher, read from the environment."""
 
 import os
 import re
@@ -9,20 +9,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEFAULT_OPERATOR = "operator@orquestra.local"
-OURS = {  # Not theirs.
+OWN_SETTINGS = {  # The launcher sets these; the environment cannot.
     *("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "JWT_PRIVATE_KEY", "DATA_DIR", "DEBUG", "LOG_FORMAT"),
     *("SERVICES", "HEARTBEAT_FILE", "MIGRATION_DATABASE_URL"),
 }
-ORDINARY = (  # What any program may want of its surroundings: names of folders, language, certificates, proxies.
+PASSED_ON = (  # Variables for any program: folders, language, certificates, proxies.
     *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
-    *("WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"),  # Read by the web process itself.
+    *("WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"),  # For the web process.
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
 )
 
 
 class LauncherError(Exception):
-    """Why the launcher cannot go on, in words for the person at the terminal."""
+    """The launcher cannot continue; the message is for the user at the terminal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +68,18 @@ def from_environment(environment: Mapping[str, str]) -> Options:
 
 
 def _passed_on(environment: Mapping[str, str]) -> dict[str, str]:
-    """Ordinary variables, every setting but those that we decide, and the API keys that the models file names."""
+    """PASSED_ON, all settings except OWN_SETTINGS, and the API keys that the models file names."""
     source = _read(ROOT / "backend" / "settings.py")
-    settings = set(re.findall(r"""\benv(?:\.\w+)?\(\s*"([A-Z][A-Z0-9_]*)\"""", source)) - OURS
+    settings = set(re.findall(r"""\benv(?:\.\w+)?\(\s*"([A-Z][A-Z0-9_]*)\"""", source)) - OWN_SETTINGS
     models = ROOT / (environment.get("MODELS_FILE") or "models.toml")
     try:
         providers = tomllib.loads(_read(models)).get("provider", [])
         keys = {str(provider["api_key_env"]) for provider in providers if "api_key_env" in provider}
     except (tomllib.TOMLDecodeError, TypeError, AttributeError):
-        keys = set()  # The system checks of the web process name the mistake and its line.
+        keys = set()  # The system checks of the web process report the error and its line.
     named = {*settings, *keys}
     named |= {f"{name}_FILE" for name in named}
-    return {name: environment[name] for name in (*ORDINARY, *named) if environment.get(name)}
+    return {name: environment[name] for name in (*PASSED_ON, *named) if environment.get(name)}
 
 
 def _read(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What the launcher and its children say: a readable line on screen, a JSON line in the log folder.
+"""The output of the launcher and its children: a readable line on screen, a JSON line in the log folder.
 
 The screen must never hold anything up: a terminal that is stopped or a pipe that nobody reads loses lines, the files
 do not. The files are bounded: ten megabytes each, with two older ones.
@@ -15,17 +15,19 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 MAX_BYTES = 10 * 1024 * 1024
-KEPT = 2
-LINE = 2000  # Characters of one line on screen; below PIPE_BUF even in UTF-8, so that a writable pipe takes it whole.
-WAITING = 500  # Lines that wait for a slow screen.
+MAX_OLD_FILES = 2
+MAX_LINE = (
+    2000  # Characters of one line on screen; below PIPE_BUF even in UTF-8, so that a writable pipe takes it whole.
+)
+MAX_WAITING = 500  # Lines that wait for a slow screen.
 LEVELS = {"warning": "warning: ", "error": "error: ", "critical": "error: ", "fatal": "error: ", "panic": "error: "}
-UNINTERESTING = {"event", "level", "timestamp", "logger", "exception", "process", "code", "message", "stack_info"}
+HIDDEN_KEYS = {"event", "level", "timestamp", "logger", "exception", "process", "code", "message", "stack_info"}
 RAISED = re.compile(r"^[\w.]+(?:: .*)?$", re.MULTILINE)  # The line of a traceback that names the exception.
 POSTGRES = re.compile(r"\b(WARNING|ERROR|FATAL|PANIC): ")
 
 
 class Screen:
-    """Standard output, written only as far as it takes lines at once."""
+    """Standard output, written without blocking."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -34,14 +36,14 @@ class Screen:
         self._lost = 0
 
     def show(self, line: str) -> None:
-        if len(self._waiting) >= WAITING:
+        if len(self._waiting) >= MAX_WAITING:
             self._waiting.popleft()
             self._lost += 1
-        self._waiting.append((line[:LINE] + "\n").encode(errors="replace")[:4096])
+        self._waiting.append((line[:MAX_LINE] + "\n").encode(errors="replace")[:4096])
         self.flush()
 
     def flush(self) -> None:
-        """Write what the screen takes now."""
+        """Write as much as possible without blocking."""
         try:
             while self._waiting and self._writable():
                 if self._lost:
@@ -50,10 +52,10 @@ class Screen:
                     continue
                 os.write(self._descriptor, self._waiting.popleft())
         except OSError:
-            self._waiting.clear()  # Nobody is there any more; the files still are.
+            self._waiting.clear()  # The terminal is gone; the log files remain.
 
     def hung_up(self) -> bool:
-        """Whether it was a terminal that has been closed. Not everybody under a closed terminal gets a signal."""
+        """Whether it was a terminal that has been closed. Not every process of a closed terminal gets a signal."""
         return self._terminal and bool(self._state() & select.POLLHUP)
 
     def _writable(self) -> bool:
@@ -66,7 +68,7 @@ class Screen:
 
 
 class LogFile:
-    """One process's JSON lines, in a file that is put aside when it is full."""
+    """The JSON lines of one process, in a file that is rotated when it is full."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -78,19 +80,19 @@ class LogFile:
                 self._file = self._path.open("ab", buffering=0)
             if self._file.tell() + len(line) > MAX_BYTES:
                 self._file.close()
-                self._put_aside()
+                self._rotate()
                 self._file = self._path.open("ab", buffering=0)
             self._file.write(line)
         except OSError:
-            self._file = None  # A full disk must not end the programs that log; the next line tries again.
+            self._file = None  # A full disk must not end the programs that log; the next line retries.
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
 
-    def _put_aside(self) -> None:
-        for number in range(KEPT, 0, -1):
+    def _rotate(self) -> None:
+        for number in range(MAX_OLD_FILES, 0, -1):
             older = self._path.with_suffix(f".log.{number}")
             newer = self._path if number == 1 else self._path.with_suffix(f".log.{number - 1}")
             if newer.exists():
@@ -98,7 +100,7 @@ class LogFile:
 
 
 class Output:
-    """Both places at once. The log folder is known only after the first checks; until then there is the screen."""
+    """Screen and log files. The log folder is known only after the first checks; until then, only the screen."""
 
     def __init__(self) -> None:
         self.screen = Screen(sys.stdout.fileno())
@@ -110,26 +112,26 @@ class Output:
         self._folder = folder
 
     def close(self) -> None:
-        """Nothing more will be said."""
+        """Close the log files."""
         for file in self._files.values():
             file.close()
 
     def say(self, text: str, *, level: str = "info") -> None:
-        """A line of the launcher's own."""
+        """Print and log a line of the launcher."""
         self.screen.show(_line("launcher", LEVELS.get(level, "") + text))
         self._store("launcher", {"level": level, "event": text})
 
     def note(self, process: str, text: str) -> None:
-        """A line about a child, for its file alone."""
+        """Log a line about a child, without printing it."""
         self._store(process, {"level": "info", "event": text})
 
     def announce(self, line: str) -> None:
-        """A line that stands alone, exactly as it is."""
+        """Print a line unchanged."""
         self.screen.show(line)
         self._store("launcher", {"level": "info", "event": line})
 
     def relay(self, process: str, raw: bytes) -> str:
-        """A line that a child printed; returned as it reads on screen."""
+        """Log a line that a child printed, and print it if it matters. Returns its readable form."""
         text = raw.decode(errors="replace").rstrip()
         if not text:
             return ""
@@ -137,7 +139,7 @@ class Output:
         if event is None:
             level = _level(process, text)
             self._store(process, {"level": level, "event": text})
-            if self._worth_showing(process, text, level):
+            if self._is_shown(process, text, level):
                 self.screen.show(_line(process, text))
             return text
         self._write(process, text.encode() + b"\n")
@@ -145,8 +147,8 @@ class Output:
         self.screen.show(_line(process, readable))
         return readable
 
-    def _worth_showing(self, process: str, text: str, level: str) -> bool:
-        """Of a traceback the last line; of the servers what is wrong: the rest is in the files."""
+    def _is_shown(self, process: str, text: str, level: str) -> bool:
+        """Of a traceback only the last line, of the servers only errors; the rest is in the files."""
         if text.startswith("Traceback "):
             self._in_traceback.add(process)
         elif not text.startswith(" "):
@@ -181,9 +183,9 @@ def _parsed(text: str) -> dict[str, Any] | None:
 
 
 def _readable(event: dict[str, Any]) -> str:
-    """One line: the level where it is not everyday, what happened, then the rest as ``name=value``."""
+    """One line: the level unless it is info, the event, then the rest as ``name=value``."""
     parts = [LEVELS.get(str(event.get("level")), "") + str(event.get("event", event.get("message", "")))]
-    parts += [f"{name}={value}" for name, value in event.items() if name not in UNINTERESTING and value is not None]
+    parts += [f"{name}={value}" for name, value in event.items() if name not in HIDDEN_KEYS and value is not None]
     if errors := RAISED.findall(str(event.get("exception") or "")):
         parts.append(f"({errors[-1]})")
     return " ".join(" ".join(parts).split())

@@ -1,5 +1,5 @@
-"""The listening sockets, held by the launcher from the start: nobody takes the port while the web process comes up,
-and requests wait instead of failing while it is started again.
+"""The listening sockets. The launcher holds them from the start, so that no other program takes the port while the web
+process starts, and requests wait instead of failing while it restarts.
 """
 
 import errno
@@ -36,7 +36,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
 
 
 def free(host: str, port: int) -> list[str]:
-    """Where another program can listen, as ``address:port``.
+    """The addresses on which another program can listen, as ``address:port``.
 
     :raises LauncherError: as ``listen``.
     """
@@ -49,7 +49,7 @@ def free(host: str, port: int) -> list[str]:
 
 
 def own_address(host: str) -> str:
-    """Where we reach ourselves."""
+    """The address at which the launcher reaches the web process."""
     return "127.0.0.1" if not host or host in EVERYWHERE else host
 
 

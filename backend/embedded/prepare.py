@@ -1,4 +1,4 @@
-"""``python -m backend.embedded.prepare``: the database migrated and the operator there, in one start of Python."""
+"""``python -m backend.embedded.prepare``: migrates the database and creates the operator, in one start of Python."""
 
 import gc
 import os
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import django
 
-gc.disable()  # This process soon ends; what migrations leave behind is not worth looking for.
-django.setup()  # Models can be imported only from here on.
+gc.disable()  # This process ends soon, so collecting garbage would only take time.
+django.setup()  # Models can be imported only after this.
 
 from django.contrib.auth import get_user_model  # noqa: E402
 from django.core.management import call_command  # noqa: E402
@@ -19,7 +19,7 @@ from backend.embedded import postgres  # noqa: E402
 
 
 def main() -> None:
-    while not postgres.is_ready(Path(os.environ["CLUSTER"])):  # The launcher ends us if it never is.
+    while not postgres.is_ready(Path(os.environ["CLUSTER"])):  # The launcher ends this process if it never is.
         time.sleep(0.05)
     call_command("migrate", interactive=False, verbosity=0)
     make_operator(
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def make_operator(*, email: str, password: str, change: bool) -> None:
-    """An account that may do everything in the admin.
+    """Create or update a superuser.
 
     :param change: give an operator who is already there this password. Where that is news, their log-ins end.
     """

@@ -1,4 +1,4 @@
-"""PostgreSQL refuses to run as root: there, its processes and its folder belong to an ordinary account."""
+"""Runs PostgreSQL as an unprivileged account, since it refuses to run as root."""
 
 import ctypes
 import os
@@ -23,7 +23,7 @@ class Account:
 
 
 def unprivileged(cluster: Path | None = None) -> Account | None:
-    """The account to drop to: none when we are already ordinary; else the owner of the cluster that is there, or
+    """The account for PostgreSQL: None if the launcher is not root; else the owner of an existing cluster, or
     ``nobody``.
     """
     if os.geteuid() != 0:
@@ -63,7 +63,7 @@ def popen_options(account: Account | None) -> dict[str, Any]:
 def run_as(account: Account | None, command: Sequence[str], *, timeout: float, stdin: str = "") -> None:
     """Run a command to its end as the account.
 
-    :raises RuntimeError: it failed; the message carries what it printed.
+    :raises RuntimeError: it failed; the message contains its output.
     """
     done = subprocess.run(
         command,
@@ -80,8 +80,8 @@ def run_as(account: Account | None, command: Sequence[str], *, timeout: float, s
         raise RuntimeError(f"{Path(command[0]).name} failed: {(done.stderr or done.stdout).strip()}")
 
 
-def dying_with_us(number: signal.Signals) -> Callable[[], None]:
-    """To run in a child before its program starts: it hears signals again that we may have been started to ignore (as a
+def end_with_launcher(number: signal.Signals) -> Callable[[], None]:
+    """For ``preexec_fn``: the child receives signals again that the launcher may ignore (as a
     shell does in the background), and on Linux gets this one when we die, however we die.
     """
     libc, parent = ctypes.CDLL(None) if platform.system() == "Linux" else None, os.getpid()
@@ -91,7 +91,7 @@ def dying_with_us(number: signal.Signals) -> Callable[[], None]:
             signal.signal(each, signal.SIG_DFL)
         if libc is not None:
             libc.prctl(PR_SET_PDEATHSIG, int(number))
-            if os.getppid() != parent:  # We died before the child could ask.
+            if os.getppid() != parent:  # The launcher died before the child could register.
                 os._exit(1)
 
     return prepare

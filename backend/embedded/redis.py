@@ -32,7 +32,7 @@ def binary() -> Path:
 
 
 def server_command(folder: Path, *, port: int = 0, unix_socket: Path | None = None, save: bool) -> list[str]:
-    """The command line: on loopback, or on a socket that only its owner may use; never evicting. ``save`` keeps an
+    """The command line: on loopback, or on a socket that only its owner may use; without eviction. ``save`` keeps an
     append-only file in ``folder``.
     """
     return [

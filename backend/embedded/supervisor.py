@@ -1,4 +1,4 @@
-"""Keeps the children running: relays what they say, starts the dead again, stops all in order."""
+"""Keeps the children running: relays their output, restarts those that die, stops all in order."""
 
 import os
 import selectors
@@ -12,16 +12,16 @@ from backend.embedded.children import Child, LeftOver
 from backend.embedded.options import LauncherError
 from backend.embedded.output import Output
 
-TRIES = 3  # Deaths before the first readiness that make the launcher give up.
-LONGEST_LINE = 1024 * 1024
+MAX_FAILED_STARTS = 3  # Deaths before the product is ready, after which the launcher gives up.
+MAX_LINE_BYTES = 1024 * 1024
 
 
 class StopRequested(Exception):
-    """Somebody wants us to end: Ctrl-C, SIGTERM, the terminal was closed, or the `make` above us died."""
+    """The launcher must stop: Ctrl-C, SIGTERM, a closed terminal, or the death of the `make` that started it."""
 
 
 class Supervisor:
-    """Single-threaded on purpose: one loop reads pipes, notices deaths and signals."""
+    """One thread by design: a loop reads pipes and handles deaths and signals."""
 
     def __init__(self, output: Output, *, end_with_parent: bool) -> None:
         self.output = output
@@ -49,7 +49,7 @@ class Supervisor:
     # Running ----------------------------------------------------------------------------------------------------------
 
     def start(self, child: Child) -> None:
-        """Start it and look after it from now on.
+        """Start it and supervise it from now on.
 
         :raises LauncherError: its program cannot be run.
         """
@@ -64,27 +64,27 @@ class Supervisor:
         self.output.note(child.name, f"started as process {child.pid}")
 
     def finish(self, child: Child, *, seconds: float) -> None:
-        """Wait until a child of the kind that runs once has ended well.
+        """Wait until a child that runs once has ended successfully.
 
-        :raises LauncherError: it failed; the message carries the last it said.
+        :raises LauncherError: it failed; the message contains its last output.
         """
         self.wait_for(f"{child.name} did not end", lambda: not child.running, seconds=seconds)
         self._relay(0)
         if child.process is None or child.process.returncode != 0:
-            raise LauncherError(f"{child.name} {child.how_it_ended()}{child.said()}")
+            raise LauncherError(f"{child.name} {child.how_it_ended()}{child.last_output()}")
         child.forget()
 
     def run(self) -> None:
-        """Look after the children until somebody asks us to stop.
+        """Supervise the children until asked to stop.
 
         :raises StopRequested: always, in the end.
         """
         self._settled = True
         while True:
-            self.pump(1.0)
+            self.poll(1.0)
 
     def wait_for(self, what: str, condition: Callable[[], bool], *, seconds: float) -> None:
-        """Look after the children until the condition holds.
+        """Supervise the children until the condition is true.
 
         :raises LauncherError: it did not in time.
         """
@@ -92,16 +92,16 @@ class Supervisor:
         while not condition():
             if time.monotonic() > deadline:
                 raise LauncherError(f"{what} within {seconds:.0f} s")
-            self.pump(0.02)
+            self.poll(0.02)
 
     def pause(self, seconds: float) -> None:
-        """Wait that long, looking after the children."""
+        """Wait that long, supervising the children."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
-            self.pump(left)
+            self.poll(left)
 
-    def pump(self, timeout: float) -> None:
-        """One turn: relay what was said meanwhile, notice deaths, start what is due.
+    def poll(self, timeout: float) -> None:
+        """One iteration: relay output, handle deaths, start children that are due.
 
         :raises StopRequested: a signal came, or the parent died.
         :raises LauncherError: a child keeps ending before all were ready once.
@@ -112,16 +112,16 @@ class Supervisor:
             if self._stop_asked or orphaned or self.output.screen.hung_up():
                 raise StopRequested
             for child in self.children:
-                self._look_after(child)
+                self._supervise(child)
 
-    def _look_after(self, child: Child) -> None:
+    def _supervise(self, child: Child) -> None:
         if child.process is None or child.once or child.running:
             return
         if child.start_again_at is None:
             delay = child.plan_restart()
             how = f"{child.name} (process {child.pid}) {child.how_it_ended()}"
-            if not self._settled and child.deaths >= TRIES:
-                raise LauncherError(f"{how}, {child.deaths} times in a row{child.said()}")
+            if not self._settled and child.deaths >= MAX_FAILED_STARTS:
+                raise LauncherError(f"{how}, {child.deaths} times in a row{child.last_output()}")
             self.output.say(f"{how}; it starts again in {delay:g} s", level="warning")
         elif time.monotonic() >= child.start_again_at:
             try:
@@ -153,7 +153,7 @@ class Supervisor:
         except BlockingIOError:
             return
         *lines, rest = (self._buffers[descriptor] + data).split(b"\n")
-        if not data or len(rest) > LONGEST_LINE:
+        if not data or len(rest) > MAX_LINE_BYTES:
             lines, rest = [*lines, rest], b""
         for line in lines:
             if readable := self.output.relay(child.name, line):
@@ -167,7 +167,7 @@ class Supervisor:
     # Stopping ---------------------------------------------------------------------------------------------------------
 
     def stop(self, order: Sequence[Sequence[str]]) -> None:
-        """End all children, one group of names after the other; whoever is not named goes first.
+        """End all children, one group of names after the other; those that are not named first.
 
         A second Ctrl-C kills what is left.
         """
@@ -182,17 +182,17 @@ class Supervisor:
             child.ask()
         deadline = time.monotonic() + max((child.grace for child in group), default=0)
         while any(child.running for child in group) and time.monotonic() < deadline and not self._stop_asked:
-            self.pump(0.05)
+            self.poll(0.05)
         for child in group:
             if child.running:
                 self.output.say(f"{child.name} did not stop in time; it is killed", level="warning")
                 child.kill()
                 child.process and child.process.wait(5)
             child.forget()
-        self.pump(0)
+        self.poll(0)
 
     def end(self, found: Iterable[LeftOver]) -> None:
-        """End children of an earlier launcher: ask, then kill."""
+        """End children of an earlier launcher: first by their stop signal, then by SIGKILL."""
         found = list(found)
         for child in found:
             child.send(child.stop)
@@ -201,6 +201,6 @@ class Supervisor:
             if time.monotonic() > deadline:
                 for child in found:
                     child.send(signal.SIGKILL)
-            self.pump(0.05)
+            self.poll(0.05)
         for child in found:
             child.record.unlink(missing_ok=True)
