@@ -68,7 +68,7 @@ from tests.raw_http import CHUNKED, JSON, chunks, request
         ),
     ],
 )
-def test_whatever_is_sent_is_answered_by_a_problem(site: Site, data: bytes, status: int) -> None:
+def test_malformed_requests_get_a_problem_document(site: Site, data: bytes, status: int) -> None:
     answered, headers, body = site.send(data)
 
     assert answered == status
@@ -81,7 +81,7 @@ def test_whatever_is_sent_is_answered_by_a_problem(site: Site, data: bytes, stat
 
 
 @pytest.mark.parametrize("line", ["GET /healthz", "GET /readyz", "GET http://evil.example/healthz"])
-def test_the_process_tells_how_it_is(site: Site, line: str) -> None:
+def test_health_checks_respond(site: Site, line: str) -> None:
     status, headers, _ = site.send(request(line).replace(b"Host: localhost", b"Host: 127.0.0.1"))
     assert status == 200
     assert headers["content-type"] == "application/json"
@@ -104,7 +104,7 @@ def test_a_chunked_file_is_read_whole(site: Site) -> None:
 
 
 @pytest.mark.parametrize("how", ["chunked", "declared"])
-def test_a_file_beyond_the_limit_is_refused_while_it_comes(site: Site, how: str) -> None:
+def test_a_file_above_the_limit_is_refused_during_the_upload(site: Site, how: str) -> None:
     form = (
         b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
         + b"a" * 6_000_000
@@ -120,7 +120,7 @@ def test_a_file_beyond_the_limit_is_refused_while_it_comes(site: Site, how: str)
     assert headers["content-type"] == "application/problem+json"
 
 
-def test_a_header_with_underscores_does_not_pass_for_one_with_hyphens(site: Site) -> None:
+def test_a_header_with_underscores_is_dropped(site: Site) -> None:
     _, _, forged = site.send(request("GET /api/v1/echo", b"X_Forged: yes"))
     _, _, plain = site.send(request("GET /api/v1/echo", b"X-Forged: yes"))
     assert (json.loads(forged)["forged"], json.loads(plain)["forged"]) == (None, "yes")
@@ -129,12 +129,12 @@ def test_a_header_with_underscores_does_not_pass_for_one_with_hyphens(site: Site
 FORWARDED = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"}
 
 
-def test_an_address_that_anybody_could_write_is_not_believed(site: Site) -> None:
+def test_a_forwarded_address_of_an_untrusted_peer_is_ignored(site: Site) -> None:
     seen = json.loads(site.get("/api/v1/echo", **FORWARDED)[2])
     assert (seen["address"], seen["scheme"]) == ("127.0.0.1", "http")
 
 
-def test_an_address_that_the_gateway_writes_is_believed(tmp_path: Path) -> None:
+def test_a_forwarded_address_of_the_gateway_is_used(tmp_path: Path) -> None:
     gateway = Site(tmp_path, FORWARDED_ALLOW_IPS="127.0.0.1")
     try:
         seen = json.loads(gateway.get("/api/v1/echo", **FORWARDED)[2])
@@ -143,7 +143,7 @@ def test_an_address_that_the_gateway_writes_is_believed(tmp_path: Path) -> None:
     assert (seen["address"], seen["scheme"]) == ("203.0.113.7", "https")
 
 
-def test_a_broken_upload_is_no_upload(site: Site) -> None:
+def test_an_interrupted_upload_creates_no_document(site: Site) -> None:
     with site.connect() as connection:
         kind = b"Content-Type: multipart/form-data; boundary=x"
         part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\naaa'
@@ -155,12 +155,12 @@ def test_a_broken_upload_is_no_upload(site: Site) -> None:
     assert [line.get("status") for line in lines] == [400], lines
 
 
-def test_a_download_comes_whole(site: Site) -> None:
+def test_a_download_is_complete(site: Site) -> None:
     status, _, body = site.get("/api/v1/download")
     assert (status, body) == (200, (ROOT / "tests/edge_site.py").read_bytes())
 
 
-def test_a_large_download_comes_whole_and_in_order_to_a_slow_reader(site: Site) -> None:
+def test_a_slow_reader_gets_a_large_download_complete_and_in_order(site: Site) -> None:
     with site.connect() as connection:
         connection.sendall(request("GET /api/v1/large", b"Connection: close"))
         received = bytearray(connection.recv(1000))
@@ -176,6 +176,6 @@ def test_static_files_are_served(site: Site) -> None:
     assert len(body) > 10_000
 
 
-def test_nothing_but_the_bug_left_an_error(site: Site) -> None:
+def test_only_the_bug_logged_an_error(site: Site) -> None:
     """Runs after all that was done to the site."""
     assert site.errors() == []

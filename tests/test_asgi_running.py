@@ -13,7 +13,7 @@ from tests.edge_server import Site, eventually
 from tests.raw_http import JSON, read_answer, request
 
 
-def test_slow_senders_take_no_threads(site: Site) -> None:
+def test_slow_senders_hold_no_threads(site: Site) -> None:
     waiting = [site.connect() for _ in range(3 * settings.WEB_THREADS)]
     try:
         for connection in waiting:
@@ -25,7 +25,7 @@ def test_slow_senders_take_no_threads(site: Site) -> None:
             connection.close()
 
 
-def test_a_stream_flows_and_ends_with_its_reader(site: Site, redis: Redis) -> None:
+def test_a_stream_ends_when_its_reader_disconnects(site: Site, redis: Redis) -> None:
     with site.connect() as connection:
         connection.sendall(request("GET /api/v1/runs/reader/events"))
         received = b""
@@ -40,7 +40,7 @@ def test_a_stream_flows_and_ends_with_its_reader(site: Site, redis: Redis) -> No
     eventually(lambda: redis.get("open:reader") == b"0")
 
 
-def test_streams_hold_neither_threads_nor_each_other_up(site: Site, redis: Redis) -> None:
+def test_streams_hold_no_threads(site: Site, redis: Redis) -> None:
     readers = [site.connect() for _ in range(4 * settings.WEB_THREADS)]
     try:
         for reader in readers:
@@ -55,7 +55,7 @@ def test_streams_hold_neither_threads_nor_each_other_up(site: Site, redis: Redis
     eventually(lambda: redis.get("open:many") == b"0")
 
 
-def test_garbage_is_collected_though_not_while_loading(site: Site) -> None:
+def test_the_garbage_collector_runs_in_workers(site: Site) -> None:
     assert json.loads(site.get("/api/v1/echo")[2])["collects_garbage"]
 
 
@@ -75,7 +75,7 @@ def test_metrics_count_by_route_over_all_workers(site: Site) -> None:
     assert "run_01" not in text
 
 
-def test_every_request_leaves_one_line_with_its_id(site: Site) -> None:
+def test_every_request_logs_one_line_with_its_id(site: Site) -> None:
     site.get(
         "/api/v1/echo?token=hidden-from-logs", **{"X-Request-ID": "find-this-one", "Authorization": "Bearer hidden"}
     )
@@ -87,7 +87,7 @@ def test_every_request_leaves_one_line_with_its_id(site: Site) -> None:
     assert not any(line.get("path") in ("/healthz", "/metrics", "/readyz") for line in site.lines())
 
 
-def test_a_bug_leaves_its_traceback_in_the_log(site: Site) -> None:
+def test_a_bug_logs_its_traceback(site: Site) -> None:
     site.get("/api/v1/bug", **{"X-Request-ID": "bug-in-the-log"})
     eventually(lambda: len([line for line in site.lines() if line.get("request_id") == "bug-in-the-log"]) == 2)
     assert any("ZeroDivisionError" in line.get("exception", "") for line in site.lines())
@@ -99,7 +99,7 @@ def test_a_line_of_the_log_cannot_be_forged_by_a_path(site: Site) -> None:
     assert not any(line["event"] == "lie" for line in site.lines())
 
 
-def test_health_is_told_while_every_thread_is_busy(tmp_path: Path, redis: Redis) -> None:
+def test_health_checks_respond_while_every_thread_is_busy(tmp_path: Path, redis: Redis) -> None:
     busy = Site(tmp_path, WEB_CONCURRENCY="1", WEB_THREADS="1")
     waiting = [busy.connect() for _ in range(3)]
     try:
@@ -117,7 +117,7 @@ def test_health_is_told_while_every_thread_is_busy(tmp_path: Path, redis: Redis)
         busy.stop()
 
 
-def test_what_does_not_answer_is_named(tmp_path: Path) -> None:
+def test_readyz_names_a_dependency_that_is_down(tmp_path: Path) -> None:
     nowhere = {"DATABASE_URL": "postgres://x@127.0.0.1:1/x", "REDIS_URL": "redis://127.0.0.1:1/0"}
     alone = Site(tmp_path, **nowhere)
     try:
@@ -129,12 +129,12 @@ def test_what_does_not_answer_is_named(tmp_path: Path) -> None:
         alone.stop()
 
 
-def test_nothing_but_the_bug_left_an_error(site: Site) -> None:
+def test_only_the_bug_logged_an_error(site: Site) -> None:
     """Runs after all that was done to the site."""
     assert site.errors() == []
 
 
-def test_asked_to_stop_it_ends_streams_and_finishes_requests(own_site: Site, redis: Redis) -> None:
+def test_a_shutdown_ends_streams_and_finishes_requests(own_site: Site, redis: Redis) -> None:
     reader, busy = own_site.connect(), own_site.connect()
     with reader, busy:
         reader.sendall(request("GET /api/v1/runs/stopping/events"))

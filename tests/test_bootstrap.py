@@ -55,7 +55,7 @@ def installations(checkout: Path) -> list[str]:
     return [line.split()[-1] for line in lines if line.startswith("pip install ") and "--require-hashes" in line]
 
 
-def test_it_installs_once_and_again_only_when_the_lock_changes(checkout: Path) -> None:
+def test_bootstrap_installs_once_and_again_only_when_the_lock_changes(checkout: Path) -> None:
     assert [run(checkout)[0], run(checkout)[0]] == [0, 0]
     assert installations(checkout) == ["requirements.txt"]
 
@@ -65,7 +65,7 @@ def test_it_installs_once_and_again_only_when_the_lock_changes(checkout: Path) -
     assert installations(checkout) == ["requirements.txt"] * 2
 
 
-def test_what_the_tests_need_includes_what_running_needs(checkout: Path) -> None:
+def test_the_development_lock_includes_the_other_one(checkout: Path) -> None:
     run(checkout, "--dev")
     run(checkout)
     assert installations(checkout) == ["requirements-dev.txt"]
@@ -76,7 +76,7 @@ def test_what_the_tests_need_includes_what_running_needs(checkout: Path) -> None
     assert installations(checkout) == ["requirements-dev.txt"] * 2
 
 
-def test_an_unfinished_environment_is_made_anew(checkout: Path) -> None:
+def test_an_unfinished_environment_is_created_anew(checkout: Path) -> None:
     run(checkout)
     (checkout / ".venv" / "unfinished").touch()
     (checkout / ".venv" / "half a package").touch()
@@ -86,7 +86,7 @@ def test_an_unfinished_environment_is_made_anew(checkout: Path) -> None:
     assert installations(checkout) == ["requirements.txt"] * 2
 
 
-def test_an_environment_of_somebodys_own_is_added_to(checkout: Path) -> None:
+def test_an_existing_environment_is_extended(checkout: Path) -> None:
     (checkout / ".venv" / "bin").mkdir(parents=True)
     (checkout / ".venv" / "bin" / "python").symlink_to(sys.executable)
     (checkout / ".venv" / "theirs").touch()
@@ -95,7 +95,7 @@ def test_an_environment_of_somebodys_own_is_added_to(checkout: Path) -> None:
     assert (checkout / ".venv" / "theirs").exists()
 
 
-def test_a_failed_installation_is_told_and_tried_again(checkout: Path) -> None:
+def test_a_failed_installation_is_reported_and_retried(checkout: Path) -> None:
     (checkout.parent / "bin" / "pip-exit").write_text("1")
     (checkout / "requirements.txt").write_text("no-such-package==1 --hash=sha256:" + "0" * 64 + "\n")
 
@@ -155,14 +155,14 @@ def test_a_new_environment_gets_the_distributions_python_instead_of_an_unoptimiz
     assert len(calls(unoptimized)) == 1
 
 
-def test_a_python_that_was_named_is_used(checkout: Path, unoptimized: Path) -> None:
+def test_a_given_python_is_used(checkout: Path, unoptimized: Path) -> None:
     assert run(checkout, "--this-python")[0] == 0
     assert calls(unoptimized) == []
     assert installations(checkout) == ["requirements.txt"]
 
 
 @pytest.mark.parametrize("content", [None, "#!/bin/sh\nexit 1\n"], ids=["missing", "too old, or without venv"])
-def test_without_a_better_python_an_unoptimized_one_will_do(
+def test_without_a_better_python_an_unoptimized_one_is_used(
     checkout: Path, unoptimized: Path, content: str | None
 ) -> None:
     unoptimized.unlink()
@@ -174,7 +174,7 @@ def test_without_a_better_python_an_unoptimized_one_will_do(
     assert installations(checkout) == ["requirements.txt"]
 
 
-def test_the_makefile_tells_a_python_that_was_named_from_its_own_default() -> None:
+def test_the_makefile_distinguishes_a_given_python_from_its_default() -> None:
     def command(*arguments: str) -> str:
         environment = {
             name: value for name, value in os.environ.items() if name != "PYTHON" and not name.startswith("MAKE")

@@ -39,7 +39,7 @@ def values_of(file: Path) -> dict[str, str]:
 # The compose file ----------------------------------------------------------------------------------------------------
 
 
-def test_compose_1_29_reads_it() -> None:
+def test_compose_1_29_accepts_the_file() -> None:
     """By the schema that docker-compose 1.29.2 came with (Apache 2.0); v2 reads all that 1.29 does."""
     schema = json.loads((ROOT / "tests/compose_spec_1.29.json").read_text())
 
@@ -49,12 +49,12 @@ def test_compose_1_29_reads_it() -> None:
         jsonschema.Draft7Validator(schema).validate({**COMPOSE, "name": "orquestra"})  # As of v2.
 
 
-def test_no_variable_stands_within_another() -> None:
+def test_no_variable_is_nested() -> None:
     """Which 1.29 cannot read."""
     assert not re.search(r"\$\{[^}]*\$\{", SOURCE)
 
 
-def test_everything_that_was_promised_is_there() -> None:
+def test_all_services_are_defined() -> None:
     workers = {"agents-worker", "documents-worker", "default-worker", "beat"}
     assert SERVICES.keys() == {"gateway", *PORTS, *workers, "postgres", "redis", "minio"} | ONCE | OPTIONAL
     assert {name for name, each in SERVICES.items() if each.get("profiles")} == OPTIONAL
@@ -62,7 +62,7 @@ def test_everything_that_was_promised_is_there() -> None:
         assert SERVICES[name]["profiles"] == [name]
 
 
-def test_only_the_gateway_is_published_to_everybody() -> None:
+def test_only_the_gateway_is_published_on_all_addresses() -> None:
     published = {name: each["ports"] for name, each in SERVICES.items() if "ports" in each and "profiles" not in each}
     direct = {name: [f"127.0.0.1:${{{name.upper()}_PORT:-{port}}}:{port}"] for name, port in PORTS.items()}
     assert published == {"gateway": ["${GATEWAY_PORT:-8000}:8000"], **direct}
@@ -70,7 +70,7 @@ def test_only_the_gateway_is_published_to_everybody() -> None:
         assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", ())), name
 
 
-def test_no_secret_stands_in_it() -> None:
+def test_the_file_contains_no_secret() -> None:
     for name in SECRETS:
         assert f"${{{name}:?is missing; make env writes it}}" in SOURCE
     for service, each in SERVICES.items():
@@ -79,7 +79,7 @@ def test_no_secret_stands_in_it() -> None:
                 assert re.fullmatch(r"\$\{[A-Z0-9_]+:[?-][^}]*\}", value), f"{service}: {name}"
 
 
-def test_only_migrate_and_postgresql_itself_know_the_password_of_the_databases_owner() -> None:
+def test_only_migrate_and_postgresql_get_the_password_of_the_databases_owner() -> None:
     """The file that all containers read has it, so it is emptied there."""
     for name, each in SERVICES.items():
         environment = each.get("environment", {})
@@ -95,7 +95,7 @@ def test_only_migrate_and_postgresql_itself_know_the_password_of_the_databases_o
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_container_is_bounded_and_sealed(service: str) -> None:
+def test_a_container_has_limits_and_no_privileges(service: str) -> None:
     each = SERVICES[service]
     assert re.fullmatch(r"\$\{[A-Z]+_IMAGE:-[a-z0-9./-]+:[a-z0-9.-]+\}", each["image"])
     assert each["mem_limit"]
@@ -115,7 +115,7 @@ def test_a_container_is_bounded_and_sealed(service: str) -> None:
         assert each.get("user", "image's own" if ours else "") not in ("", "root", "0", "0:0")
 
 
-def test_nothing_starts_before_what_it_needs_is_healthy() -> None:
+def test_every_container_waits_for_its_dependencies() -> None:
     healthy, done = {"condition": "service_healthy"}, {"condition": "service_completed_successfully"}
     ready = {"migrate": done, "postgres": healthy, "redis": healthy, "minio": healthy}
     for name in [*PORTS, "agents-worker", "documents-worker", "default-worker", "beat"]:
@@ -124,7 +124,7 @@ def test_nothing_starts_before_what_it_needs_is_healthy() -> None:
     assert SERVICES["migrate"]["depends_on"] == dict.fromkeys(("postgres", "redis", "minio"), healthy)
 
 
-def test_each_service_serves_itself_and_is_asked_whether_it_lives() -> None:
+def test_each_service_serves_itself_and_has_a_health_check() -> None:
     for name, port in PORTS.items():
         environment = SERVICES[name]["environment"]
         assert (environment["SERVICES"], environment["BIND"]) == (name, f"0.0.0.0:{port}")
@@ -140,7 +140,7 @@ def test_every_queue_has_its_worker(settings: Any) -> None:
     assert sorted(re.findall(r"--queues (\w+)", " ".join(commands))) == sorted(queues)
 
 
-def test_what_it_tells_the_gateway_the_gateway_knows() -> None:
+def test_every_variable_of_the_gateway_is_known_to_it() -> None:
     defaults = values_of(ROOT / "nginx/defaults.env")
     told = SERVICES["gateway"]["environment"]
     assert told.keys() <= defaults.keys()
@@ -152,7 +152,7 @@ def test_what_it_tells_the_gateway_the_gateway_knows() -> None:
 # The image -----------------------------------------------------------------------------------------------------------
 
 
-def test_hadolint_has_nothing_to_say() -> None:
+def test_hadolint_finds_nothing() -> None:
     hadolint = Path(sys.executable).parent / "hadolint"
 
     good = subprocess.run([hadolint, ROOT / "docker/Dockerfile"], capture_output=True, text=True, check=False)
@@ -164,7 +164,7 @@ def test_hadolint_has_nothing_to_say() -> None:
     assert bad.returncode == 1
 
 
-def test_the_dockerfile_asks_no_registry_for_a_syntax_and_ends_as_nobody() -> None:
+def test_the_dockerfile_has_no_syntax_line_and_an_unprivileged_user() -> None:
     lines = (ROOT / "docker/Dockerfile").read_text().splitlines()
     assert not [line for line in lines if re.match(r"#\s*syntax\s*=", line, re.IGNORECASE)]
     assert [line for line in lines if line.startswith("USER ")] == ["USER 10001:10001"]
@@ -173,7 +173,7 @@ def test_the_dockerfile_asks_no_registry_for_a_syntax_and_ends_as_nobody() -> No
     assert json.loads(last.removeprefix("CMD "))[0] == "gunicorn"  # No shell before it that keeps signals.
 
 
-def test_only_what_is_named_goes_into_the_image() -> None:
+def test_only_listed_files_go_into_the_image() -> None:
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
     assert lines[0] == "*"
     assert {line for line in lines if line.startswith("!")} == {
@@ -193,7 +193,7 @@ def make_env(target: Path, **environment: str) -> str:
 
 
 @pytest.mark.parametrize("path", [os.environ["PATH"], "/nonexistent"])
-def test_make_env_fills_every_secret_in_and_nobody_else_may_read_it(path: str, tmp_path: Path) -> None:
+def test_make_env_generates_every_secret_for_its_owner_alone(path: str, tmp_path: Path) -> None:
     """Also where there is no openssl."""
     make_env(tmp_path / "env", PATH=path)
 
@@ -211,7 +211,7 @@ def test_make_env_fills_every_secret_in_and_nobody_else_may_read_it(path: str, t
     assert values.keys() <= named
 
 
-def test_make_env_leaves_one_that_exists_alone(tmp_path: Path) -> None:
+def test_make_env_does_not_change_an_existing_file(tmp_path: Path) -> None:
     (tmp_path / "env").write_text("SECRET_KEY=mine\n")
 
     said = make_env(tmp_path / "env")
@@ -220,7 +220,7 @@ def test_make_env_leaves_one_that_exists_alone(tmp_path: Path) -> None:
     assert (tmp_path / "env").read_text() == "SECRET_KEY=mine\n"
 
 
-def test_make_env_adds_what_an_earlier_version_did_not_write(tmp_path: Path) -> None:
+def test_make_env_adds_variables_that_are_new(tmp_path: Path) -> None:
     (tmp_path / "env").write_text("SECRET_KEY=mine\nPOSTGRES_PASSWORD=mine too")
 
     first, second = make_env(tmp_path / "env"), make_env(tmp_path / "env")
@@ -234,7 +234,7 @@ def test_make_env_adds_what_an_earlier_version_did_not_write(tmp_path: Path) -> 
     assert len(values["POSTGRES_APP_PASSWORD"]) >= 16
 
 
-def test_two_have_no_secret_in_common(tmp_path: Path) -> None:
+def test_two_files_have_no_secret_in_common(tmp_path: Path) -> None:
     make_env(tmp_path / "one")
     make_env(tmp_path / "two")
 
@@ -242,7 +242,7 @@ def test_two_have_no_secret_in_common(tmp_path: Path) -> None:
     assert not [name for name in SECRETS if one[name] == two[name]]
 
 
-def test_production_changes_only_what_there_is() -> None:
+def test_production_settings_exist() -> None:
     named = set(re.findall(r"^#?([A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     changed = re.findall(r"^#?([A-Z0-9_]+)=", (ROOT / "docs/production.env").read_text(), re.MULTILINE)
     assert set(changed) <= named

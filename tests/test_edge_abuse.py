@@ -121,7 +121,7 @@ def nobody() -> Client:
 
 
 @pytest.mark.parametrize(("path", "method"), operations())
-def test_nobody_gets_a_page_or_a_500(nobody: Client, path: str, method: str) -> None:
+def test_no_anonymous_request_gets_a_page_or_a_500(nobody: Client, path: str, method: str) -> None:
     address = fill(path, encode("doc", new_id()))
     for kind in KINDS:
         examine(nobody.generic(method.upper(), address, b"{}", content_type=kind), (method, path, kind))

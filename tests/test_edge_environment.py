@@ -46,7 +46,7 @@ def examples() -> dict[str, str]:
     return dict(found)
 
 
-def test_every_variable_stands_there_and_no_other() -> None:
+def test_every_variable_is_listed_and_no_other() -> None:
     read = (
         read_by_settings().keys() | read_by_gunicorn().keys() | read_by_models() | read_by_compose().keys() | ELSEWHERE
     )
@@ -54,7 +54,7 @@ def test_every_variable_stands_there_and_no_other() -> None:
     assert sorted(examples()) == sorted(read)
 
 
-def test_the_defaults_that_stand_there_are_the_defaults() -> None:
+def test_the_listed_defaults_are_the_real_ones() -> None:
     written = examples()
     for name, default in {**read_by_settings(), **read_by_gunicorn()}.items():
         if isinstance(default, bool):
@@ -63,7 +63,7 @@ def test_the_defaults_that_stand_there_are_the_defaults() -> None:
             assert written[name] == str(default), name
 
 
-def test_the_defaults_of_containers_stand_there_too() -> None:
+def test_the_defaults_of_containers_are_listed_too() -> None:
     written = examples()
     theirs = read_by_settings().keys() | read_by_models() | {"FORWARDED_ALLOW_IPS"}  # Wired otherwise in containers.
     for name, default in read_by_compose().items():

@@ -44,7 +44,7 @@ def test_the_texts_of_codes_are_translated(text: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_a_refusal_says_is_translated(kind: type[DomainError]) -> None:
+def test_the_texts_of_errors_are_translated(kind: type[DomainError]) -> None:
     with translation.override("pt-br"):
         assert translation.gettext(sentence(kind)) != sentence(kind)
 
@@ -63,7 +63,7 @@ def sentences() -> set[str]:
 
 
 @pytest.mark.parametrize("text", sorted(sentences()))
-def test_what_we_say_is_translated(text: str) -> None:
+def test_translatable_texts_are_translated(text: str) -> None:
     with translation.override("pt-br"):
         assert translation.gettext(text) != text or translation.ngettext(text, text, 1) != text
 

@@ -61,13 +61,13 @@ def test_it_is_valid() -> None:
     assert [str(error) for error in OpenAPIV31SpecValidator(document()).iter_errors()] == []
 
 
-def test_nothing_in_it_was_guessed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_drf_spectacular_guessed_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     GENERATOR_STATS.reset()
     call_command("spectacular", "--fail-on-warn", "--file=/dev/null")
     assert "Warning" not in capsys.readouterr().err
 
 
-def test_every_operation_says_how_it_refuses() -> None:
+def test_every_operation_declares_its_errors() -> None:
     seen = 0
     for path, method, operation in operations():
         answers = operation["responses"]
@@ -95,7 +95,7 @@ def test_every_operation_has_a_summary_a_description_and_a_tag_that_is_described
         assert all(len(tags[tag]) > 10 for tag in operation["tags"]), name
 
 
-def test_every_example_is_valid_and_every_refusal_has_one_of_each_code() -> None:
+def test_every_example_is_valid_and_every_error_has_one_of_each_code() -> None:
     seen = set()
     for _, _, operation in operations():
         name = operation["operationId"]
@@ -118,7 +118,7 @@ def test_every_example_is_valid_and_every_refusal_has_one_of_each_code() -> None
     assert seen == STATUSES.keys() - {"not_acceptable", "internal_error"}
 
 
-def test_every_answer_carries_the_headers_that_it_has() -> None:
+def test_every_response_declares_its_headers() -> None:
     for _, _, operation in operations():
         named = {parameter["name"] for parameter in map(resolved, operation["parameters"])}
         assert {"X-Request-ID", "Accept-Language"} <= named
@@ -137,7 +137,7 @@ def operation_of(name: str) -> dict[str, Any]:
     return next(operation for _, _, operation in operations() if operation["operationId"] == name)
 
 
-def test_the_workspace_and_the_idempotency_key_stand_where_they_mean_something() -> None:
+def test_the_workspace_and_the_idempotency_key_are_declared_where_they_have_an_effect() -> None:
     def takes(name: str, header: str) -> bool:
         return header in {resolved(parameter)["name"] for parameter in operation_of(name)["parameters"]}
 
@@ -151,13 +151,13 @@ def test_the_workspace_and_the_idempotency_key_stand_where_they_mean_something()
     assert not takes("documents_list", "Idempotency-Key")
 
 
-def test_it_knows_how_to_log_in_and_no_api_keys() -> None:
+def test_the_document_declares_bearer_tokens_and_no_api_keys() -> None:
     assert document()["components"]["securitySchemes"].keys() == {"bearer"}
     assert document()["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
     assert "orq_" not in json.dumps(document())
 
 
-def test_ids_in_paths_have_the_prefix_of_what_they_name() -> None:
+def test_ids_in_paths_have_the_prefix_of_their_object() -> None:
     prefixes = {}
     for path, _, operation in operations():
         for parameter in map(resolved, operation["parameters"]):
@@ -205,7 +205,7 @@ def test_a_conversation_that_begins_with_a_question_shows_the_run_that_answers()
     assert errors_of(content["schema"], {**example, "run": {}}) != []
 
 
-def test_what_is_public_says_so_and_the_document_says_where_it_holds() -> None:
+def test_public_operations_and_the_server_are_declared() -> None:
     public = {path for path, _, operation in operations() if operation["security"] == []}
     assert {"/api/v1/tokens/refresh", "/api/v1/auth/login", "/api/v1/auth/signup"} <= public
     assert not {"/api/v1/users/me", "/api/v1/documents"} & public
@@ -215,7 +215,7 @@ def test_what_is_public_says_so_and_the_document_says_where_it_holds() -> None:
 EXPLAINED = ("Box", "CitationBox", "SearchRequest", "SearchResult", "KnowledgeRequest", "Failure", "DocumentError")
 
 
-def test_members_that_do_not_explain_themselves_are_described() -> None:
+def test_members_without_an_obvious_meaning_are_described() -> None:
     schemas = document()["components"]["schemas"]
     for name in (*EXPLAINED, "LimitsRequest", "UploadRequest", "Readiness", "RunRequest"):
         for member, schema in schemas[name]["properties"].items():
@@ -266,7 +266,7 @@ def patterns(resolver: URLResolver | None = None, prefix: str = "") -> Iterator[
             yield prefix + str(entry.pattern), entry
 
 
-def test_every_route_of_rest_framework_stands_in_it() -> None:
+def test_every_route_of_rest_framework_is_in_the_document() -> None:
     described = {re.sub(r"\{[^}]*\}", "{}", path) for path in document()["paths"]}
     for route, pattern in patterns():
         view = getattr(pattern.callback, "cls", None)

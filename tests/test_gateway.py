@@ -55,7 +55,7 @@ def owner_of(path: str) -> str:
     return "accounts"  # What every process has comes from there.
 
 
-def test_every_path_of_the_contract_reaches_the_service_that_has_it(house: Site) -> None:
+def test_every_path_of_the_contract_reaches_its_service(house: Site) -> None:
     expected = {path: owner_of(path) for path in examples()}
     expected |= dict.fromkeys(("/", "/admin/", "/api/docs", "/.well-known/jwks.json", "/nothing"), "accounts")
     assert set(expected.values()) == set(SERVICES) == set(MODULES)
@@ -86,7 +86,7 @@ def test_the_product_does_what_its_contract_says(house: Site) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_service_knows_its_own_routes_and_nobody_elses(house: Site, person: ApiClient, service: str) -> None:
+def test_a_service_has_only_its_own_routes(house: Site, person: ApiClient, service: str) -> None:
     own = {"accounts": "users/me", "agents": "agents", "documents": "documents", "billing": "billing/balance"}
     with httpx2.Client(base_url=house.straight(service), headers=person.http.headers) as client:
         for name, path in own.items():
@@ -119,7 +119,7 @@ def test_the_main_job_through_the_gateway(person: ApiClient) -> None:
 @pytest.mark.parametrize(
     "path", ["/", "/admin/login/", "/api/docs", "/nothing", "/metrics", "/healthz", "/static/console/mark.svg"]
 )
-def test_every_answer_is_protected_once(house: Site, path: str) -> None:
+def test_every_response_has_each_security_header_once(house: Site, path: str) -> None:
     headers = httpx2.get(house.url + path).headers
     for name, value in PROTECTION.items():
         assert headers.get_list(name) == [value]
@@ -142,7 +142,7 @@ def test_every_answer_is_protected_once(house: Site, path: str) -> None:
         (b"", False),
     ],
 )
-def test_a_request_id_is_taken_or_made(house: Site, sent: bytes, kept: bool) -> None:
+def test_a_request_id_is_kept_or_replaced(house: Site, sent: bytes, kept: bool) -> None:
     for path in ("/metrics", "/nothing"):
         status, headers, body = house.front.send(request(f"GET {path}", b"X-Request-ID: " + sent))
         assert status >= 400
@@ -169,7 +169,7 @@ def next_page(client: ApiClient) -> str:
     return str(client.call("GET", "/api/v1/agents?limit=1", **FORGED)["next"])
 
 
-def test_what_a_client_says_about_itself_is_not_believed(house: Site, person: ApiClient) -> None:
+def test_forwarded_headers_of_a_client_are_ignored(house: Site, person: ApiClient) -> None:
     body = {"email": person.email, "password": "a long enough pass phrase"}
     person.call("POST", "/api/v1/auth/login", body, **FORGED)
     addresses = house.stack.rows("SELECT DISTINCT host(ip_address) FROM accounts_session")
@@ -177,7 +177,7 @@ def test_what_a_client_says_about_itself_is_not_believed(house: Site, person: Ap
     assert next_page(person).startswith(f"{house.url}/api/v1/agents?")
 
 
-def test_what_a_trusted_proxy_says_is_believed(house: Site, behind: Nginx, person: ApiClient) -> None:
+def test_forwarded_headers_of_a_trusted_proxy_are_used(house: Site, behind: Nginx, person: ApiClient) -> None:
     body = json.dumps({"email": person.email, "password": "a long enough pass phrase"}).encode()
     headers = [f"{name}: {value}".encode() for name, value in FORGED.items()]
     length = f"Content-Length: {len(body)}".encode()
@@ -188,7 +188,7 @@ def test_what_a_trusted_proxy_says_is_believed(house: Site, behind: Nginx, perso
     assert headers_of["strict-transport-security"] == "max-age=31536000"
 
 
-def test_large_answers_are_compressed_and_static_files_kept(house: Site) -> None:
+def test_large_responses_are_compressed_and_static_files_cached(house: Site) -> None:
     assert httpx2.get(f"{house.url}/api/schema").headers["content-encoding"] == "gzip"
     for _ in range(3):
         assert httpx2.get(f"{house.url}/static/console/app.js").status_code == 200
@@ -197,7 +197,7 @@ def test_large_answers_are_compressed_and_static_files_kept(house: Site) -> None
     assert asked == [f"127.0.0.1:{house.ports['accounts']}", "", ""]
 
 
-def test_an_address_that_does_not_exist_is_a_page_for_browsers_and_a_problem_for_programs(house: Site) -> None:
+def test_an_unknown_path_is_a_page_for_browsers_and_a_problem_document_for_programs(house: Site) -> None:
     browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Accept-Language": "pt-BR"}
     with httpx2.Client(base_url=house.url) as client:
         page = client.get("/nope", headers=browser)

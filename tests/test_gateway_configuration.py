@@ -39,7 +39,7 @@ def made(folder: Path, **variables: str) -> Nginx:
 
 @needs_nginx
 @pytest.mark.parametrize("variables", VARIANTS.values(), ids=VARIANTS)
-def test_nginx_takes_it_and_gixy_finds_nothing(folder: Path, variables: dict[str, str]) -> None:
+def test_nginx_accepts_the_configuration_and_gixy_finds_nothing(folder: Path, variables: dict[str, str]) -> None:
     nginx = made(folder, **variables)
     tested = nginx.run("test")
     assert (tested.returncode, tested.stderr) == (0, "")
@@ -49,14 +49,14 @@ def test_nginx_takes_it_and_gixy_finds_nothing(folder: Path, variables: dict[str
 
 
 @needs_nginx
-def test_a_mistake_is_found(folder: Path) -> None:
+def test_an_invalid_configuration_is_reported(folder: Path) -> None:
     tested = made(folder, GATEWAY_RATE_API="many").run("test")
     assert tested.returncode != 0
     assert "invalid rate" in tested.stderr
 
 
 @needs_nginx
-def test_a_service_that_nobody_knows_does_not_keep_the_others_from_being_served(folder: Path) -> None:
+def test_a_service_without_an_address_does_not_stop_the_others(folder: Path) -> None:
     nginx = made(folder, GATEWAY_BILLING="no-such-name.invalid:8004", GATEWAY_AGENTS="localhost:8002")
     assert nginx.run("test").returncode == 0
     text = (nginx.folder / "nginx.conf").read_text()
@@ -78,7 +78,7 @@ def test_every_variable_has_a_default() -> None:
     assert defaults == used | started
 
 
-def test_refusals_say_what_the_services_say() -> None:
+def test_error_texts_are_those_of_the_services() -> None:
     text = (FOLDER / "problems.conf").read_text()
     rows = re.findall(r"^    (en|pt-br):(\w+) +'(.*)';$", text, re.MULTILINE)
     codes = set(re.findall(r"^    (?:[0-9]{3}|default|\S+\^413\S+) (\w+);$", text, re.MULTILINE)) - {"en"}
@@ -89,7 +89,7 @@ def test_refusals_say_what_the_services_say() -> None:
         assert json.loads(f"{{{members}}}") == {"title": title, "detail": detail}
 
 
-def test_answers_of_its_own_are_as_protected_as_theirs() -> None:
+def test_own_responses_have_the_security_headers_of_the_services() -> None:
     text = (FOLDER / "own-headers.conf").read_text()
     assert f'"{DEFAULT_POLICY}"' in text
     assert f'"{PERMISSIONS}"' in text

@@ -45,7 +45,7 @@ def works(person: ApiClient, service: str) -> bool:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_service_that_is_down_leaves_the_others_alone(house: Site, person: ApiClient, service: str) -> None:
+def test_a_service_that_is_down_does_not_affect_the_others(house: Site, person: ApiClient, service: str) -> None:
     house.kill(service)
     answer = person.http.get(f"/api/v1/{OWN[service]}")
     document = problem((answer.status_code, dict(answer.headers), answer.content))
@@ -60,7 +60,7 @@ def test_a_service_that_is_down_leaves_the_others_alone(house: Site, person: Api
     eventually(lambda: works(person, service), seconds=20)
 
 
-def test_a_service_that_hangs_holds_nobody_else_up(house: Site, person: ApiClient) -> None:
+def test_a_service_that_hangs_does_not_delay_the_others(house: Site, person: ApiClient) -> None:
     house.send_signal("billing", signal.SIGSTOP)
     try:
         with house.front.connect() as waiting:
@@ -74,7 +74,7 @@ def test_a_service_that_hangs_holds_nobody_else_up(house: Site, person: ApiClien
     eventually(lambda: works(person, "billing"))
 
 
-def test_only_what_is_safe_is_asked_twice(house: Site, person: ApiClient) -> None:
+def test_only_safe_methods_are_retried(house: Site, person: ApiClient) -> None:
     """A service that dies in the middle of its answer: the POST has been sent once and is not sent again."""
     house.send_signal("accounts", signal.SIGSTOP)
     with house.front.connect() as waiting:
@@ -103,7 +103,7 @@ class Reader(threading.Thread):
                 self.events.append(event)
 
 
-def test_a_reload_cuts_no_stream(house: Site, person: ApiClient) -> None:
+def test_a_reload_ends_no_stream(house: Site, person: ApiClient) -> None:
     agent = person.agent()
     house.stack.kill("agents")  # So that the run waits, and its stream stays open.
     run = person.start(agent["id"], "What is there?")
@@ -126,7 +126,7 @@ def test_a_reload_cuts_no_stream(house: Site, person: ApiClient) -> None:
 
 
 @pytest.mark.parametrize(("name", "check"), [("redis", "redis"), ("postgres", "database")])
-def test_a_dependency_that_is_down_is_named_and_comes_back(
+def test_a_dependency_that_is_down_is_named_until_it_is_back(
     house: Site, servers: Servers, person: ApiClient, name: str, check: str
 ) -> None:
     def states(url: str) -> tuple[int, dict[str, str]]:
@@ -155,7 +155,7 @@ def test_a_dependency_that_is_down_is_named_and_comes_back(
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_tls_ends_here(house: Site, version: ssl.TLSVersion) -> None:
+def test_the_gateway_terminates_tls(house: Site, version: ssl.TLSVersion) -> None:
     front = house.others.get("tls") or with_tls(house)
     context = ssl.create_default_context(cafile=str(house.folder / "certificate.pem"))
     context.minimum_version = context.maximum_version = version

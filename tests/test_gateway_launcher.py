@@ -45,7 +45,7 @@ def get(port: int, path: str) -> tuple[int, str | None]:
 
 @needs_nginx
 @pytest.mark.timeout(240)
-def test_it_serves_on_its_port_and_the_four_after_it(tmp_path: Path) -> None:
+def test_the_gateway_and_the_services_use_consecutive_ports(tmp_path: Path) -> None:
     launcher = Launcher(ROOT, tmp_path / "data", tmp_path / "said", port=five_free_ports(), ordinary=False)
     launcher.start(GATEWAY="1")
     try:
@@ -62,13 +62,13 @@ def test_it_serves_on_its_port_and_the_four_after_it(tmp_path: Path) -> None:
     assert "Everything is stopped" in launcher.output
 
 
-def test_without_nginx_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_nginx_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere: Callable[..., Any] = lambda *_, **__: None  # noqa: E731
     monkeypatch.setattr(shutil, "which", nowhere)
     with pytest.raises(LauncherError, match="apt install nginx"):
         gateway.find()
 
 
-def test_the_last_ports_leave_no_room() -> None:
+def test_ports_above_65535_are_refused() -> None:
     with pytest.raises(LauncherError, match="the ports after it"):
         gateway.services(from_environment({"PORT": "65532", "GATEWAY": "1"}))

@@ -32,7 +32,7 @@ def strict(house: Site) -> Nginx:
 # Limits ---------------------------------------------------------------------------------------------------------------
 
 
-def test_too_many_requests_are_told_when_to_come_back(strict: Nginx) -> None:
+def test_too_many_requests_get_retry_after(strict: Nginx) -> None:
     by = b"X-Forwarded-For: 198.51.100.1"
     answers = [strict.send(request("GET /.well-known/jwks.json", by)) for _ in range(8)]
     assert [answer[0] for answer in answers[:4]] == [200] * 4
@@ -41,14 +41,14 @@ def test_too_many_requests_are_told_when_to_come_back(strict: Nginx) -> None:
     assert strict.send(request("GET /.well-known/jwks.json", b"X-Forwarded-For: 198.51.100.2"))[0] == 200
 
 
-def test_log_ins_have_a_narrower_limit(strict: Nginx) -> None:
+def test_log_ins_have_a_lower_limit(strict: Nginx) -> None:
     by = b"X-Forwarded-For: 198.51.100.3"
     answers = [strict.send(request("GET /api/v1/auth/session", by)) for _ in range(4)]
     assert [answer[0] for answer in answers[:2]] == [401] * 2
     assert problem(answers[-1])["code"] == "rate_limited"
 
 
-def test_a_customer_of_ipv6_is_a_network(strict: Nginx) -> None:
+def test_ipv6_limits_count_per_network(strict: Nginx) -> None:
     answers = [
         strict.send(request("GET /.well-known/jwks.json", f"X-Forwarded-For: 2001:db8::{n}".encode()))
         for n in range(1, 9)
@@ -57,7 +57,7 @@ def test_a_customer_of_ipv6_is_a_network(strict: Nginx) -> None:
     assert strict.send(request("GET /.well-known/jwks.json", b"X-Forwarded-For: 2001:db8:0:1::1"))[0] == 200
 
 
-def test_one_upload_too_many_is_refused_as_that_however_large(strict: Nginx) -> None:
+def test_an_upload_above_the_limit_of_uploads_is_429_whatever_its_size(strict: Nginx) -> None:
     by = b"X-Forwarded-For: 198.51.100.4"
     large = (b"Content-Length: 90000000", b"Content-Type: multipart/form-data; boundary=x")
     with strict.connect() as first:
@@ -68,7 +68,7 @@ def test_one_upload_too_many_is_refused_as_that_however_large(strict: Nginx) -> 
     assert problem(answer)["code"] == "rate_limited"
 
 
-def test_heads_without_an_end_from_one_address_leave_room_for_others(house: Site) -> None:
+def test_endless_heads_from_one_address_leave_connections_for_others(house: Site) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(12_000, hard), hard))
     waiting: list[socket.socket] = []
@@ -164,13 +164,13 @@ REFUSED: dict[tuple[int, str], dict[str, bytes]] = {
         for name, data in examples.items()
     ],
 )
-def test_what_nobody_should_send_is_refused(house: Site, data: bytes, status: int, code: str) -> None:
+def test_malformed_requests_are_refused(house: Site, data: bytes, status: int, code: str) -> None:
     document = problem(house.front.send(data))
     assert (document["status"], document["code"]) == (status, code)
     assert not any("/smuggled" in house.stack.log(f"{service}-service") for service in SERVICES)
 
 
-def test_a_refusal_speaks_the_language_of_the_request(house: Site) -> None:
+def test_an_error_follows_the_language_of_the_request(house: Site) -> None:
     answer = house.front.send(request("GET /metrics", b"Accept-Language: pt-BR,en;q=0.5"))
     assert (problem(answer)["title"], answer[1]["content-language"]) == ("Proibido", "pt-br")
 
@@ -182,7 +182,7 @@ def test_a_refusal_speaks_the_language_of_the_request(house: Site) -> None:
         pytest.param(request(POST, JSON, b"Content-Length: 100", body=b"{"), id="body"),
     ],
 )
-def test_slow_senders_are_hung_up_on(house: Site, data: bytes) -> None:
+def test_slow_senders_are_disconnected(house: Site, data: bytes) -> None:
     waiting = [house.front.connect() for _ in range(100)]
     try:
         for connection in waiting:

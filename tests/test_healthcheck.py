@@ -50,7 +50,9 @@ def test_a_web_process_that_answers_is_healthy(server: HTTPServer, monkeypatch: 
     assert healthcheck.main([]) == 1
 
 
-def test_one_that_does_not_is_not(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_web_process_that_does_not_answer_is_unhealthy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("BIND", "127.0.0.1:9")
     assert healthcheck.main(["web"]) == 1
     assert "does not answer" in capsys.readouterr().err
@@ -90,7 +92,7 @@ def celery(file: Path, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
-def test_a_worker_beats_through_the_broker_and_its_pool(tmp_path: Path, pool: str) -> None:
+def test_the_heartbeat_of_a_worker_passes_through_the_broker_and_its_pool(tmp_path: Path, pool: str) -> None:
     file = tmp_path / "heartbeat"
     with celery(file, *WORKER, f"--pool={pool}", "-n", f"{pool}@test") as process:
         eventually(file.exists, seconds=60)
@@ -106,13 +108,13 @@ def test_a_worker_beats_through_the_broker_and_its_pool(tmp_path: Path, pool: st
             assert file.stat().st_mtime == last
 
 
-def test_beat_beats_when_it_has_sent_something(tmp_path: Path) -> None:
+def test_beat_has_a_heartbeat_when_it_has_sent_a_task(tmp_path: Path) -> None:
     file = tmp_path / "heartbeat"
     with celery(file, "beat", "--schedule", str(tmp_path / "schedule"), "--pidfile="):
         eventually(file.exists, seconds=60)
 
 
-def test_a_worker_may_be_beat_as_well(tmp_path: Path) -> None:
+def test_a_worker_can_run_beat_too(tmp_path: Path) -> None:
     """It takes no tasks of the sweeps here, so that what its beat sends stays in the queue."""
     options = ["--pool=threads", "--with-beat", str(tmp_path / "schedule"), "-n", "beat@test"]
     with Redis.from_url(settings.REDIS_URL) as redis, celery(tmp_path / "heartbeat", *WORKER, *options) as process:

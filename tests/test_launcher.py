@@ -57,7 +57,7 @@ def another(place: Path, name: str, **options: object) -> Launcher:
     return Launcher(place / "the project", place / f"{name} data", place / f"{name}.txt", **options)  # type: ignore[arg-type]  # As given.
 
 
-def test_it_becomes_ready_and_tells_the_operators_password_once(running: Launcher) -> None:
+def test_the_launcher_becomes_ready_and_prints_the_operators_password_once(running: Launcher) -> None:
     lines = running.output.splitlines()
     ready = lines.index(f"Orquestra is ready at http://localhost:{running.port}")
     password = (running.data / "secrets" / "operator-password").read_text()
@@ -110,13 +110,13 @@ def assert_roles_are_apart(launcher: Launcher) -> None:
                 connection.execute(statement)
 
 
-def test_who_reaches_the_socket_of_postgresql_needs_a_password_and_the_products_is_no_superuser(
+def test_connections_to_the_socket_of_postgresql_need_a_password_and_the_products_role_is_no_superuser(
     running: Launcher,
 ) -> None:
     assert_roles_are_apart(running)
 
 
-def test_the_product_does_not_know_how_to_connect_as_the_superuser(tmp_path: Path) -> None:
+def test_the_product_has_no_password_of_the_superuser(tmp_path: Path) -> None:
     data = tmp_path / "data"
     folders.open_data(data)
     laid_out = folders.lay_out(data)
@@ -177,7 +177,7 @@ def test_processes_with_secrets_hide_them_from_their_own_user_and_are_found_all_
     running.wait_for(lambda: ours() <= look()[1])
 
 
-def test_every_process_keeps_json_lines(running: Launcher) -> None:
+def test_every_process_logs_json_lines(running: Launcher) -> None:
     for name in (*CHILDREN, "launcher"):
         running.wait_for((running.data / "log" / f"{name}.log").exists)
         lines = (running.data / "log" / f"{name}.log").read_text().splitlines()
@@ -186,7 +186,7 @@ def test_every_process_keeps_json_lines(running: Launcher) -> None:
 
 
 @pytest.mark.parametrize("child", CHILDREN)
-def test_a_child_that_dies_is_named_and_started_again(running: Launcher, child: str) -> None:
+def test_a_child_that_dies_is_named_and_restarted(running: Launcher, child: str) -> None:
     before = running.pid(child)
     said = len(running.output)
 
@@ -198,7 +198,7 @@ def test_a_child_that_dies_is_named_and_started_again(running: Launcher, child: 
     assert running.pid(child) != before
 
 
-def test_requests_wait_while_the_web_process_is_started_again(running: Launcher) -> None:
+def test_requests_wait_while_the_web_process_restarts(running: Launcher) -> None:
     before = running.pid("web")
     os.kill(before, signal.SIGKILL)
     running.wait_for(lambda: f"web (process {before}) was killed" in running.output)
@@ -233,7 +233,7 @@ def test_a_data_folder_in_use_is_named(running: Launcher, place: Path) -> None:
     assert running.pids() == before
 
 
-def test_two_live_side_by_side_and_ctrl_c_ends_one_of_them_whole(running: Launcher, place: Path) -> None:
+def test_two_copies_run_side_by_side_and_ctrl_c_ends_one_of_them_completely(running: Launcher, place: Path) -> None:
     second = another(place, "side")
     second.start(OPERATOR_EMAIL="somebody@example.org", OPERATOR_PASSWORD="a password of one's own")
     try:
@@ -255,7 +255,7 @@ def test_two_live_side_by_side_and_ctrl_c_ends_one_of_them_whole(running: Launch
         second.clean_up()
 
 
-def test_after_kill_9_the_next_start_ends_what_is_left_and_nobody_else(running: Launcher) -> None:
+def test_after_kill_9_the_next_start_ends_the_left_over_children_and_no_other_process(running: Launcher) -> None:
     bystander = subprocess.Popen(["sleep", "300"])
     before = running.pids()
     try:
@@ -320,7 +320,7 @@ def test_another_operator_password_ends_the_operators_log_ins(place: Path) -> No
         launcher.clean_up()
 
 
-def test_it_ends_when_the_make_above_it_is_killed(place: Path) -> None:
+def test_the_launcher_ends_when_its_make_is_killed(place: Path) -> None:
     launcher = another(place, "made")
     launcher.start(above=["sh", "-c", '"$0" "$@"; exit'], MAKELEVEL="1")
     try:
@@ -335,7 +335,7 @@ def test_it_ends_when_the_make_above_it_is_killed(place: Path) -> None:
         launcher.clean_up()
 
 
-def test_it_ends_when_its_terminal_is_closed(place: Path) -> None:
+def test_the_launcher_ends_when_its_terminal_is_closed(place: Path) -> None:
     launcher = another(place, "terminal")
     ours, theirs = os.openpty()
     launcher.start(screen=theirs)
@@ -371,12 +371,12 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("port", ["http", "0", "65536", "-1", "80 80", "８０００"])
-def test_a_port_that_is_no_port_is_refused(port: str) -> None:
+def test_an_invalid_port_is_refused(port: str) -> None:
     with pytest.raises(LauncherError, match="a number from 1 to 65535"):
         from_environment({"PORT": port})
 
 
-def test_children_see_what_they_need_of_the_environment_and_no_more(tmp_path: Path) -> None:
+def test_children_get_only_the_variables_that_they_need(tmp_path: Path) -> None:
     models = tmp_path / "models.toml"
     models.write_text('[[provider]]\nname = "mine"\napi_key_env = "MY_KEY"\n')
     needed = {

@@ -39,7 +39,7 @@ def read(descriptor: int) -> list[str]:
             return data.decode().splitlines()
 
 
-def test_a_screen_that_nobody_reads_loses_lines_and_says_how_many(pipe: tuple[int, int]) -> None:
+def test_a_screen_without_a_reader_drops_lines_and_prints_how_many(pipe: tuple[int, int]) -> None:
     screen = Screen(pipe[1])
     for number in range(5000):
         screen.show(f"line {number} " + "x" * 500)  # Would block for ever if it waited.
@@ -52,7 +52,7 @@ def test_a_screen_that_nobody_reads_loses_lines_and_says_how_many(pipe: tuple[in
     assert after[1].startswith(f"line {5000 - output.MAX_WAITING} ")
 
 
-def test_a_reader_that_went_away_stops_nothing() -> None:
+def test_a_closed_screen_stops_nothing() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     screen = Screen(writing)
@@ -62,7 +62,7 @@ def test_a_reader_that_went_away_stops_nothing() -> None:
     os.close(writing)
 
 
-def test_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_files_are_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "MAX_BYTES", 100)
     log = LogFile(tmp_path / "web.log")
     for number in range(100):
@@ -74,7 +74,9 @@ def test_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert (tmp_path / "web.log").read_text().splitlines()[-1] == "000000099"
 
 
-def test_an_event_reads_as_one_line_and_is_kept_as_it_is(shown: Output, pipe: tuple[int, int], tmp_path: Path) -> None:
+def test_an_event_is_one_line_on_screen_and_unchanged_in_the_file(
+    shown: Output, pipe: tuple[int, int], tmp_path: Path
+) -> None:
     event = {"event": "request", "level": "warning", "timestamp": "t", "path": "/x", "status": 500, "user_id": None}
     raw = json.dumps({**event, "exception": "Traceback …\n  File …\nx.ValueError: no\nLINE 1: …\n    ^\n"})
 
@@ -84,9 +86,7 @@ def test_an_event_reads_as_one_line_and_is_kept_as_it_is(shown: Output, pipe: tu
     assert (tmp_path / "web.log").read_text() == raw + "\n"
 
 
-def test_of_a_printed_traceback_the_screen_shows_the_last_line(
-    shown: Output, pipe: tuple[int, int], tmp_path: Path
-) -> None:
+def test_the_screen_shows_the_last_line_of_a_traceback(shown: Output, pipe: tuple[int, int], tmp_path: Path) -> None:
     for line in ("Traceback (most recent call last):", '  File "x.py", line 1', "ImportError: no", "", "next"):
         shown.relay("agents", line.encode())
 
@@ -96,7 +96,7 @@ def test_of_a_printed_traceback_the_screen_shows_the_last_line(
     assert len(kept) == 4
 
 
-def test_of_the_servers_the_screen_shows_what_is_wrong(shown: Output, pipe: tuple[int, int]) -> None:
+def test_the_screen_shows_only_errors_of_the_servers(shown: Output, pipe: tuple[int, int]) -> None:
     shown.relay("postgres", b"2026-01-01 [1] LOG:  database system is ready to accept connections")
     shown.relay("postgres", b'2026-01-01 [1] FATAL:  could not write to file "x": No space left on device')
     shown.relay("redis", b"7:M 01 Jan 2026 * Ready to accept connections")

@@ -7,9 +7,7 @@ from backend.embedded.prepare import make_operator
 from tests.actors import PASSWORD, Person
 
 
-def test_only_another_password_of_the_start_ends_log_ins(
-    owner: Person, django_capture_on_commit_callbacks: Any
-) -> None:
+def test_only_a_changed_password_ends_log_ins(owner: Person, django_capture_on_commit_callbacks: Any) -> None:
     User.objects.update(is_staff=True, is_superuser=True)
 
     def start(password: str) -> Any:

@@ -110,7 +110,7 @@ def ends(connection: socket.socket) -> int:
         pytest.param(lambda: b"GET /api/v1/echo HTTP/1.1\r\nHost: localhost\r\nX-Long: ", id="heads"),
     ],
 )
-def test_what_comes_too_slowly_holds_nothing_and_is_refused(strict: Site, beginning: Callable[[], bytes]) -> None:
+def test_a_slow_sender_holds_no_thread_and_gets_408(strict: Site, beginning: Callable[[], bytes]) -> None:
     with connected(strict) as slow:
         for connection in slow:
             connection.sendall(beginning())
@@ -124,13 +124,13 @@ def test_what_comes_too_slowly_holds_nothing_and_is_refused(strict: Site, beginn
                 ends(connection)
 
 
-def test_a_connection_that_says_nothing_ends(strict: Site) -> None:
+def test_a_silent_connection_is_closed(strict: Site) -> None:
     with connected(strict) as silent:
         assert [ends(connection) for connection in silent] == [0] * SLOW
 
 
 @pytest.mark.parametrize("path", ["/api/v1/large", "/api/v1/rows/slow"])
-def test_slow_readers_hold_nothing_and_are_cut_off(strict: Site, redis: Redis, path: str) -> None:
+def test_slow_readers_hold_no_thread_and_are_disconnected(strict: Site, redis: Redis, path: str) -> None:
     with connected(strict, window=4096) as slow:
         for connection in slow:
             connection.sendall(request(f"GET {path}"))
@@ -146,7 +146,7 @@ def test_slow_readers_hold_nothing_and_are_cut_off(strict: Site, redis: Redis, p
     assert answers(strict)
 
 
-def test_an_account_has_few_large_answers_in_memory(strict: Site) -> None:
+def test_an_account_has_few_large_responses_in_memory(strict: Site) -> None:
     mine = bearer()
     with connected(strict, 2, window=4096) as (first, second), strict.connect() as other:
         first.sendall(request("GET /api/v1/whole", mine))
@@ -161,7 +161,7 @@ def test_an_account_has_few_large_answers_in_memory(strict: Site) -> None:
         assert read_answer(second)[0] == 200
 
 
-def test_the_head_of_a_large_answer_is_only_that(strict: Site) -> None:
+def test_head_of_a_large_response_has_no_body(strict: Site) -> None:
     for path in ("/api/v1/large", "/api/v1/whole", "/api/v1/rows/head"):
         with strict.connect() as connection:
             connection.sendall(request(f"HEAD {path}") + request("GET /api/v1/echo"))
@@ -171,12 +171,12 @@ def test_the_head_of_a_large_answer_is_only_that(strict: Site) -> None:
             assert len(received) < 5000
 
 
-def test_a_reader_that_takes_all_of_it_gets_all_of_it(strict: Site) -> None:
+def test_a_fast_reader_gets_the_whole_response(strict: Site) -> None:
     status, _, body = strict.get("/api/v1/rows/whole")
     assert (status, len(body)) == (200, 30 * 300_000)
 
 
-def test_a_reader_of_a_stream_that_stands_still_is_cut_off(strict: Site, redis: Redis) -> None:
+def test_a_stalled_reader_of_a_stream_is_disconnected(strict: Site, redis: Redis) -> None:
     with connected(strict, window=4096) as slow:
         for connection in slow:
             connection.sendall(request("GET /api/v1/runs/flood-slow/events"))
@@ -184,7 +184,7 @@ def test_a_reader_of_a_stream_that_stands_still_is_cut_off(strict: Site, redis: 
         eventually(lambda: redis.get("open:flood-slow") == b"0")
 
 
-def test_an_account_has_so_many_uploads_at_once(strict: Site, redis: Redis) -> None:
+def test_concurrent_uploads_of_an_account_are_limited(strict: Site, redis: Redis) -> None:
     mine = bearer(uuid4())
     with connected(strict) as slow:
         for connection in slow:
@@ -197,7 +197,7 @@ def test_an_account_has_so_many_uploads_at_once(strict: Site, redis: Redis) -> N
         assert strict.send(whole)[0] == 200  # Another's.
 
 
-def test_a_stranger_is_told_before_any_of_the_file_is_taken(strict: Site) -> None:
+def test_a_caller_without_a_token_is_refused_before_the_file_is_read(strict: Site) -> None:
     announced = (FORM, b"Content-Length: 2000000")
     status, headers, _ = strict.send(request("POST /api/v1/private", *announced))
     assert (status, headers["www-authenticate"]) == (401, "Bearer")
@@ -209,7 +209,7 @@ def test_a_stranger_is_told_before_any_of_the_file_is_taken(strict: Site) -> Non
     assert (status, json.loads(body)["code"]) == (413, "body_too_large")
 
 
-def test_who_asks_whether_to_continue_is_asked_to(strict: Site) -> None:
+def test_expect_100_continue_gets_a_continue(strict: Site) -> None:
     with strict.connect() as connection:
         connection.sendall(
             request("POST /api/v1/echo", FORM, b"Content-Length: 1500000", b"Expect: 100-continue", bearer())
@@ -220,7 +220,7 @@ def test_who_asks_whether_to_continue_is_asked_to(strict: Site) -> None:
 
 
 @pytest.mark.parametrize("how", ["slowly", "without end"])
-def test_a_body_that_goes_on_after_its_answer_comes_to_an_end(strict: Site, how: str) -> None:
+def test_the_rest_of_a_body_after_its_response_is_drained_within_limits(strict: Site, how: str) -> None:
     with connected(strict) as talkers:
         for connection in talkers:
             connection.sendall(request("POST /api/v1/parse", JSON, b"Content-Length: 99999999999"))
@@ -233,7 +233,7 @@ def test_a_body_that_goes_on_after_its_answer_comes_to_an_end(strict: Site, how:
                 talkers[0].sendall(b"a" * 100_000_000)
 
 
-def test_requests_in_a_row_on_one_connection_are_few(strict: Site) -> None:
+def test_pipelined_requests_are_limited(strict: Site) -> None:
     def answered(count: int) -> int:
         with strict.connect() as connection:
             connection.sendall(request("GET /api/v1/echo") * count)
@@ -252,7 +252,7 @@ def test_requests_in_a_row_on_one_connection_are_few(strict: Site) -> None:
     assert answered(1000) < 20
 
 
-def test_a_stream_ends_with_its_reader_although_more_was_asked_for(strict: Site, redis: Redis) -> None:
+def test_a_stream_with_pipelined_requests_ends_with_its_reader(strict: Site, redis: Redis) -> None:
     with strict.connect() as reader:
         reader.sendall(request("GET /api/v1/runs/behind/events") + request("GET /api/v1/echo"))
         assert reader.recv(100).startswith(b"HTTP/1.1 200")
@@ -260,7 +260,7 @@ def test_a_stream_ends_with_its_reader_although_more_was_asked_for(strict: Site,
     eventually(lambda: redis.get("open:behind") == b"0")
 
 
-def test_one_address_holds_few_unfinished_requests(tmp_path: Any) -> None:
+def test_slow_requests_of_one_address_are_limited(tmp_path: Any) -> None:
     patient = Site(tmp_path, WEB_CONCURRENCY="1", CLIENT_GRACE_SECONDS="60")
     try:
         with connected(patient, 100) as slow:
@@ -275,6 +275,6 @@ def test_one_address_holds_few_unfinished_requests(tmp_path: Any) -> None:
         patient.stop()
 
 
-def test_nothing_of_this_was_an_error(strict: Site) -> None:
+def test_no_error_was_logged(strict: Site) -> None:
     """Runs after all that was done to the site."""
     assert strict.errors() == []
