@@ -33,8 +33,9 @@ def events(person: Person, document: str, *meanwhile: Callable[[], Any]) -> list
         events_received: list[tuple[str, Any]] = []
         todo = list(meanwhile)
         async for chunk in response.streaming_content:
-            fields = dict(line.split(": ", 1) for line in chunk.decode().strip().split("\n"))
-            events_received.append((fields["event"], json.loads(fields["data"])["document"]))
+            for frame in chunk.decode().strip().split("\n\n"):  # Frames that are ready together are one chunk.
+                fields = dict(line.split(": ", 1) for line in frame.split("\n"))
+                events_received.append((fields["event"], json.loads(fields["data"])["document"]))
             if todo:
                 await sync_to_async(todo.pop(0))()
         return events_received
