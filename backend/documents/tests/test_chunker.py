@@ -23,7 +23,7 @@ def test_passages_are_spans_in_order_that_leave_only_white_space_out(text: str) 
 
 
 @given(prose, st.integers(0, 6000))
-def test_what_is_certain_in_the_middle_is_what_the_whole_gives(text: str, cut: int) -> None:
+def test_passages_of_a_part_are_those_of_the_whole(text: str, cut: int) -> None:
     certain = list(chunker.split(text[:cut], final=False))
 
     assert certain == list(chunker.split(text, final=True))[: len(certain)]

@@ -254,7 +254,7 @@ RUNS = [
 
 
 @pytest.mark.parametrize(("body", "expected"), [case[1:] for case in RUNS], ids=[case[0] for case in RUNS])
-def test_what_the_page_shows_is_read(body: str, expected: str) -> None:
+def test_visible_text_is_read(body: str, expected: str) -> None:
     assert read(docx(body))[0] == expected.split(",")
 
 
@@ -289,7 +289,7 @@ UNSEEN = [
 
 
 @pytest.mark.parametrize(("body", "expected"), UNSEEN, ids=range(len(UNSEEN)))
-def test_print_that_no_page_shows_is_not_read(body: str, expected: str) -> None:
+def test_invisible_text_is_not_read(body: str, expected: str) -> None:
     sheet = styles(
         style("White", f"<w:rPr>{WHITE}</w:rPr>", "character")
         + style("Pale", f"<w:rPr>{WHITE}</w:rPr>")
@@ -431,7 +431,7 @@ def test_a_drawing_with_text_is_read() -> None:
     assert read(docx(body, ("diagramData", "word/diagrams/data1.xml", data)))[0] == ["Plan", "Step one"]
 
 
-def test_what_parts_within_parts_unpack_to_is_counted() -> None:
+def test_the_unpacked_size_of_nested_parts_is_counted() -> None:
     inner = docx(p("x" * 400_000))
     body = '<w:altChunk r:id="rId0"/>' * 10
 

@@ -6,7 +6,7 @@ from backend.documents.tests.cast import make_document
 from tests.actors import Person
 
 
-def test_an_account_is_sent_so_many_files_at_once(
+def test_an_account_has_a_limit_of_simultaneous_downloads(
     owner: Person, member: Person, stranger: Person, settings: Any
 ) -> None:
     settings.DOWNLOADS_PER_USER = 2

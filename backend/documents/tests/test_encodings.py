@@ -61,7 +61,7 @@ GUESSED = [
 
 
 @pytest.mark.parametrize(("text", "encoding"), STATED, ids=[encoding for _, encoding in STATED])
-def test_the_encoding_of_a_text_is_known(text: str, encoding: str) -> None:
+def test_the_encoding_of_a_text_is_detected(text: str, encoding: str) -> None:
     assert decode(text.encode(encoding)) == (text, [])
 
 
@@ -89,7 +89,7 @@ def test_bad_bytes_are_replaced_and_nothing_else_changes(data: bytes, expected: 
 
 
 @pytest.mark.parametrize("data", [bytes(range(128, 256)) * 9, b"\x81\x8d\x8f\x90\x9d" * 9, b"\xe1\xe9" * 4000])
-def test_what_is_no_text_is_never_read_without_a_warning(data: bytes) -> None:
+def test_binary_data_is_never_read_without_a_warning(data: bytes) -> None:
     assert decode(data)[1]
 
 
@@ -124,5 +124,5 @@ def test_all_of_it_is_read_where_no_file_can_be_opened(owner: Person) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("content", [bytes(range(256)) * 10, b"\0\1\2\3" * 100, b"\x80\x00\x90\x01" * 100])
-def test_what_is_no_text_is_still_refused(owner: Person, content: bytes) -> None:
+def test_binary_data_is_still_refused(owner: Person, content: bytes) -> None:
     assert upload(owner, content, "data").status_code == 415

@@ -132,7 +132,7 @@ def test_readers_share_one_subscription_and_one_fetch(owner: Person, settings: A
     async_to_sync(follow_many)()
 
 
-def test_a_user_has_so_many_streams_at_once(owner: Person, member: Person, settings: Any) -> None:
+def test_a_user_has_a_limit_of_simultaneous_streams(owner: Person, member: Person, settings: Any) -> None:
     document = upload(owner, "Waits.").json()["id"]
     settings.STREAMS_PER_USER = 2
 

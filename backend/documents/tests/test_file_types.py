@@ -90,7 +90,7 @@ def test_markup_is_detected_after_declarations_and_comments(owner: Person, conte
 
 
 @pytest.mark.parametrize("claimed", ["application/" + "x+" * 3_000, "text/" + "a" * 6_000, "application/x-" * 400])
-def test_a_claimed_type_of_any_length_costs_little(owner: Person, claimed: str) -> None:
+def test_checking_a_claimed_type_of_any_length_is_cheap(owner: Person, claimed: str) -> None:
     with at_most(5):
         response = upload(owner, "A note.", "notes." + "a" * 200, content_type=claimed)
 
@@ -177,7 +177,7 @@ def test_an_archive_packed_in_a_way_that_documents_never_are_is_not_unpacked(own
     assert response.status_code == 201  # Reading it reports the damage.
 
 
-def test_an_archive_waits_for_a_place_and_is_refused_for_now(owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_waits_for_admission_and_is_then_refused(owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspection, "_admission", Admission(max_running=1, max_admitted=2, max_wait=0.01))
     with inspection._admission.admitted():
         response = upload(owner, word("Later."), "letter.docx")

@@ -101,7 +101,7 @@ def test_a_line_of_many_pieces_has_one_box_around_all_of_them(owner: Person) -> 
 
 
 @pytest.mark.parametrize("edge", [math.nan, math.inf, -math.inf])
-def test_a_line_whose_place_is_no_number_has_no_box(
+def test_a_line_with_coordinates_that_are_not_numbers_has_no_box(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edge: float
 ) -> None:
     path = tmp_path / "odd.pdf"
@@ -126,7 +126,7 @@ def test_boxes_follow_the_rotation_of_the_page(owner: Person, rotation: int) -> 
     assert min(abs(a - expected[0]) + abs(b - expected[1]) for a, b in corners) < 0.02
 
 
-def test_what_an_html_page_hides_and_its_navigation_are_no_text(owner: Person) -> None:
+def test_hidden_elements_and_navigation_of_html_are_not_text(owner: Person) -> None:
     page = """<body><nav><ul><li>Home<li>Contact</ul></nav>before<p hidden>secret <b>words</b></p>after
     in<span hidden>visible</span>side<pre hidden>code</pre><p hidden=until-found>found</p></body>"""
     document = make_document(owner, page, "page.html")

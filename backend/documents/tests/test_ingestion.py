@@ -154,7 +154,7 @@ def test_an_unexpected_error_leaves_the_document_for_the_next_worker(
     assert read(book.public_id).status == "ready"
 
 
-def test_the_sweeper_calls_again_for_lost_leases_and_lost_calls_once(
+def test_the_sweep_notifies_once_of_expired_leases_and_lost_notifications(
     owner: Person, book: Document, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called: list[str] = []
@@ -282,9 +282,7 @@ def test_a_purge_that_was_interrupted_is_finished_by_the_sweeper(
     assert storage.exists(again.blob.key)
 
 
-def test_deleting_while_it_is_read_stops_the_reader(
-    owner: Person, book: Document, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_deleting_a_document_stops_its_worker(owner: Person, book: Document, monkeypatch: pytest.MonkeyPatch) -> None:
     add = Writer.add
 
     def deleting(self: Writer, *args: Any) -> None:

@@ -77,7 +77,7 @@ PAGES = [
 
 
 @pytest.mark.parametrize("case", PAGES, ids=[case[0][:60] for case in PAGES])
-def test_a_page_is_read_as_it_is_seen(case: tuple[str, ...]) -> None:
+def test_a_page_is_read_as_it_is_displayed(case: tuple[str, ...]) -> None:
     assert list(html.blocks(case[0])) == list(case[1:])
 
 
@@ -191,7 +191,7 @@ LABELS = [
 
 
 @pytest.mark.parametrize(("data", "expected"), LABELS, ids=[expected for _, expected in LABELS])
-def test_a_page_is_in_the_encoding_that_browsers_read_it_in(data: bytes, expected: str) -> None:
+def test_a_page_is_decoded_as_browsers_do(data: bytes, expected: str) -> None:
     assert html.read(io.BytesIO(data), JOB) == (expected, [])
 
 

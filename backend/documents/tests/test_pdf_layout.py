@@ -152,7 +152,7 @@ COUNTED = (
 @pytest.mark.parametrize("first", [10, 98])
 @pytest.mark.parametrize(("x", "beside"), [(60, 6), (60, 15), (60, 30), (300, 0)])
 @pytest.mark.parametrize("apart", [False, True])
-def test_the_numbers_of_lines_are_no_part_of_the_text(first: int, x: float, beside: float, apart: bool) -> None:
+def test_line_numbers_are_not_part_of_the_text(first: int, x: float, beside: float, apart: bool) -> None:
     first -= 0 if apart else 9
     numbers = [at(x, 700 - 14 * n, str(first + n), 10) for n in range(len(COUNTED))]
     texts = [at(x + 17 + beside if beside else 72, 700 - 14 * n, text, 10) for n, text in enumerate(COUNTED)]
@@ -197,7 +197,7 @@ AS_WORDS = {
 
 
 @pytest.mark.parametrize("name", AS_WORDS)
-def test_spaced_and_raised_print(name: str) -> None:
+def test_letter_spaced_and_superscript_text(name: str) -> None:
     content, expected = AS_WORDS[name]
     content = content if content.startswith("BT") else f"BT /F1 12 Tf 72 700 Td {content} ET"
 
@@ -223,7 +223,7 @@ def test_a_hyphen_at_the_end_of_a_line_is_kept_where_it_belongs_to_the_word(word
         assert joint(f"Então {before.removesuffix('-')}", f"{after} depois", frozenset()) == hyphen, word
 
 
-def test_the_page_shows_how_a_divided_word_is_written() -> None:
+def test_other_words_of_the_page_show_how_a_divided_word_is_spelled() -> None:
     assert joint("a co", "operação", words_of("a cooperação")) == ""
     assert joint("o micro", "ônibus", words_of("um micro-ônibus azul")) == "-"
 

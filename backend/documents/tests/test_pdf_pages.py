@@ -96,7 +96,7 @@ def test_the_passage_of_such_a_sentence_is_cited_to_both_pages(owner: Person, se
 
 
 @pytest.mark.django_db
-def test_passages_do_not_depend_on_how_many_pages_are_read_at_once(owner: Person, settings: object) -> None:
+def test_passages_do_not_depend_on_the_size_of_batches(owner: Person, settings: object) -> None:
     sentence = "The owner keeps the house in good order and the tenant keeps the garden, as both of them"
     pages = build(*(lines(*[f"{sentence} promised {n}."] * 30, sentence, size=6) for n in range(4)), lines("said."))
     found = []

@@ -151,14 +151,14 @@ def test_only_the_covered_figures_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("name", STRIKES)
-def test_what_is_struck_out_is_not_read(name: str) -> None:
+def test_struck_out_text_is_not_read(name: str) -> None:
     document, expected = STRIKES[name]
 
     assert text_of(document) == expected
 
 
 @pytest.mark.parametrize(("name", "shown"), [*((name, False) for name in HIDDEN), *((name, True) for name in VISIBLE)])
-def test_what_the_picture_shows_is_read_and_nothing_else(name: str, shown: bool) -> None:
+def test_only_visible_text_is_read(name: str, shown: bool) -> None:
     text = text_of((VISIBLE if shown else HIDDEN)[name])
 
     assert text.split("\n\n") == [*(["Draft price 99"] if shown else []), "Final price 120"]

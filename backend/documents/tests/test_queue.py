@@ -191,7 +191,7 @@ def test_a_new_workspace_does_not_come_before_older_ones(owner: Person, stranger
     assert (state(of_older)[0], state(of_new)[0]) == ("ready", "queued")
 
 
-def test_what_a_reading_took_counts_against_the_turn_of_its_workspace(owner: Person, stranger: Person) -> None:
+def test_the_processor_time_of_an_ingestion_counts_against_its_workspace(owner: Person, stranger: Person) -> None:
     for person in (owner, stranger):
         queued(person, f"Of {person.workspace.pk}.")
     work()
@@ -229,7 +229,7 @@ def test_markdown_whose_formatting_takes_too_long_is_read_as_plain_text(owner: P
     assert Chunk.objects.filter(document=document).order_by("index")[0].text.startswith("# Zebras graze.")
 
 
-def test_a_file_without_pages_may_take_what_its_size_explains() -> None:
+def test_the_time_limit_of_a_file_without_pages_grows_with_its_size() -> None:
     job = Job(task="parse", content_type="", cpu_seconds=30, total_cpu_seconds=180, memory_bytes=1)
     allowed: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
@@ -240,7 +240,7 @@ def test_a_file_without_pages_may_take_what_its_size_explains() -> None:
     assert allowed == [2, 6, 22, 30]
 
 
-def test_the_ingestion_that_is_due_is_found_among_many_with_one_statement(
+def test_the_first_ingestion_of_the_queue_is_found_with_one_statement(
     owner: Person, stranger: Person, django_assert_num_queries: Any
 ) -> None:
     for number in range(10):

@@ -33,7 +33,7 @@ def own_files(settings: Any, tmp_path: Any) -> None:
     settings.MEDIA_ROOT = tmp_path
 
 
-def test_usage_is_what_is_kept_of_the_workspace(owner: Person, member: Person, stranger: Person) -> None:
+def test_usage_counts_the_bytes_and_documents_of_the_workspace(owner: Person, member: Person, stranger: Person) -> None:
     document = make_document(owner, TEXT)
     assert upload(owner, TEXT).status_code == 200  # The same bytes are kept once.
     upload(stranger, TEXT * 2)
@@ -47,7 +47,7 @@ def test_usage_is_what_is_kept_of_the_workspace(owner: Person, member: Person, s
 
 
 @pytest.mark.parametrize(("limit", "value"), [("WORKSPACE_STORAGE_BYTES", 250), ("WORKSPACE_DOCUMENTS", 2)])
-def test_what_does_not_fit_is_refused_until_something_is_deleted(
+def test_uploads_beyond_the_quota_are_refused_until_a_deletion(
     owner: Person, stranger: Person, settings: Any, limit: str, value: int
 ) -> None:
     setattr(settings, limit, value)
@@ -67,7 +67,7 @@ def test_what_does_not_fit_is_refused_until_something_is_deleted(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_uploads_at_the_same_moment_cannot_pass_the_limit_together(owner: Person, settings: Any) -> None:
+def test_simultaneous_uploads_cannot_exceed_the_limit_together(owner: Person, settings: Any) -> None:
     settings.WORKSPACE_STORAGE_BYTES = 350
 
     def send(number: int) -> int:

@@ -44,7 +44,7 @@ def keys(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("page", [1, 1_000])
-def test_what_no_row_names_is_removed_once_it_is_old(
+def test_objects_without_a_row_are_removed_once_they_are_old(
     owner: Person, own_files: Path, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
     monkeypatch.setattr(reconciliation, "LISTING_SIZE", page)

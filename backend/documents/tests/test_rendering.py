@@ -21,7 +21,7 @@ from tests.actors import Person
 pytestmark = pytest.mark.django_db
 
 
-def test_a_page_that_takes_too_long_to_draw_is_given_up_and_remembered(
+def test_rendering_a_slow_page_is_aborted_and_its_failure_cached(
     owner: Person, member: Person, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = make_document(owner, slow_pdf(6_000, 1), "slow.pdf")
@@ -136,7 +136,7 @@ def test_the_waiting_workspace_with_the_least_use_is_next() -> None:
 
 
 @pytest.mark.parametrize(("workspace", "spent"), [("much", 4.0), ("first", 0.0)])
-def test_a_wait_is_given_up_for_one_that_has_had_less(workspace: str, spent: float) -> None:
+def test_a_waiting_request_is_evicted_by_one_with_less_use(workspace: str, spent: float) -> None:
     admission = Admission(max_running=1, max_admitted=2, max_wait=10.0)
     refused = threading.Event()
 
@@ -168,7 +168,7 @@ FLOOD = """child._TASKS["%s"] = lambda file, job: (
 
 
 @pytest.mark.parametrize("task", ["render", "detect"])
-def test_a_parser_that_a_file_has_taken_over_cannot_fill_a_web_process(
+def test_a_parser_under_control_of_a_malicious_file_cannot_fill_a_web_process(
     owner: Person, monkeypatch: pytest.MonkeyPatch, task: str
 ) -> None:
     document = make_document(owner, pdf("A page."), "page.pdf")
@@ -194,7 +194,7 @@ def test_a_parser_that_a_file_has_taken_over_cannot_fill_a_web_process(
     assert sum(received) < 70 * 1024 * 1024
 
 
-def test_only_a_share_of_the_threads_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_share_of_the_web_threads_is_admitted(monkeypatch: pytest.MonkeyPatch) -> None:
     admission = Admission(max_running=1, max_admitted=2, max_wait=30.0)
     working, done = threading.Event(), threading.Event()
 
@@ -220,7 +220,7 @@ def test_only_a_share_of_the_threads_waits(monkeypatch: pytest.MonkeyPatch) -> N
         pass
 
 
-def test_a_search_that_takes_too_long_is_given_up(
+def test_a_search_that_takes_too_long_is_cancelled(
     owner: Person, member: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_document(owner, "The zebra.")

@@ -84,7 +84,7 @@ def test_viewers_and_strangers_change_nothing(
     assert (list(Document.objects.values()), list(Collection.objects.values())) == before
 
 
-def test_what_is_foreign_is_not_found_in_bodies_and_queries(
+def test_ids_of_another_workspace_are_not_found_in_bodies_and_queries(
     owner: Person, stranger: Person, ids: dict[str, str]
 ) -> None:
     theirs = stranger.post("/api/v1/collections", {"name": "Theirs"}).json()["id"]
@@ -209,7 +209,7 @@ def test_content_is_sent_whole_or_in_part(owner: Person) -> None:
         assert (response.status_code, b"".join(response)) == (200, b"0123456789")
 
 
-def test_content_that_the_reader_has_is_not_sent_again(owner: Person) -> None:
+def test_content_that_the_client_has_is_not_sent_again(owner: Person) -> None:
     document = make_document(owner, "0123456789")
     path = f"/api/v1/documents/{document.public_id}/content"
 
@@ -244,7 +244,7 @@ def test_nothing_that_was_uploaded_runs_in_a_browser(owner: Person) -> None:
     assert shown["Content-Disposition"].startswith("inline")
 
 
-def test_pages_are_pictures(owner: Person, ids: dict[str, str]) -> None:
+def test_pages_are_rendered_as_images(owner: Person, ids: dict[str, str]) -> None:
     page = owner.get(f"/api/v1/documents/{ids['doc']}/pages/1.png")
     thumbnail = owner.get(f"/api/v1/documents/{ids['doc']}/thumbnail.png")
 

@@ -73,7 +73,7 @@ def keys(client: Any) -> list[str]:
     return sorted(entry["Key"] for entry in client.list_objects_v2(Bucket="orquestra").get("Contents", []))
 
 
-def test_a_document_lives_and_dies_in_s3(owner: Person, s3: Any) -> None:
+def test_a_document_is_stored_read_and_removed_in_s3(owner: Person, s3: Any) -> None:
     data = pdf("The zebra is in the bucket.")
     document = make_document(owner, data, "Relatório “final”.pdf")
 
@@ -97,7 +97,7 @@ def test_a_document_lives_and_dies_in_s3(owner: Person, s3: Any) -> None:
     assert keys(s3) == []
 
 
-def test_objects_that_no_row_names_are_found_page_by_page(
+def test_objects_without_a_row_are_found_over_several_listings(
     owner: Person, s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconciliation, "LISTING_SIZE", 2)

@@ -204,7 +204,7 @@ def test_a_filter_narrows(library: Person) -> None:
     assert found(library, "água station", filter={"language": "en"}) == ["train.txt"]
 
 
-def test_what_is_not_ready_is_not_found(owner: Person) -> None:
+def test_documents_that_are_not_ready_are_not_found(owner: Person) -> None:
     upload(owner, "The zebra is queued.")
 
     assert found(owner, "zebra") == []
@@ -221,7 +221,7 @@ def test_ids_of_another_workspace_find_nothing_even_below_the_routes(owner: Pers
     assert queries.readiness(stranger.workspace.pk, [], [document.pk]).total == 0
 
 
-def test_scores_fall_and_repeat_exactly(library: Person) -> None:
+def test_scores_descend_and_are_reproducible(library: Person) -> None:
     body = {"query": "água energia conta station passengers", "limit": 3}
     first, second = (library.post("/api/v1/search", body).json()["results"] for _ in range(2))
 
@@ -243,7 +243,7 @@ def test_a_rare_word_counts_more_than_a_frequent_one_and_repetition_saturates(ow
 @pytest.mark.parametrize(
     "query", ["água potável", "energia da rede", "trains and tickets", "água energia tickets qualidade"]
 )
-def test_counts_made_aside_rank_like_exact_ones(
+def test_counted_statistics_rank_like_exact_ones(
     library: Person, settings: Any, monkeypatch: pytest.MonkeyPatch, query: str
 ) -> None:
     for number in range(6):
@@ -297,13 +297,13 @@ def test_counts_follow_added_and_removed_chunks(library: Person, settings: Any) 
 
 @settings_of_hypothesis(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(query=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60))
-def test_no_question_breaks_the_search(library: Person, query: str) -> None:
+def test_no_query_breaks_the_search(library: Person, query: str) -> None:
     response = library.post("/api/v1/search", {"query": query})
 
     assert response.status_code in (200, 422)
 
 
-def test_stored_chunks_are_indexed_anew(library: Person) -> None:
+def test_stored_chunks_are_indexed_again(library: Person) -> None:
     before = list(Chunk.objects.order_by("id").values_list("id", "words", "length"))
     Chunk.objects.update(words="", length=1)
     assert found(library, "água") == []

@@ -17,7 +17,7 @@ def break_down(*_: object, **__: object) -> None:
     raise ZeroDivisionError("a bug")
 
 
-def test_a_workspace_that_cannot_be_counted_keeps_no_other(
+def test_a_workspace_that_cannot_be_counted_does_not_block_others(
     owner: Person, stranger: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for person in (owner, stranger):

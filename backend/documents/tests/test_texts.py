@@ -38,7 +38,7 @@ def test_text_is_streamed_in_parts_that_are_one_json_document(
     assert stranger.get(path).status_code == 404
 
 
-def test_the_text_of_what_has_no_pages_or_was_not_read(owner: Person) -> None:
+def test_the_text_of_a_format_without_pages_or_of_an_unread_document(owner: Person) -> None:
     note = make_document(owner, "Línea “um” \\ \t\n\n{}" * 3_000, "note.md")
     queued = upload(owner, "Not read yet.").json()["id"]
 

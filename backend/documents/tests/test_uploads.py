@@ -143,7 +143,9 @@ def test_an_idempotency_key_makes_one_document(owner: Person) -> None:
         (b'<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>', "drawing.svg", "image/svg+xml"),
     ],
 )
-def test_a_file_that_lies_or_cannot_be_read_is_refused(owner: Person, content: bytes, name: str, claimed: str) -> None:
+def test_a_file_with_a_false_type_or_an_unsupported_one_is_refused(
+    owner: Person, content: bytes, name: str, claimed: str
+) -> None:
     response = upload(owner, content, name, content_type=claimed or "application/octet-stream")
 
     assert response.status_code == 415, response.content
@@ -166,7 +168,7 @@ def test_a_file_that_lies_or_cannot_be_read_is_refused(owner: Person, content: b
         (b"plain", "no extension", "text/plain"),
     ],
 )
-def test_a_file_is_what_its_bytes_are(owner: Person, content: bytes, name: str, kind: str) -> None:
+def test_the_type_of_a_file_is_detected_by_its_bytes(owner: Person, content: bytes, name: str, kind: str) -> None:
     assert upload(owner, content, name).json()["content_type"] == kind
 
 
@@ -298,7 +300,7 @@ def test_uploads_without_permission_are_refused(owner: Person, viewer: Person, s
     assert not Document.objects.exists()
 
 
-def test_storage_that_does_not_answer_is_an_outage(owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_storage_that_does_not_respond_is_an_outage(owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise OSError(28, "No space left on device")
 
@@ -310,7 +312,7 @@ def test_storage_that_does_not_answer_is_an_outage(owner: Person, monkeypatch: p
     assert not Blob.objects.exists()
 
 
-def test_what_killed_processes_left_is_removed_by_the_next_upload_and_nothing_that_is_open(
+def test_the_next_upload_removes_files_of_killed_processes_and_no_open_ones(
     owner: Person, settings: Any, tmp_path: Path
 ) -> None:
     settings.MEDIA_ROOT = tmp_path
