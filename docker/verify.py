@@ -250,7 +250,7 @@ class Verification:
 
 
 def _settings() -> dict[str, str]:
-    """What the environment file says besides what `make env` wrote: from this shell, or as the promise has it."""
+    """Variables in addition to those of `make env`: from this shell, or the defaults of this test."""
     example = (make_env.ROOT / ".env.example").read_text()
     names = {line.lstrip("#").partition("=")[0] for line in example.splitlines() if "=" in line}
     passed = {name: os.environ[name] for name in names if name.endswith(("_PORT", "_IMAGE")) and name in os.environ}

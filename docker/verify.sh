@@ -1,4 +1,4 @@
 #!/bin/sh
-# Bring the whole stack up under a name of its own, do the main job, break it piece by piece, and take it down again.
-# Any engine with Compose v2 or v1.29 will do; verify.py says what can be set.
+# Start the whole stack under a project name of its own, do the main job, break each part, and remove the stack.
+# Works with any engine with Compose v2 or v1.29; verify.py lists its options.
 exec python3 "$(dirname "$0")/verify.py" "$@"

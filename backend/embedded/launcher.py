@@ -43,7 +43,7 @@ def main() -> int:
 
 def _start(options: Options, output: Output, supervisor: Supervisor, held: ExitStack) -> None:
     """
-    :param held: takes what must be given back at the end, after everything has stopped.
+    :param held: gets the callbacks for the end, after all children have stopped.
     :raises LauncherError: it cannot be started; the message says why.
     """
     began = time.monotonic()

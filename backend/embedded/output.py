@@ -1,6 +1,6 @@
 """The output of the launcher and its children: a readable line on screen, a JSON line in the log folder.
 
-The screen must never hold anything up: a terminal that is stopped or a pipe that nobody reads loses lines, the files
+The screen must never block the launcher: a stopped terminal or a pipe without a reader loses lines, the files
 do not. The files are bounded: ten megabytes each, with two older ones.
 """
 
@@ -16,9 +16,7 @@ from typing import Any, BinaryIO
 
 MAX_BYTES = 10 * 1024 * 1024
 MAX_OLD_FILES = 2
-MAX_LINE = (
-    2000  # Characters of one line on screen; below PIPE_BUF even in UTF-8, so that a writable pipe takes it whole.
-)
+MAX_LINE = 2000  # Characters of one line on screen; below PIPE_BUF even in UTF-8, so that a pipe accepts it whole.
 MAX_WAITING = 500  # Lines that wait for a slow screen.
 LEVELS = {"warning": "warning: ", "error": "error: ", "critical": "error: ", "fatal": "error: ", "panic": "error: "}
 HIDDEN_KEYS = {"event", "level", "timestamp", "logger", "exception", "process", "code", "message", "stack_info"}

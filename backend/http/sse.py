@@ -1,4 +1,4 @@
-"""Server-sent events: frames, headers, heartbeats, and an end to every stream when the client or the server goes.
+"""Server-sent events: frames, headers, heartbeats, and the end of a stream when the client or the server leaves.
 
 Use: an async view returns ``event_stream(frames())`` where ``frames`` is an async generator of ``frame(…)``. A stream
 that not every client may read also passes ``still_allowed``.
@@ -18,7 +18,7 @@ CONTENT_TYPE = "text/event-stream"
 HEARTBEAT_SECONDS = 15.0
 HEARTBEAT = b": heartbeat\n\n"
 ACCESS_ENDED = b": access ended\n\n"
-MAX_WAITING_BYTES = 64 * 1024  # Frames that a client has not taken; beyond them the source waits.
+MAX_WAITING_BYTES = 64 * 1024  # Of frames that the client has not received; above it the source waits.
 
 StillAllowed = Callable[[], Awaitable[bool]]
 
@@ -26,7 +26,7 @@ _open: set["_Stream"] = set()
 
 
 def frame(id: str | None, event: str | None, data: Any) -> bytes:
-    """One event. ``data`` is a JSON-serializable object, or text that is sent as it is."""
+    """One event. ``data`` is a JSON-serializable object, or text that is sent unchanged."""
     text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     lines = [f"id: {id}"] if id is not None else []
     if event is not None:
@@ -38,7 +38,7 @@ def frame(id: str | None, event: str | None, data: Any) -> bytes:
 def event_stream(
     frames: AsyncIterator[bytes], *, still_allowed: StillAllowed | None = None, headers: dict[str, str] | None = None
 ) -> StreamingHttpResponse:
-    """A response that streams ``frames`` as they come, with a comment every 15 s.
+    """A response that streams ``frames`` as they arrive, with a comment every 15 s.
 
     The iterator is closed when it ends, when the client disconnects and when this process stops; then the client
     reconnects with ``Last-Event-ID``. The view releases its database connection before it returns this.
@@ -73,10 +73,10 @@ def end_streams() -> None:
 
 
 class _Stream:
-    """What the source has given and the client has not taken yet.
+    """An open stream: the frames that the source has produced and the client has not received yet.
 
-    One task reads the source and one watches the time, both for as long as the stream lasts, so that a frame costs no
-    task and no timer. Frames that are ready together leave as one chunk.
+    One task reads the source and one sends heartbeats, both for as long as the stream lasts, so that a frame costs
+    neither a task nor a timer. Frames that are ready together are sent as one chunk.
     """
 
     def __init__(self, frames: AsyncIterator[bytes], still_allowed: StillAllowed | None) -> None:
@@ -84,10 +84,10 @@ class _Stream:
         self._waiting: list[bytes] = []
         self._bytes = 0
         self._error: BaseException | None = None
-        self._exhausted = False  # The source has ended: what waits is still sent.
-        self._ended = False  # Ended from outside: what waits is not sent any more.
-        self._news = asyncio.Event()  # There is something to send, or an end.
-        self._room = asyncio.Event()  # The client has taken what waited.
+        self._exhausted = False  # The source has ended; waiting frames are still sent.
+        self._ended = False  # Ended from outside; waiting frames are dropped.
+        self._news = asyncio.Event()  # There are frames to send, or the stream ends.
+        self._room = asyncio.Event()  # The waiting frames have been sent.
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         _open.add(self)
@@ -113,7 +113,7 @@ class _Stream:
                 await self._frames.aclose()
 
     def end(self, last: bytes | None = None) -> None:
-        """End the stream now. Frames that wait are dropped: the client may not read them, or gets them elsewhere."""
+        """End the stream now and drop waiting frames: the client may not read them, or gets them when it reconnects."""
         if not self._ended:
             self._ended, self._waiting = True, [last] if last else []
             self._news.set()
@@ -145,6 +145,6 @@ class _Stream:
                     self._put(HEARTBEAT)
                 if self._still_allowed is not None and not await self._still_allowed():
                     break
-        except Exception:  # Whether the reader may go on is not known: the stream ends, and a new request decides.
+        except Exception:  # Access is unknown: the stream ends, and the client's next request decides.
             logger.exception("stream_access_unknown")
         self.end(ACCESS_ENDED)

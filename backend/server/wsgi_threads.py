@@ -97,9 +97,8 @@ class ThreadedWSGI:
             await send(response.start)
             if response.continuation is not None:
                 await run_until_disconnect(_send_continuation(response.continuation, send), receive)
-            elif (
-                whole and len(block) > LARGE_BYTES
-            ):  # The second message waits until the client has received the first.
+            elif whole and len(block) > LARGE_BYTES:
+                # Two messages: the second one waits until the client has received the first.
                 await send({"type": "http.response.body", "body": block, "more_body": True})
                 await send({"type": "http.response.body", "body": b""})
             elif whole:

@@ -1,6 +1,6 @@
 """Event streams in the OpenAPI document: asynchronous views that drf-spectacular does not know.
 
-OpenAPI 3.1 has no word for the items of a stream, so the schema of ``text/event-stream`` describes one event, as
+OpenAPI 3.1 cannot describe the items of a stream, so the schema of ``text/event-stream`` describes one event, as
 schemathesis and others read it: ``id``, ``event`` and ``data``, whose text is JSON of ``contentSchema``. For clients
 there is also a component for each event after its ``data`` was parsed, and a union of them with ``event`` as its
 discriminator: ``RunEvent`` and ``DocumentEvent``.
@@ -25,11 +25,11 @@ Schema = dict[str, Any]
 class Events:
     """The events of a stream.
 
-    :ivar union: the name of the component that is one of them, such as ``RunEvent``.
-    :ivar prefix: of the id in the path.
-    :ivar payloads: by name of the event, what it means and the schema of its ``data``.
-    :ivar id_pattern: of the ids of events.
-    :ivar resumable: whether a reader says where it stopped.
+    :ivar union: the name of the component for any of them, such as ``RunEvent``.
+    :ivar prefix: the prefix of the id in the path.
+    :ivar payloads: by name of the event, its meaning and the schema of its ``data``.
+    :ivar id_pattern: the pattern of the ids of events.
+    :ivar resumable: whether a reader can continue after ``Last-Event-ID``.
     """
 
     union: str
@@ -39,14 +39,14 @@ class Events:
     resumable: bool = True
 
     def component(self, name: str) -> str:
-        """Of one event, such as ``RunTextDeltaEvent`` for ``text.delta``."""
+        """The component's name of one event, such as ``RunTextDeltaEvent`` for ``text.delta``."""
         subject = self.union.removesuffix("Event")
         words = name.removeprefix(f"{subject.lower()}.").replace(".", "_").split("_")
         return subject + "".join(word.title() for word in words) + "Event"
 
 
 def streams(events: Events) -> Callable[[Any], Any]:
-    """Decorates the view of a stream."""
+    """A decorator for the view of a stream."""
 
     def mark(view: Any) -> Any:
         view.events = events
@@ -56,7 +56,7 @@ def streams(events: Events) -> Callable[[Any], Any]:
 
 
 def add_streams(result: Schema, generator: SchemaGenerator, request: HttpRequest | None, public: bool) -> Schema:
-    """A postprocessing hook."""
+    """A postprocessing hook of drf-spectacular."""
     for route, callback in _views(generator.patterns or get_resolver().url_patterns):
         events: Events | None = getattr(callback, "events", None)
         if events is not None and iscoroutinefunction(callback):
@@ -94,10 +94,10 @@ def _operation(path: str, events: Events) -> Schema:
 
 
 def response_of(events: Events, note: str = "") -> Schema:
-    """A response that is the stream. ``note`` says when it is, where an operation also has another one."""
-    told = f"Server-sent events, a comment every 15 seconds. With `data` parsed, each is one of `{events.union}`."
+    """The response with the stream. ``note``: when an operation that also has another response streams."""
+    text = f"Server-sent events, a comment every 15 seconds. With `data` parsed, each is one of `{events.union}`."
     return {
-        "description": f"{note} {told}".strip(),
+        "description": f"{note} {text}".strip(),
         "content": {
             "text/event-stream": {
                 "schema": {"oneOf": [_frame(events, name) for name in events.payloads]},
@@ -108,7 +108,7 @@ def response_of(events: Events, note: str = "") -> Schema:
 
 
 def _frame(events: Events, name: str) -> Schema:
-    """One event as it is sent."""
+    """The schema of one event as it is sent."""
     meaning, payload = events.payloads[name]
     return {
         "type": "object",

@@ -86,7 +86,7 @@ def test_a_refused_hit_counts_against_no_subject() -> None:
     assert hit("p", rate, "account").allowed
 
 
-def test_a_refusal_has_retry_after() -> None:
+def test_a_refused_hit_has_retry_after() -> None:
     check("p", Rate(1, 60), "someone")
     with pytest.raises(RateLimited) as refused:
         check("p", Rate(1, 60), "someone")

@@ -1,4 +1,4 @@
-"""Event streams: frames, heartbeats, and an end that is an end."""
+"""Event streams: frames, heartbeats, and their end."""
 
 import asyncio
 import json
@@ -155,7 +155,7 @@ def test_an_error_of_the_source_ends_the_stream() -> None:
     assert not sse._open
 
 
-def test_nobody_on_the_way_may_keep_a_stream() -> None:
+def test_proxies_may_not_buffer_or_store_a_stream() -> None:
     response = sse.event_stream(Source()(), headers={"X-More": "yes"})
     assert response["Content-Type"] == "text/event-stream"
     assert response["Cache-Control"] == "no-cache, no-transform"

@@ -91,12 +91,12 @@ def test_a_request_waits_while_the_queue_moves() -> None:
 
     async def scene() -> tuple[int, list[int]]:
         ended: list[int] = []
-        working = most = 0
+        working = highest = 0
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
-            nonlocal working, most
+            nonlocal working, highest
             working += 1
-            most = max(most, working)
+            highest = max(highest, working)
             await asyncio.sleep(patience / 5)
             working -= 1
             ended.append(scope["number"])
@@ -105,6 +105,6 @@ def test_a_request_waits_while_the_queue_moves() -> None:
         await asyncio.gather(
             *(serve({"method": "POST", "path": "/questions", "number": number}, UNUSED, UNUSED) for number in range(10))
         )
-        return most, ended
+        return highest, ended
 
     assert asyncio.run(scene()) == (1, list(range(10)))
