@@ -62,7 +62,7 @@ async def measure(port: int, answers: int, at_once: int) -> dict[str, float]:
     async with httpx2.AsyncClient() as client:
 
         async def bare() -> int:
-            """The least that gets the text out: lines split and decoded, nothing checked."""
+            """Only what extracts the text: lines split and decoded, nothing checked."""
             body = {"model": "fake-long", "stream": True, "messages": [{"role": "user", "content": "Go on."}]}
             found = 0
             async with client.stream("POST", f"http://127.0.0.1:{port}/v1/chat/completions", json=body) as response:

@@ -74,7 +74,7 @@ async def in_the_same_instant(asks: list[Ask]) -> list[float]:
 
 
 async def always_open(asks: list[Ask]) -> list[float]:
-    """Seconds to each first token while as many streams are open as there are clients: who has an answer asks again.
+    """Seconds to each first token while each client has a stream open: it asks again when its answer has ended.
 
     They begin one after the other, spread over the time that an answer takes; the first of each does not count.
     """

@@ -1,10 +1,10 @@
-"""How long a PDF takes from upload to searchable, beside the least that anybody has to do with it.
+"""How long a PDF takes from upload to searchable, beside the minimum of work that it needs.
 
     .venv/bin/python benchmarks/ingestion.py some.pdf [--rounds 7] [--json]
 
 The least: the text of every page by bare pypdfium2, cut into pieces of a thousand characters, and one bulk insert of
 them into a table of the same database. Ours: the file is uploaded through HTTP and asked for every 10 ms until it is
-ready. Both alternate in one run, on the same servers; medians count. A comment behind the PDF's end makes each upload
+ready. Both alternate in one run, on the same servers; medians count. A comment after the PDF's end makes each upload
 a new document.
 """
 
@@ -80,12 +80,12 @@ def main() -> None:
             totals.append(total)
             print(f"bare {bares[-1]:.3f} s, upload {answered:.3f} s, searchable {total:.3f} s", file=sys.stderr)
         person.close()
-    least, most = statistics.median(bares), statistics.median(totals)
+    minimum, ready = statistics.median(bares), statistics.median(totals)
     if asked.json:
         pages = len(pypdfium2.PdfDocument(data))
         print(json.dumps({"pages": pages, "bare_seconds": bares, "answered_seconds": answers, "ready_seconds": totals}))
         return
-    print(f"median: bare {least:.3f} s, searchable {most:.3f} s, ratio {most / least:.2f}")
+    print(f"median: bare {minimum:.3f} s, searchable {ready:.3f} s, ratio {ready / minimum:.2f}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/search.py faquad.json [--language pt] [--json]
 
 The file is in SQuAD's format: a question's one relevant passage is the paragraph it was asked about. Each paragraph
-is uploaded as a plain-text document with a name that says nothing about it, all in one collection; then each question
+is uploaded as a plain-text document with a name unrelated to it, all in one collection; then each question
 is searched for in that collection. A document counts once, where its first passage ranks. Starts the product as
 processes of its own; reports the time of a search as its client sees it, too.
 """

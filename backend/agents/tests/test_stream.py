@@ -11,7 +11,7 @@ from django.conf import settings
 from redis import Redis
 
 from backend.agents.answers.answer import replay
-from backend.agents.stream import reader
+from backend.agents.stream import hub, reader
 from backend.agents.stream.events import START, Event, key_of, position_of
 from backend.agents.stream.hub import Hub, Subscription
 from backend.agents.stream.publish import publish, recorded
@@ -179,9 +179,15 @@ def test_readers_of_many_runs_share_one_connection() -> None:
             found[run_id] = await collect(follow(run_id=run_id, after=START, status="running", look=going_on()))
 
         readers = [asyncio.create_task(read(run_id)) for run_id in runs for _ in range(2)]
-        await asyncio.sleep(0.3)
+        followed = hub.hub()._followed
+        await until(lambda: sum(len(each.subscriptions) for each in followed.values()) == len(readers))
         with Redis.from_url(settings.REDIS_URL) as redis:
-            connections.append(len([one for one in redis.client_list() if one["cmd"].startswith("xread")]))
+
+            def reading() -> int:
+                return len([one for one in redis.client_list() if one["cmd"].startswith("xread")])
+
+            await until(lambda: reading() > 0)
+            connections.append(reading())
         for run_id in runs:
             publish(run_id=run_id, epoch=1, events=[("text.delta", {"delta": "a"}), ("run.completed", {})])
         await asyncio.gather(*readers)
@@ -191,6 +197,31 @@ def test_readers_of_many_runs_share_one_connection() -> None:
     assert connections == [1]
     for run_id in runs:
         assert [event.name for event in found[run_id]][-2:] == ["text.delta", "run.completed"]
+
+
+def test_a_process_that_follows_many_runs_reads_what_they_write_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "MAX_PAUSE_SECONDS", 0.5)
+    monkeypatch.setattr(hub, "PAUSE_SECONDS", 0.05)
+    runs = [new_id() for _ in range(40)]
+
+    def reads(redis: Redis) -> int:
+        return int(redis.info("commandstats").get("cmdstat_xread", {"calls": 0})["calls"])
+
+    async def work() -> None:
+        with Redis.from_url(settings.REDIS_URL) as redis:
+            readers = [
+                asyncio.create_task(collect(follow(run_id=run_id, after=START, status="queued", look=going_on())))
+                for run_id in runs
+            ]
+            await asyncio.to_thread(publish, run_id=runs[0], epoch=1, events=[("run.completed", {})])
+            await readers[0]
+            before = reads(redis)
+            for run_id in runs[1:]:
+                await asyncio.to_thread(publish, run_id=run_id, epoch=1, events=[("run.completed", {})])
+            await asyncio.gather(*readers)
+            assert reads(redis) - before < 20
+
+    run_async(work)
 
 
 def test_a_reader_that_takes_nothing_is_kept_few_events() -> None:
