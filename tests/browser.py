@@ -146,6 +146,15 @@ def visitor(browser: Browser, base_url: str, **options: object) -> Iterator[Visi
     context.close()
 
 
+def held_back(page: Page, held: list[Route], number: int) -> None:
+    """Until so many requests have been held back."""
+    for _ in range(500):
+        if len(held) >= number:
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError(held)
+
+
 def email() -> str:
     return f"{uuid.uuid4().hex}@example.com"
 

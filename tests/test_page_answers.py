@@ -1,14 +1,12 @@
 """What can be done with an answer in the page: followed to its sources, copied, given anew, linked to."""
 
-from collections.abc import Iterator
-from typing import Any
 from uuid import UUID
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from backend.http.ids import encode
-from tests.browser import Visitor, answer_with, barriers, email, rectangle, visitor
+from tests.browser import Visitor, answer_with, barriers, email, held_back, rectangle, visitor
 from tests.live import Stack
 from tests.pages import QUESTION, REGULATION, pdf
 
@@ -18,15 +16,6 @@ USAGE = {"input_tokens": 3, "cached_input_tokens": 0, "output_tokens": 1}
 def idle(page: Page) -> None:
     """Until no answer is being written."""
     expect(page.locator("#send")).to_be_visible(timeout=30_000)
-
-
-def held_back(page: Page, held: list[Route], number: int) -> None:
-    """Until so many requests have been held back."""
-    for _ in range(500):
-        if len(held) >= number:
-            return
-        page.wait_for_timeout(20)
-    raise AssertionError(held)
 
 
 def test_the_source_follows_the_newest_answer_and_stays_closed_when_closed(ana: Visitor) -> None:
@@ -263,101 +252,6 @@ def test_logging_out_in_the_middle_of_an_answer_leaves_no_refused_request(ana: V
     page.wait_for_timeout(1500)  # Longer than the time between two looks at a document.
 
     assert refused == []
-
-
-@pytest.fixture(scope="module")
-def somebody(browser: Browser, live: Stack) -> Iterator[Visitor]:
-    yield from visitor(browser, live.base_url)
-
-
-def draw(page: Page, message: dict[str, Any], context: dict[str, Any] | None = None) -> Any:
-    """Draw one message; returns which citation each of its numbers leads to, and what it says of its knowledge."""
-    return page.evaluate(
-        """async ([message, context]) => {
-            const { createMessageView } = await import("/static/console/message.js");
-            const led = [];
-            const view = createMessageView(message, { cite: (citation) => led.push(citation?.quote) });
-            view.update(message, context);
-            for (const button of view.root.querySelectorAll(".answer .cite")) button.click();
-            const known = view.root.querySelector(".known");
-            return { led, known: known.hidden ? null : known.textContent };
-        }""",
-        [{"id": "msg_1", "role": "assistant", "status": "streaming", "parts": [], "citations": [], **message}, context],
-    )
-
-
-def citations(text: str, *quotes: tuple[int, str, int], part: int = 0) -> list[dict[str, Any]]:
-    """One entry for each (number, marker, how many of those stand before it)."""
-    found = []
-    for n, marker, before in quotes:
-        start = -1
-        for _ in range(before + 1):
-            start = text.index(marker, start + 1)
-        found.append(
-            {"n": n, "quote": f"{n}@{before}", "document_name": "d", "page_from": None, "part": part}
-            | {"start": start, "end": start + len(marker)}
-        )
-    return found
-
-
-@pytest.mark.parametrize(
-    ("text", "quotes", "led"),
-    [
-        ("Five [1]. Six [1].", [(1, "[1]", 0), (1, "[1]", 1)], ["1@0", "1@1"]),
-        ("🎣🎣 Five [1].\n\n- Six [2]\n- é [1]", [(1, "[1]", 0), (2, "[2]", 0), (1, "[1]", 1)], ["1@0", "2@0", "1@1"]),
-        ("`a[1]` and [1]", [(1, "[1]", 1)], ["1@1"]),
-        ("```\nx[1]\n```\n\nSo [1]", [(1, "[1]", 1)], ["1@1"]),
-        ("So:\n\n    x = y[1]\n\nThus [1]", [(1, "[1]", 1)], ["1@1"]),
-        ("Cinco 【1】 seis【2】", [(1, "【1】", 0), (2, "【2】", 0)], ["1@0", "2@0"]),
-        ("Both [1, 2]", [(1, "[1, 2]", 0), (2, "[1, 2]", 0)], ["1@0", "2@0"]),
-        ("| a | b |\n|---|---|\n| x [1] | **y** [1] |", [(1, "[1]", 0), (1, "[1]", 1)], ["1@0", "1@1"]),
-        ("> **Five** [1]\n> six [9]", [(1, "[1]", 0)], ["1@0"]),
-        ("[see [1]](https://a.example/)", [(1, "[1]", 0)], []),
-    ],
-)
-def test_each_number_leads_to_its_own_sentence(
-    somebody: Visitor, text: str, quotes: list[tuple[int, str, int]], led: list[str]
-) -> None:
-    message = {"parts": [{"type": "text", "text": text}], "citations": citations(text, *quotes)}
-    assert draw(somebody.page, message)["led"] == led
-
-
-def test_of_several_parts_and_of_old_messages_too(somebody: Visitor) -> None:
-    first, second = "One [1].", "Two [1]."
-    parts = [{"type": "text", "text": first}, {"type": "tool_call", "id": "t"}, {"type": "text", "text": second}]
-    found = [*citations(first, (1, "[1]", 0)), {**citations(second, (1, "[1]", 0), part=2)[0], "quote": "second"}]
-    assert draw(somebody.page, {"parts": parts, "citations": found})["led"] == ["1@0", "second"]
-
-    old = [{"n": 1, "quote": "old", "document_name": "d", "page_from": 2, "part": None, "start": None, "end": None}]
-    assert draw(somebody.page, {"parts": parts, "citations": old})["led"] == ["old", "old"]
-
-
-@pytest.mark.parametrize(
-    ("status", "knowledge", "unread", "said"),
-    [
-        ("streaming", (3, 2, 0, True), [], "2 of 3 documents are ready. The answer begins when all have been read."),
-        ("complete", (3, 2, 0, None), [], "Answered from 2 of 3 documents."),
-        (
-            "complete",
-            (3, 2, 1, None),
-            ["Broken.pdf"],
-            "Answered from 2 of 3 documents. “Broken.pdf” could not be read.",
-        ),
-        ("complete", (3, 1, 2, None), ["Broken.pdf"], "Answered from 1 of 3 documents. 2 could not be read."),
-        ("complete", (3, 3, 0, None), [], None),
-    ],
-)
-def test_an_answer_says_which_part_of_its_knowledge_was_ready(
-    somebody: Visitor, status: str, knowledge: tuple[int, int, int, bool | None], unread: list[str], said: str | None
-) -> None:
-    numbers = dict(zip(("total", "ready", "failed", "waiting"), knowledge, strict=True))
-    message = {
-        "status": status,
-        "knowledge": {k: v for k, v in numbers.items() if v is not None},
-        "finish_reason": "stop",
-    }
-    message |= {"usage": {"input_tokens": 0, "output_tokens": 0}, "cost": "0", "currency": "USD"}
-    assert draw(somebody.page, message, {"unread": unread})["known"] == said
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (375, "dark")])

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browser import Visitor, sideways, visitor
+from tests.browser import Visitor, held_back, sideways, visitor
 from tests.http_client import ApiClient
 from tests.live import Stack
 from tests.second_factor import PASSWORD, SecondFactor, somebody_with_a_second_factor
@@ -32,34 +32,40 @@ def test_logging_out_in_one_tab_shows_the_entrance_in_the_other(ana: Visitor) ->
 def test_tabs_that_refresh_at_once_all_stay_logged_in(ana: Visitor) -> None:
     tabs = [ana.page, ana.tab()]
     tabs[1].locator(".starter").first.wait_for()
-    refreshes: list[str] = []
+    refreshes: list[Route] = []
+    released = False
 
-    def count(request: Request) -> None:
-        if "tokens/refresh" in request.url:
-            refreshes.append(request.url)
+    def hold(route: Route) -> None:
+        """So that no tab has new tokens before the other asks."""
+        refreshes.append(route)
+        if released:
+            route.continue_()
 
-    ana.context.on("request", count)
-    before = tabs[1].evaluate("() => localStorage.getItem('orquestra.tokens')")
+    ana.context.route("**/tokens/refresh", hold)
     tabs[0].evaluate(
         """() => {
             const tokens = JSON.parse(localStorage.getItem("orquestra.tokens"));
             localStorage.setItem("orquestra.tokens", JSON.stringify({ ...tokens, ends: 0 }));
         }"""
     )
-    # What one tab stores reaches the other a moment later. A request of that tab may have renewed the tokens by then.
-    tabs[1].wait_for_function("(before) => localStorage.getItem('orquestra.tokens') !== before", arg=before, polling=50)
-    for tab in tabs:  # Begun in both before either is done.
+    # What one tab stores reaches the other a moment later.
+    tabs[1].wait_for_function("() => JSON.parse(localStorage.getItem('orquestra.tokens')).ends === 0", polling=50)
+    for tab in tabs:
         tab.evaluate(
             """() => {
                 window.asked = import("/static/console/api.js").then(({ accessToken }) =>
                     Promise.all([accessToken(), accessToken(), accessToken()]));
             }"""
         )
+    held_back(tabs[0], refreshes, 1)
+    released = True
+    for route in refreshes[:]:
+        route.continue_()
     for tab in tabs:
         tokens = set(tab.evaluate("() => window.asked"))
         assert len(tokens) == 1
 
-    # One for both, or one each: what a tab stores reaches the other a moment after the lock may have.
+    # One for both, or one each: what a tab stores may reach the other a moment after the lock does.
     assert 1 <= len(refreshes) <= 2
     for tab in tabs:
         tab.locator("#balance").click()
