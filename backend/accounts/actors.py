@@ -1,4 +1,4 @@
-"""Who acts, in which workspace, with which rights: resolved once per request and handed to every operation."""
+"""The actor of a request: a user in one workspace, with a role. Resolved once, passed to every operation."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -13,7 +13,7 @@ class Actor:
     """A user acting in one workspace.
 
     :ivar role: the user's role there: ``owner``, ``admin``, ``member`` or ``viewer``.
-    :ivar session_id: the log-in behind the request; none for an API key.
+    :ivar session_id: the log-in of the request; none for an API key.
     :ivar scopes: what an API key may do; none for a person, who may do all that the role allows.
     """
 
@@ -28,9 +28,11 @@ class Actor:
         return self.role in ("owner", "admin")
 
     def require(self, scope: str) -> None:
-        """Refuse what the role or the API key does not allow; ``scope`` is such as ``documents:write``.
+        """Refuse what the role or the API key does not allow.
 
-        :raises Forbidden: a viewer may only read; a key only does what its scopes name.
+        :param scope: such as ``documents:write``.
+
+        :raises Forbidden: a viewer may only read; an API key may only do what its scopes name.
         """
         if not scope.endswith(":read") and self.role not in WRITERS:
             raise Forbidden

@@ -1,4 +1,4 @@
-"""Where allauth's flows meet our users, texts and limits."""
+"""allauth's adapters: its flows with our users, texts and limits."""
 
 from typing import Any
 from uuid import UUID
@@ -20,8 +20,8 @@ SESSION_ID = "session_id"  # In allauth's state of a log-in: the id of our sessi
 UNKNOWN_ACCOUNT, LOGIN_CODE = "account/email/unknown_account", "account/email/login_code"  # Templates.
 EMAIL_DELETED = "account/email/email_deleted"
 NOTICES = ("account/email/email_changed", EMAIL_DELETED)
-LONGEST_EMAIL = 254
-LONGEST_PASSWORD = 1024  # Characters; hashing more is work for nothing.
+MAX_EMAIL_LENGTH = 254
+MAX_PASSWORD_LENGTH = 1024  # Characters; a longer one only makes hashing slow.
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ships no types that mypy reads.
@@ -34,18 +34,18 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         )
 
     def clean_email(self, email: str) -> str:
-        if len(email) > LONGEST_EMAIL:
+        if len(email) > MAX_EMAIL_LENGTH:
             raise ValidationError(_("An email address has at most 254 characters."), code="max_length")
         return email
 
     def clean_password(self, password: str, user: User | None = None) -> str:
-        if len(password) > LONGEST_PASSWORD:
+        if len(password) > MAX_PASSWORD_LENGTH:
             raise ValidationError(_("A password has at most 1024 characters."), code="max_length")
         cleaned: str = super().clean_password(password, user)
         return cleaned
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Hand the mail to a worker. To an unknown account goes none, at the cost of the one that a known one gets."""
+        """Queue the mail for a worker. For an unknown account do the same work, and send nothing."""
         is_wanted = template_prefix != UNKNOWN_ACCOUNT
         if not is_wanted:
             template_prefix, context = LOGIN_CODE, {**context, "code": self.generate_login_code()}
@@ -54,7 +54,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         outbox.post(template=template_prefix, message=message, is_wanted=is_wanted)
 
     def send_confirmation_mail(self, request: HttpRequest, emailconfirmation: Any, signup: bool) -> None:
-        """The link that verifies an address; the address's owner is only informed that someone else tried to add it."""
+        """Mail the link that verifies an address, or tell its verified owner that another account tried to add it."""
         address = emailconfirmation.email_address
         if EmailAddress.objects.filter(email=address.email, verified=True).exclude(pk=address.pk).exists():
             self.send_account_already_exists_mail(address.email)
@@ -68,12 +68,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
     def send_notification_mail(
         self, template_prefix: str, user: User, context: dict[str, Any] | None = None, email: str | None = None
     ) -> None:
-        """Of allauth's notices, those to a verified address that is the primary one or the account's no longer."""
+        """Send only the notices to an address that stopped being the primary one, or an address of the account."""
         if email is not None and template_prefix in NOTICES:
             super().send_notification_mail(template_prefix, user, context, email)
 
     def _may_mail(self, request: HttpRequest, email: str) -> bool:
-        """Whether a mail that any client can cause is one too many. The answer to the client is the same."""
+        """Whether the limit on mails that any client can cause allows one more. The client gets the same response."""
         try:
             throttles.use(throttles.LINKS, email=email, request=request)
         except RateLimited:
@@ -81,13 +81,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         return True
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
-        """:raises EmailTaken: another account was faster."""
+        """:raises EmailTaken: another account verified it first."""
         by_account = proved_by_account(request, email_address)
         addresses.prove(user_id=email_address.user_id, email=email_address.email, by_account=by_account)
         return True
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """Count a wrong password; allauth takes it back if it was right."""
+        """Count a wrong password; allauth rolls the count back if the password was right."""
         try:
             self._login_failed_rl_usage = throttles.use(
                 throttles.PASSWORDS, email=credentials.get("email", ""), request=request
@@ -99,7 +99,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         throttles.reset(throttles.PASSWORDS, email=credentials["email"], request=request)
 
     def pre_login(self, request: HttpRequest, user: User, **kwargs: Any) -> Any:
-        """Note what the log-in began with, in case that it waits for a second factor: see ``strategy``."""
+        """Store which password the log-in began with, in case it waits for a second factor: see ``strategy``."""
         request.session[PASSWORD_THEN] = [str(user.pk), user.get_session_auth_hash()]
         return super().pre_login(request, user, **kwargs)
 
@@ -110,7 +110,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
             operations.revoke_session(session_id=UUID(session_id), reason="logged_out")
 
     def set_password(self, user: User, password: str) -> None:
-        """After a change or a reset: whoever knew the old password is logged out, but for this log-in."""
+        """After a change or a reset, end every log-in but this one: its client may only know the old password."""
         super().set_password(user, password)
         session_id = self.request.session.get(SESSION_ID)
         operations.revoke_sessions(

@@ -1,4 +1,4 @@
-"""Whose account an e-mail address belongs to: decided by who shows that the mailbox is theirs."""
+"""Verification of addresses: an address belongs to the account that proves it receives mail there."""
 
 import logging
 from uuid import UUID
@@ -23,12 +23,12 @@ logger = logging.getLogger(__name__)
 
 @transaction.atomic
 def prove(*, user_id: UUID, email: str, by_account: bool) -> None:
-    """Verify an address of the account, because a mailed secret came back.
+    """Verify an address of the account, whose caller presented the secret that was mailed to it.
 
-    1. Lock the mailbox, then every account that is concerned, in one order.
-    2. If this is the account's first verified address and the secret came from someone who is not logged in to the
-       account, drop its credentials. Anyone can sign up with an address of another person; when that person takes the
-       account over, what was set up before must not open it any longer.
+    1. Lock the mailbox, then every account concerned in the order of their ids, so that no two calls deadlock.
+    2. If this is the account's first verified address and the caller is not logged in to the account, remove its
+       credentials. Any client can sign up with another person's address. When that person takes the account over, the
+       password, log-ins and second factors of the client must not open it any longer.
     3. Take the address from accounts that have not verified it.
     4. Verify it. A verified address replaces an unverified primary one.
 
@@ -83,7 +83,7 @@ def reset_password(*, user_id: UUID, token: str, password: str) -> None:
 
 
 def _drop_credentials(*, user: User, keep: str) -> None:
-    """Leave no way into the account but its address: no password, log-in, second factor or other address."""
+    """Remove the password, log-ins, second factors and other addresses: only the mailbox opens the account."""
     operations.revoke_sessions(user_id=user.pk, reason="address_proven")
     User.objects.filter(pk=user.pk).update(password=make_password(None))
     Authenticator.objects.filter(user=user).delete()
@@ -92,7 +92,7 @@ def _drop_credentials(*, user: User, keep: str) -> None:
 
 
 def _take_from_others(*, user: User, email: str) -> None:
-    """Remove the address, which they have not verified, from all other accounts; one may be left without any."""
+    """Remove the address from accounts that have not verified it; one without another gets a placeholder."""
     EmailAddress.objects.filter(email=email).exclude(user=user).delete()
     for other in User.objects.filter(email=email).exclude(pk=user.pk):
         User.objects.filter(pk=other.pk).update(email=queries.placeholder_email())

@@ -1,4 +1,4 @@
-"""The operators' view of people, workspaces and log-ins."""
+"""The admin's pages of users, workspaces, memberships, log-ins and groups."""
 
 from datetime import timedelta
 from typing import Any
@@ -26,19 +26,19 @@ from backend.accounts.operators import cells
 from backend.accounts.operators.access import LocksOut
 from backend.accounts.operators.filters import WordedFilter
 from backend.accounts.operators.labels import code_label, field_label, translate
-from backend.accounts.operators.model_admin import OperatorModelAdmin, WindowAdmin
+from backend.accounts.operators.model_admin import OperatorModelAdmin, ReadOnlyAdmin
 from backend.http.mailboxes import InvalidEmail, canonical
 
 RIGHTS = ["is_staff", "is_superuser", "groups", "user_permissions"]
 
-# allauth's own pages would change its rows behind the back of ours; Django's groups return in our look.
+# allauth's own pages would change rows without our operations. The page of groups is registered again below.
 for model in (EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken, Group):
     if admin.site.is_registered(model):
         admin.site.unregister(model)
 
 
 class PasswordForm(AdminPasswordChangeForm):  # type: ignore[misc]  # unfold ships no types that mypy reads.
-    """Whoever knew the old password is logged out."""
+    """Ends every log-in of the user."""
 
     def save(self, commit: bool = True) -> User:
         user: User = super().save(commit)
@@ -89,7 +89,7 @@ def right_in_words(permission: Permission) -> str:
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, RightsInWords):
-    """Groups of operators and what they may do. Who changes one gives rights, so only a superuser does."""
+    """Groups of operators and their rights. To change a group is to grant rights, so only a superuser may."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return _is_superuser(request)
@@ -102,7 +102,7 @@ class GroupAdmin(DjangoGroupAdmin, RightsInWords):
 
 
 class ActiveFilter(admin.SimpleListFilter):
-    """Users who were here of late, as the overview counts them."""
+    """Users with a log-in that was used in a period, as the overview counts them."""
 
     title = _("last visit")
     parameter_name = "seen"
@@ -125,7 +125,7 @@ class ActiveFilter(admin.SimpleListFilter):
 
 @admin.register(User)
 class UserAdmin(LocksOut, DjangoUserAdmin, RightsInWords):  # type: ignore[type-arg]  # Django's class takes no argument when it runs.
-    """Only a superuser gives rights, touches another operator, or sets a password: who knows it is that user."""
+    """Only a superuser grants rights, changes other operators, or sets a password, which lets them act as the user."""
 
     form = UserChangeForm
     add_form = NewUserForm
@@ -202,7 +202,7 @@ class WorkspaceAdmin(OperatorModelAdmin):
 
     @admin.display(description=field_label("wallet"))
     def wallet_link(self, workspace: Workspace) -> Any:
-        """Shown with what is in it. The wallet is billing's, which is above: it is reached by its relation alone."""
+        """Shown with its available amount. accounts may not import billing; the relation leads to the wallet."""
         wallet: Any = getattr(workspace, "wallet", None)
         return cells.link(wallet, cells.amount(wallet.available, wallet.currency)) if wallet is not None else "-"
 
@@ -215,9 +215,10 @@ class WorkspaceAdmin(OperatorModelAdmin):
 
 @admin.register(Membership)
 class MembershipAdmin(OperatorModelAdmin):
-    """Who may do what where. No operator takes a personal workspace from its owner.
+    """Members of workspaces and their roles. The owner of a personal workspace stays a member.
 
-    A membership opens all that a workspace holds, so only a superuser gives one. To end one its own right is enough.
+    A membership gives access to everything in the workspace, so only a superuser adds one. Deleting one needs only the
+    right to delete memberships.
     """
 
     list_display = ["role", "workspace_link", "user_link", "made"]
@@ -235,7 +236,7 @@ class MembershipAdmin(OperatorModelAdmin):
         return [] if obj is None else ["workspace", "user"]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Django refuses to delete what the class may not delete in general, so it is not offered for a selection."""
+        """Without "delete selected": Django asks for the right to delete without an object, so it would refuse each."""
         actions: dict[str, Any] = super().get_actions(request)
         actions.pop("delete_selected", None)
         return actions
@@ -251,8 +252,8 @@ class MembershipAdmin(OperatorModelAdmin):
 
 
 @admin.register(Session)
-class SessionAdmin(WindowAdmin):
-    """A window on the log-ins; the only thing to do here is to end one."""
+class SessionAdmin(ReadOnlyAdmin):
+    """Log-ins, read-only but for the action that ends them."""
 
     list_display = ["short_id", "user_link", "ip_address", "made", "used", "ended", "why"]
     list_filter = [("revoked_reason", WordedFilter), ("last_used_at", admin.DateFieldListFilter)]

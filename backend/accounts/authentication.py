@@ -1,4 +1,4 @@
-"""From a bearer token to the actor of a request."""
+"""Authentication of API requests: bearer token → caller → actor."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ WORKSPACE_HEADER = "Orquestra-Workspace"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """``request.user`` of the API: who the token speaks for, without asking the database."""
+    """``request.user`` of the API: the user and the log-in of the access token, read without a query."""
 
     id: UUID
     session_id: UUID
@@ -35,7 +35,7 @@ class Caller:
 
 
 class JWTAuthentication(JWTStatelessUserAuthentication):
-    """simplejwt's authentication with our tokens and the list of ended log-ins."""
+    """simplejwt's authentication with our tokens. Refuses revoked log-ins."""
 
     www_authenticate_realm = "orquestra"
 
@@ -61,7 +61,7 @@ class JWTAuthentication(JWTStatelessUserAuthentication):
 
 
 def caller_of(request: Request | HttpRequest) -> Caller:
-    """Whoever the request's access token speaks for.
+    """The caller of the request's access token.
 
     :raises NotAuthenticated: there is no valid access token.
     """
@@ -77,7 +77,7 @@ def caller_of(request: Request | HttpRequest) -> Caller:
 
 
 def account_of(*, authorization: str, method: str, path: str) -> str:
-    """The account of an Authorization header, for limits that apply before there is a request. Asks Redis.
+    """The user id of an Authorization header, for limits that apply before there is a request. Reads Redis.
 
     :raises NotAuthenticated: there is no valid access token in it.
     """
@@ -88,7 +88,7 @@ def account_of(*, authorization: str, method: str, path: str) -> str:
 
 
 def account_shown(authorization: str) -> str | None:
-    """The same without looking whether the log-in has ended; none without a valid access token. Asks nothing."""
+    """As ``account_of`` without the look-up of revocations, so without I/O; none if there is no valid access token."""
     scheme, _, raw = authorization.strip().partition(" ")
     if scheme.lower() != "bearer":
         return None

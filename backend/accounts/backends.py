@@ -1,4 +1,4 @@
-"""Which account a password opens."""
+"""Password authentication by our rule of which account an address belongs to."""
 
 from allauth.account.auth_backends import AuthenticationBackend as AllauthBackend
 
@@ -8,7 +8,7 @@ from backend.http.mailboxes import InvalidEmail, canonical
 
 
 class AuthenticationBackend(AllauthBackend):  # type: ignore[misc]  # allauth ships no types that mypy reads.
-    """allauth's, which hashes a password for unknown addresses too, with our rule of whose account an address is."""
+    """allauth's backend, which hashes a password for unknown addresses too, with ``queries.owner_of_email``."""
 
     def _authenticate_by_email(self, email: str, password: str) -> User | None:
         try:

@@ -15,7 +15,7 @@ SECOND_FACTORS = ("optional", "required")
 
 @register(Tags.security)
 def check_keys(**kwargs: Any) -> list[CheckMessage]:
-    """A key that is there must be one; a missing one is refused by ``check --deploy`` and at the first log-in."""
+    """A configured key must be valid. ``check --deploy`` and the first log-in refuse a missing one."""
     if not settings.JWT_PRIVATE_KEY and not settings.JWT_PREVIOUS_PUBLIC_KEYS:
         return []
     try:
@@ -44,9 +44,9 @@ def check_production(**kwargs: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     if not settings.JWT_PRIVATE_KEY:
         hint = "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 makes one."
-        found.append(Error("JWT_PRIVATE_KEY is empty: nobody can log in.", hint=hint, id="accounts.E003"))
+        found.append(Error("JWT_PRIVATE_KEY is empty: no user can log in.", hint=hint, id="accounts.E003"))
     if settings.PASSWORD_HASHERS[0] != f"{Argon2id.__module__}.{Argon2id.__qualname__}":
         found.append(Error("PASSWORD_HASHERS must begin with our Argon2id.", id="accounts.E004"))
     if settings.EMAIL_BACKEND.rpartition(".")[0].endswith((".filebased", ".console", ".dummy", ".locmem")):
-        found.append(Warning("EMAIL_URL names no mail server: e-mails reach nobody.", id="accounts.W001"))
+        found.append(Warning("EMAIL_URL names no mail server: e-mails are only written to files.", id="accounts.W001"))
     return found

@@ -1,4 +1,4 @@
-"""What accounts refuses."""
+"""Refusals of accounts."""
 
 from http import HTTPStatus
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""E-mails as files, where no mail server is named. They carry codes, so they are for the product's user alone."""
+"""E-mails as files, without a mail server. They carry codes, so only the product's user may read them."""
 
 import os
 from typing import Any

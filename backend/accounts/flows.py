@@ -1,4 +1,4 @@
-"""allauth's views of the flows in which an address decides about an account, with our inputs and limits."""
+"""allauth's views of flows that identify an account by its address, with our inputs and limits."""
 
 from datetime import timedelta
 from typing import Any
@@ -45,7 +45,7 @@ class RequestPasswordResetView(views.RequestPasswordResetView):  # type: ignore[
 
 class ResetPasswordView(views.ResetPasswordView):  # type: ignore[misc]  # As above.
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Set the password, and log in unless a second factor is asked for."""
+        """Set the password, and log in unless a second factor is required."""
         user, data = self.input.user, self.input.cleaned_data
         token = data["key"].partition("-")[2]
         addresses.reset_password(user_id=user.pk, token=token, password=data["password"])
@@ -61,14 +61,16 @@ class RequestLoginCodeView(views.RequestLoginCodeView):  # type: ignore[misc]  #
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         throttles.use(throttles.CODES, email=self.input.cleaned_data["email"], request=request)
         if self.input._user is None:
-            queries.user_exists(new_id())  # The answer reads a known user once more: it must not take longer.
+            queries.user_exists(
+                new_id()
+            )  # For a known user allauth runs one more query: the response times must not differ.
         response: HttpResponse = super().post(request, *args, **kwargs)
         return response
 
 
 class ConfirmLoginCodeView(views.ConfirmLoginCodeView):  # type: ignore[misc]  # As above.
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Log in, if the address still is the account's; it is verified by this."""
+        """Verify the address and log in, if the address is still the account's."""
         user, email = self.process.user, self.process.state.get("email")
         if user is None or queries.owner_of_email(email) != user:
             self.process.abort()
@@ -88,13 +90,13 @@ class ManageEmailView(views.ManageEmailView):  # type: ignore[misc]  # As above.
     }
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """401 without a log-in, unless a sign-up may correct its address, which is so with mailed codes only."""
+        """401 without a log-in. Only a sign-up that waits for a mailed code may correct its address without one."""
         if not request.user.is_authenticated and not app_settings.EMAIL_VERIFICATION_BY_CODE_ENABLED:
             return AuthenticationResponse(request)  # type: ignore[no-any-return]  # As above.
         return super().dispatch(request, *args, **kwargs)  # type: ignore[no-any-return]  # As above.
 
     def handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Removals and choices of one account take their turn: two at once could leave it without an address."""
+        """Serialize removals and changes of the primary address: two at once could leave the account without one."""
         if request.method not in ("PATCH", "DELETE"):
             return super().handle(request, *args, **kwargs)
         with transaction.atomic():
@@ -103,7 +105,7 @@ class ManageEmailView(views.ManageEmailView):  # type: ignore[misc]  # As above.
             return super().handle(request, *args, **kwargs)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not self.verification_stage_process:  # Otherwise a sign-up corrects its address.
+        if not self.verification_stage_process:  # Else this is a sign-up that corrects its address.
             _require_recent_proof(request)
         response: HttpResponse = super().post(request, *args, **kwargs)
         return response
@@ -117,7 +119,7 @@ class ManageEmailView(views.ManageEmailView):  # type: ignore[misc]  # As above.
         return response
 
     def delete(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Remove the address, and tell its mailbox: the caller may not be its owner."""
+        """Remove the address and mail it a notice: the caller may not be its owner."""
         address = self.input.cleaned_data["email"]
         if address.verified:
             _require_recent_proof(request)
@@ -129,7 +131,7 @@ class ManageEmailView(views.ManageEmailView):  # type: ignore[misc]  # As above.
 
 
 def _require_recent_proof(request: HttpRequest) -> None:
-    """Who holds an access token alone must not make the account theirs for good, by an address of their own.
+    """Refuse unless the caller authenticated recently: a stolen access token must not add an address for good.
 
     :raises ReauthenticationRequired: the caller neither logged in nor proved who they are in the last five minutes.
     """

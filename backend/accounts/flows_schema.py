@@ -1,4 +1,4 @@
-"""allauth's routes in the OpenAPI document: it answers them without REST framework, so nothing else describes them."""
+"""allauth's routes in the OpenAPI document. They bypass REST framework, so spectacular cannot describe them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -153,7 +153,7 @@ EXTRA: dict[tuple[str | None, str], Schema] = {
 class Flow:
     """
     :ivar fields: of the body, all required.
-    :ivar answers: the component of each answer, or none for a plain problem, and what the answer means.
+    :ivar answers: by status, the component of the response (none for a plain problem) and its description.
     :ivar headers: further parameters.
     :ivar security: of OpenAPI.
     """

@@ -1,4 +1,4 @@
-"""Every operation of allauth that does something here. Its routes for phones and providers have nothing to work on."""
+"""The operations of allauth in the OpenAPI document, without the unused ones for phones and providers."""
 
 from backend.accounts.flows_schema import (
     BEARER,
@@ -13,7 +13,7 @@ from backend.accounts.flows_schema import (
 from backend.http.openapi.descriptions import Schema
 
 PENDING = ("AuthenticationRequired", "One more step is needed: the pending one of `data.flows`.")
-NOBODY = ("AuthenticationRequired", "Not logged in.")
+NOT_LOGGED_IN = ("AuthenticationRequired", "Not logged in.")
 AGAIN = ("AuthenticationRequired", "Not logged in, or the last proof is too long ago (`reauthentication_required`).")
 LOGGED_IN = {200: ("Authenticated", "Logged in: `meta` has the tokens."), 401: PENDING}
 CODE: Schema = {**GIVEN, "description": "Of the authenticator app, or a recovery code."}
@@ -50,7 +50,7 @@ FLOWS: dict[tuple[str, str], Flow] = {
     ("/api/v1/auth/session", "get"): Flow(
         "Get the log-in",
         "Who is logged in by the access token, and how.",
-        {200: ("Authenticated", "The user."), 401: NOBODY},
+        {200: ("Authenticated", "The user."), 401: NOT_LOGGED_IN},
         security=BEARER,
     ),
     ("/api/v1/auth/session", "delete"): Flow(
@@ -63,7 +63,7 @@ FLOWS: dict[tuple[str, str], Flow] = {
         "Prove the password again",
         "Before a sensitive change, when it was refused with `reauthentication_required`. The proof counts for five "
         "minutes.",
-        {200: ("Authenticated", "Proved."), 401: NOBODY},
+        {200: ("Authenticated", "Proved."), 401: NOT_LOGGED_IN},
         {"password": PASSWORD},
         security=BEARER,
     ),
@@ -77,7 +77,7 @@ FLOWS: dict[tuple[str, str], Flow] = {
     ("/api/v1/auth/2fa/reauthenticate", "post"): Flow(
         "Prove the second factor again",
         "As with the password, before a sensitive change. The proof counts for five minutes.",
-        {200: ("Authenticated", "Proved."), 401: NOBODY},
+        {200: ("Authenticated", "Proved."), 401: NOT_LOGGED_IN},
         {"code": CODE},
         security=BEARER,
     ),
@@ -135,14 +135,14 @@ FLOWS: dict[tuple[str, str], Flow] = {
     ("/api/v1/account/password/change", "post"): Flow(
         "Change the password",
         "Every other log-in ends.",
-        {200: ("Authenticated", "Changed."), 401: NOBODY},
+        {200: ("Authenticated", "Changed."), 401: NOT_LOGGED_IN},
         {"current_password": PASSWORD, "new_password": NEW_PASSWORD},
         security=BEARER,
     ),
     ("/api/v1/account/email", "get"): Flow(
         "List addresses",
         "The e-mail addresses of the caller, which is the primary one, and which are verified.",
-        {200: ("EmailAddresses", "The addresses."), 401: NOBODY},
+        {200: ("EmailAddresses", "The addresses."), 401: NOT_LOGGED_IN},
         security=BEARER,
     ),
     ("/api/v1/account/email", "post"): Flow(
@@ -156,7 +156,7 @@ FLOWS: dict[tuple[str, str], Flow] = {
     ("/api/v1/account/email", "put"): Flow(
         "Mail the link again",
         "For an address of the caller that is not verified. When it cannot be sent now, the answer is 403.",
-        {200: ("Done", "Sent."), 401: NOBODY},
+        {200: ("Done", "Sent."), 401: NOT_LOGGED_IN},
         {"email": EMAIL},
         security=BEARER,
         refusals=("forbidden",),
@@ -180,13 +180,13 @@ FLOWS: dict[tuple[str, str], Flow] = {
     ("/api/v1/account/authenticators", "get"): Flow(
         "List second factors",
         "An authenticator app (`totp`) and recovery codes, if the caller has them.",
-        {200: ("Authenticators", "The second factors."), 401: NOBODY},
+        {200: ("Authenticators", "The second factors."), 401: NOT_LOGGED_IN},
         security=BEARER,
     ),
     ("/api/v1/account/authenticators/totp", "get"): Flow(
         "Get the authenticator app",
         "While there is none the answer is 404, and its `meta` has a secret to set one up with.",
-        {200: ("OneAuthenticator", "There is one."), 404: ("NewTotp", "There is none yet."), 401: NOBODY},
+        {200: ("OneAuthenticator", "There is one."), 404: ("NewTotp", "There is none yet."), 401: NOT_LOGGED_IN},
         security=BEARER,
         refusals=("conflict",),
     ),

@@ -1,7 +1,7 @@
-"""``Idempotency-Key``: the same request sent twice happens once, and both get the first answer.
+"""``Idempotency-Key``: a request that is sent twice runs once, and both get the first response.
 
-The key belongs to the user in the workspace. The answer is stored in the transaction that did the work, so there is
-no moment at which one exists without the other. What is refused leaves nothing behind: the key may be used again.
+A key belongs to a user in a workspace. The response is stored in the transaction that did the work, so neither is
+committed without the other. A refused request stores nothing, and its key may be used again.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from backend.accounts.models import IdempotencyKey
 from backend.errors import FieldError
 
 HEADER = "Idempotency-Key"
-LONGEST_KEY = 255
+MAX_KEY_LENGTH = 255
 KEPT_FOR = timedelta(hours=24)
 CHUNK = 1024 * 1024
 
@@ -37,8 +37,8 @@ Handler = Callable[..., HttpResponseBase]
 class IdempotentCreate(APIView):
     """Mixed into a view before its other bases: POSTs with an ``Idempotency-Key`` run once, in one transaction.
 
-    What the handler enqueues with ``delay_on_commit`` is enqueued when that transaction commits. What must not happen
-    within a transaction, such as sending bytes to a storage, a view does in ``prepared``.
+    What the handler enqueues with ``delay_on_commit`` is enqueued when that transaction commits. A view overrides
+    ``prepared`` for work that must not happen within a transaction, such as sending bytes to a storage.
     """
 
     takes_idempotency_key = True  # For the OpenAPI document.
@@ -52,7 +52,7 @@ class IdempotentCreate(APIView):
         if request.method == "POST":
             handler = cast(Handler, getattr(self, "post", self.http_method_not_allowed))
             run = self._once if HEADER in request.headers else self._run
-            # The instance serves this one request; its dispatch looks the handler up after this.
+            # An instance serves one request, and ``dispatch`` looks the handler up after ``initial``.
             self.post = lambda *args, **kwargs: run(handler, *args, **kwargs)
 
     def _run(self, handler: Handler, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -82,16 +82,16 @@ class IdempotentCreate(APIView):
 
 
 def _valid(key: str) -> str:
-    if not 0 < len(key) <= LONGEST_KEY or not key.isascii() or not key.isprintable():
+    if not 0 < len(key) <= MAX_KEY_LENGTH or not key.isascii() or not key.isprintable():
         detail = gettext("An Idempotency-Key has 1 to 255 printable ASCII characters.")
         raise FieldError(f"/{HEADER}", detail)
     return key
 
 
 def _lock(actor: Actor, key: str) -> None:
-    """Until the transaction ends, nobody else works on this key.
+    """Lock the key until the transaction ends.
 
-    :raises IdempotencyInProgress: somebody does.
+    :raises IdempotencyInProgress: another request holds the lock.
     """
     name = f"idempotency:{actor.workspace_id}:{actor.user_id}:{key}"
     with connection.cursor() as cursor:
@@ -132,7 +132,7 @@ def _store(actor: Actor, key: str, fingerprint: str, response: HttpResponseBase)
 
 
 def _fingerprint(request: Request) -> str:
-    """SHA-256 over method, path and what was sent; a file counts by its bytes, not by its name or boundary."""
+    """SHA-256 over method, path and body. Of a file only its bytes count, not its name or the multipart boundary."""
     digest = hashlib.sha256()
 
     def add(part: bytes) -> None:
@@ -166,6 +166,6 @@ def _sha256_of(file: "UploadedFile[Any]") -> bytes:
 
 
 def purge() -> int:
-    """Forget the answers older than a day; how many."""
+    """Delete the responses older than ``KEPT_FOR``; returns how many."""
     deleted, _ = IdempotencyKey.objects.filter(created_at__lt=timezone.now() - KEPT_FOR).delete()
     return deleted

@@ -1,7 +1,7 @@
-"""What allauth's forms accept, with our rule of whose account an address is (``queries.owner_of_email``).
+"""Validation of the bodies of allauth's flows, by our rule of which account an address belongs to.
 
-allauth matches addresses whether or not they are verified. Addresses arrive here as ``mailboxes.canonical`` spells
-them: ``AuthLimitsMiddleware`` rewrites the bodies.
+The rule is ``queries.owner_of_email``; allauth itself matches unverified addresses too. ``AuthLimitsMiddleware`` has
+rewritten the addresses in the bodies by then, to the spelling of ``mailboxes.canonical``.
 """
 
 from typing import Any
@@ -29,13 +29,13 @@ class SignupInput(inputs.SignupInput):  # type: ignore[misc]  # allauth ships no
         if queries.owner_of_email(value) is not None:
             if app_settings.EMAIL_VERIFICATION != app_settings.EmailVerificationMethod.MANDATORY:
                 raise get_adapter().validation_error("email_taken")
-            self.account_already_exists = True  # The answer is that of a new account, and the owner gets a mail.
+            self.account_already_exists = True  # The response is that of a new account, and the owner gets a mail.
         return value
 
     def try_save(self, request: HttpRequest) -> Any:
         if self.account_already_exists:
             operations.spend_the_time_of_a_registration(password=self.cleaned_data.get("password"))
-            for _commit in range(2):  # A sign-up commits the account and its address, each by itself.
+            for _commit in range(2):  # A sign-up commits twice: the account, then its address.
                 request.session.save()
         return super().try_save(request)
 
@@ -52,7 +52,7 @@ class SignupInput(inputs.SignupInput):  # type: ignore[misc]  # allauth ships no
 class RequestPasswordResetInput(inputs.RequestPasswordResetInput):  # type: ignore[misc]  # As above.
     def clean_email(self) -> str:
         email: str = self.cleaned_data["email"]
-        return email  # Whose it is, the worker finds out.
+        return email  # The worker looks the account up.
 
 
 class RequestLoginCodeInput(inputs.RequestLoginCodeInput):  # type: ignore[misc]  # As above.
@@ -64,7 +64,7 @@ class RequestLoginCodeInput(inputs.RequestLoginCodeInput):  # type: ignore[misc]
 
 
 class AddEmailInput(inputs.AddEmailInput):  # type: ignore[misc]  # As above.
-    """Adds an unverified address, which counts for nothing yet. Whether another account has it makes no difference."""
+    """Adds an unverified address, which gives no access yet, whether or not another account has the same."""
 
     def clean_email(self) -> str:
         email: str = self.cleaned_data["email"]
@@ -85,7 +85,7 @@ class MarkAsPrimaryEmailInput(inputs.MarkAsPrimaryEmailInput):  # type: ignore[m
 
 
 class _ThrottledCode:
-    """Counts wrong codes, so that whoever knows the password neither guesses on nor locks the account's owner out."""
+    """Counts wrong codes: a client with the password can neither go on guessing nor lock the owner out."""
 
     def clean_code(self) -> str:
         form: Any = self
@@ -124,7 +124,7 @@ def proved_by_account(request: HttpRequest, address: EmailAddress) -> bool:
 
 
 def _needs_account(request: HttpRequest, address: EmailAddress) -> bool:
-    """Whether a mailed link alone is not enough: its reader may have been made to confirm another person's account."""
+    """Whether a mailed link needs the log-in of its account: its reader may be tricked into confirming another's."""
     if request.user.is_authenticated:
         return True
     owner = queries.owner_of_email(address.email)

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 PEM = re.compile(r"-----BEGIN [A-Z ]+-----.+?-----END [A-Z ]+-----", re.DOTALL)
-SMALLEST_KEY = 2048  # Bits; RFC 7518 section 3.3.
+MIN_KEY_BITS = 2048  # Bits; RFC 7518 section 3.3.
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,15 +46,17 @@ def _read(private_pem: str, previous_pems: str, debug: bool) -> KeyRing:
 
 def _private_key(pem: str, *, debug: bool) -> rsa.RSAPrivateKey:
     if not pem and debug:
-        return rsa.generate_private_key(public_exponent=65537, key_size=SMALLEST_KEY)  # Gone with this process.
+        return rsa.generate_private_key(
+            public_exponent=65537, key_size=MIN_KEY_BITS
+        )  # In memory only: its tokens end with this process.
     if not pem:
         raise ImproperlyConfigured("JWT_PRIVATE_KEY is empty: set it to an RSA private key in PEM form.")
     try:
         key = load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError) as error:
         raise ImproperlyConfigured(f"JWT_PRIVATE_KEY is not a PEM private key without a password: {error}") from error
-    if not isinstance(key, rsa.RSAPrivateKey) or key.key_size < SMALLEST_KEY:
-        raise ImproperlyConfigured(f"JWT_PRIVATE_KEY must be an RSA key of at least {SMALLEST_KEY} bits.")
+    if not isinstance(key, rsa.RSAPrivateKey) or key.key_size < MIN_KEY_BITS:
+        raise ImproperlyConfigured(f"JWT_PRIVATE_KEY must be an RSA key of at least {MIN_KEY_BITS} bits.")
     return key
 
 
@@ -63,8 +65,8 @@ def _public_key(pem: str) -> rsa.RSAPublicKey:
         key = load_pem_public_key(pem.encode())
     except ValueError as error:
         raise ImproperlyConfigured(f"JWT_PREVIOUS_PUBLIC_KEYS holds what is no PEM public key: {error}") from error
-    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < SMALLEST_KEY:
-        raise ImproperlyConfigured(f"JWT_PREVIOUS_PUBLIC_KEYS may hold RSA keys of {SMALLEST_KEY} bits or more only.")
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < MIN_KEY_BITS:
+        raise ImproperlyConfigured(f"JWT_PREVIOUS_PUBLIC_KEYS may hold RSA keys of {MIN_KEY_BITS} bits or more only.")
     return key
 
 

@@ -1,7 +1,7 @@
-"""E-mails on their way from a request to the worker that sends them.
+"""The store of e-mails between the request that makes them and the worker that sends them.
 
-A mail may carry a code that logs someone in. So it waits under a name of its own, which expires, and what stands in the
-task queue and in logs is the name alone.
+A mail may carry a code that logs its reader in. So it is kept in Redis under a random name that expires, and the task
+queue and the logs hold that name alone.
 """
 
 import json
@@ -27,16 +27,16 @@ PASSWORD_RESET = "account/email/password_reset_key"  # noqa: S105 — a template
 
 
 def site() -> dict[str, str]:
-    """What the texts call the product: what their sender is called, whatever host a request named."""
+    """Name and address of the product in mails: the sender's, never the host of a request, which a client chooses."""
     name, address = parseaddr(settings.DEFAULT_FROM_EMAIL)
     return {"name": name or address, "domain": settings.FRONTEND_URL}
 
 
 def keep(job: dict[str, Any], *, seconds: int) -> str:
-    """Keep a mail for that long; its name, for ``deliver``.
+    """Store a mail for so many seconds; returns its name, for ``deliver``.
 
     :param job: ``kind`` is ``message`` (with ``template``, ``to``, ``subject`` and ``body``), ``password_reset`` (with
-        ``to`` and ``language``: the worker finds out whether there is such an account) or ``none``, which is not sent.
+        ``to`` and ``language``: the worker looks the account up) or ``none``, which is not sent.
     """
     name = uuid4().hex
     redis.client().set(_key(name), json.dumps(job), ex=seconds)
@@ -44,13 +44,13 @@ def keep(job: dict[str, Any], *, seconds: int) -> str:
 
 
 def deliver(name: str) -> None:
-    """Send the mail of this name and forget it. One that is not there any more was sent, or came too late.
+    """Send the mail of this name and delete it. A missing one was sent already or has expired.
 
     :raises OSError: the mail server did not take it; ``smtplib.SMTPException`` is one.
     """
     kept = redis.client().get(_key(name))
     if kept is None:
-        logger.warning("mail_not_there", extra={"mail": name})
+        logger.warning("mail_not_found", extra={"mail": name})
         return
     message = _message(json.loads(kept))
     if message is not None:

@@ -1,4 +1,4 @@
-"""People, their workspaces and their log-ins."""
+"""Users, their workspaces and memberships, their log-ins, and stored responses of idempotent requests."""
 
 from collections.abc import Collection
 from typing import Any, ClassVar, Self
@@ -39,11 +39,11 @@ class User(PublicId, AbstractBaseUser, PermissionsMixin):
     id_prefix = "usr"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    email = models.EmailField(max_length=254, unique=True)  # As ``mailboxes.canonical`` spells it: one per mailbox.
+    email = models.EmailField(
+        max_length=254, unique=True
+    )  # In the spelling of ``mailboxes.canonical``: one per mailbox.
     name = models.CharField(max_length=150, blank=True)
-    language = models.CharField(
-        max_length=8, blank=True, choices=settings.LANGUAGES
-    )  # Blank: whatever the browser asks.
+    language = models.CharField(max_length=8, blank=True, choices=settings.LANGUAGES)  # Blank: that of the browser.
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -105,7 +105,7 @@ class Workspace(PublicId, models.Model):
 
 
 class Membership(models.Model):
-    """What a user may do in a workspace."""
+    """The role of a user in a workspace."""
 
     class Role(models.TextChoices):
         OWNER = "owner"
@@ -145,7 +145,7 @@ class Session(PublicId, models.Model):
     generation = models.PositiveIntegerField(default=1)
     generation_at = models.DateTimeField(default=timezone.now)  # When the current generation began.
     amr = models.JSONField(default=list)  # RFC 8176 authentication methods, such as ["pwd"].
-    # The key of allauth's own state of this log-in: what it asked and was told in flows of several steps.
+    # The reference of allauth's state of this log-in, which holds the progress of flows with several steps.
     state_key = models.CharField(max_length=40, blank=True)
     user_agent = models.CharField(max_length=256, blank=True)
     ip_address = models.GenericIPAddressField(null=True)
@@ -169,7 +169,7 @@ class Session(PublicId, models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """The first answer to a request, kept in the transaction that did its work, replayed for a day."""
+    """The first response to a request, stored in the transaction that did its work and replayed for a day."""
 
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")

@@ -1,4 +1,4 @@
-"""What happens to people, their workspaces and their log-ins."""
+"""Writes of accounts: registration, log-ins and their tokens, passwords, revocation."""
 
 import logging
 from collections.abc import Iterable
@@ -23,8 +23,8 @@ from backend.http.mailboxes import canonical
 
 logger = logging.getLogger(__name__)
 
-REFRESHES = limits.Rate(20, 60)  # Of one session: tabs that begin together, and answers that got lost.
-SESSIONS_KEPT = timedelta(days=90)  # After their end, so that their owner can still be told of them.
+REFRESHES = limits.Rate(20, 60)  # Per session: several tabs that start together, and repeats after lost responses.
+SESSIONS_KEPT = timedelta(days=90)  # After their end.
 
 
 def register_user(
@@ -51,18 +51,18 @@ def register_user(
 
 
 def spend_the_time_of_a_registration(*, password: str | None) -> None:
-    """Do the work of a sign-up and undo it, so that its time does not depend on its address."""
+    """Do the work of a sign-up and roll it back, so that response times do not reveal whether an address is taken."""
     with transaction.atomic():
         user = register_user(email=queries.placeholder_email(), password=password)
         EmailAddress.objects.create(user=user, email=user.email, primary=True)
         transaction.set_rollback(True)
-    for _ in range(3):  # What allauth reads about a new account and its address.
+    for _ in range(3):  # As many queries as allauth makes about a new account and its address.
         queries.owner_of_email(user.email)
 
 
 @transaction.atomic
 def give_personal_workspace(*, user: User) -> Workspace:
-    """What every user has from the first moment; call it in the transaction that inserts the user."""
+    """Make the user's personal workspace. Call it in the transaction that inserts the user."""
     name = user.name or user.email.partition("@")[0][:150]
     workspace = Workspace.objects.create(name=name, personal_owner=user)
     Membership.objects.create(workspace=workspace, user=user, role=Membership.Role.OWNER)
@@ -76,10 +76,12 @@ def start_session(
 ) -> tuple[Session, TokenPair]:
     """Log the user in on one device.
 
-    :param state_key: the reference of the log-in's state, which opens nothing from outside.
-    :raises SessionRevoked: the user was locked out meanwhile. A lock-out waits for this, or this for the lock-out:
-        none leaves a log-in behind.
+    :param state_key: the reference of the log-in's state; a client cannot use it as a key.
+    :raises SessionRevoked: the user is deactivated.
     """
+    # Locks the user's row, as the UPDATE of ``deactivate_user`` does. If this comes first, the deactivation waits, and
+    # then finds and revokes the committed session. If the deactivation comes first, this waits, and PostgreSQL checks
+    # ``is_active`` again after the wait. Without the lock, each could miss the other and leave a live log-in.
     if not User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True).exists():
         raise SessionRevoked
     session = Session.objects.create(
@@ -96,7 +98,7 @@ def start_session(
 def start_operator_session(
     *, user: User, amr: list[str], user_agent: str, ip_address: str | None, seconds: int
 ) -> Session:
-    """Log an operator in to the admin. It has no tokens; its cookie ends with it, or after ``seconds``."""
+    """Log an operator in to the admin. Such a session has no tokens; the cookie is valid as long as the session."""
     return Session.objects.create(
         user=user,
         amr=amr,
@@ -107,13 +109,20 @@ def start_operator_session(
 
 
 def refresh_session(*, refresh_token: str) -> TokenPair:
-    """Buy the next pair of tokens.
+    """Exchange a refresh token for the next pair of tokens.
 
-    The generation before the current one gets the current pair for ``REFRESH_GRACE`` (two tabs, a lost answer).
-    Anything older, or later, is a copy that somebody else used: it ends the session.
+    A refresh token is valid for one generation of its session:
+
+    1. The current generation: the session moves to the next one, and the caller gets its tokens.
+    2. The generation before, within ``REFRESH_GRACE`` of the move: the caller gets the current generation's tokens, and
+       nothing moves. Two tabs refresh at the same time, and responses get lost; neither may log the user out.
+    3. Any other generation: two holders use copies of the same token, one of them a thief. The session ends for both.
+
+    Without the time limit in 2, the thief and the owner could take turns for ever, each always one generation behind.
+    The revocation in 3 is committed before the error is raised, because an exception would roll it back.
 
     :raises TokenExpired: the session was not used for ``REFRESH_TOKEN_LIFETIME``.
-    :raises SessionRevoked: the session has ended; where this token ended it, that is committed before the error.
+    :raises SessionRevoked: the session has ended, maybe by this call.
     :raises NotAuthenticated: this is no refresh token of ours.
     :raises RateLimited: the session was refreshed too often. An access token lives ten minutes.
     """
@@ -147,7 +156,7 @@ def _live_session_for_update(token: RefreshToken) -> Session:
 
 
 def set_password(*, user_id: UUID, password: str) -> None:
-    """Give the user another password, as somebody who may: whoever knew the old one is logged out."""
+    """Set the user's password and end every log-in, as they may belong to a client that knows the old one only."""
     hashed = make_password(password)  # Slow by design, so before the transaction.
     with transaction.atomic():
         User.objects.filter(pk=user_id).update(password=hashed)
@@ -156,13 +165,13 @@ def set_password(*, user_id: UUID, password: str) -> None:
 
 @transaction.atomic
 def revoke_session(*, session_id: UUID, reason: str) -> bool:
-    """End one log-in; whether it was still alive."""
+    """End one log-in; returns whether it was live."""
     return _revoke(Session.objects.select_for_update().live().filter(pk=session_id), reason=reason) > 0
 
 
 @transaction.atomic
 def revoke_sessions(*, user_id: UUID, reason: str, but: UUID | None = None) -> int:
-    """End all log-ins of the user, or all but one; how many."""
+    """End all log-ins of the user, or all but one; returns how many."""
     sessions = Session.objects.select_for_update().live().filter(user_id=user_id)
     if but is not None:
         sessions = sessions.exclude(pk=but)
@@ -173,28 +182,30 @@ def _revoke(sessions: Iterable[Session], *, reason: str) -> int:
     ids = [session.pk for session in sessions]
     if ids:
         Session.objects.filter(pk__in=ids).update(revoked_at=timezone.now(), revoked_reason=reason)
-        transaction.on_commit(lambda: _announce(session_ids=ids))
+        transaction.on_commit(lambda: _publish(session_ids=ids))
     return len(ids)
 
 
-def _announce(*, session_ids: Iterable[UUID] = (), user_ids: Iterable[UUID] = ()) -> None:
+def _publish(*, session_ids: Iterable[UUID] = (), user_ids: Iterable[UUID] = ()) -> None:
     try:
-        revocations.announce(session_ids=session_ids, user_ids=user_ids)
-    except revocations.RedisError as error:  # Committed already; the beat repeats it when Redis is back.
-        logger.error("revocations were not announced: %s", error)
+        revocations.publish(session_ids=session_ids, user_ids=user_ids)
+    except (
+        revocations.RedisError
+    ) as error:  # The database has it: ``repeat_revocations`` publishes it when Redis is back.
+        logger.error("revocations_not_published error=%s", error)
 
 
 @transaction.atomic
 def deactivate_user(*, user_id: UUID) -> None:
-    """Lock the user out at once: no log-in, no refresh, no access token."""
+    """Lock the user out at once: end every log-in, and refuse new ones, refreshes and access tokens."""
     User.objects.filter(pk=user_id).update(is_active=False)
     revoke_sessions(user_id=user_id, reason="deactivated")
-    transaction.on_commit(lambda: _announce(user_ids=[user_id]))
+    transaction.on_commit(lambda: _publish(user_ids=[user_id]))
 
 
 @transaction.atomic
 def activate_user(*, user_id: UUID) -> None:
-    """Let the user log in again. What was ended stays ended."""
+    """Let the user log in again. Ended log-ins stay ended."""
     User.objects.filter(pk=user_id).update(is_active=True)
     transaction.on_commit(lambda: revocations.forget_user(user_id))
 
@@ -206,13 +217,13 @@ def change_user(*, user_id: UUID, **fields: str) -> None:
 
 
 def repeat_revocations() -> None:
-    """Announce every revocation that an access token may still outlive."""
+    """Publish again every revocation that a still valid access token could escape."""
     since = timezone.now() - settings.ACCESS_TOKEN_LIFETIME
-    revocations.announce(session_ids=Session.objects.filter(revoked_at__gt=since).values_list("pk", flat=True))
+    revocations.publish(session_ids=Session.objects.filter(revoked_at__gt=since).values_list("pk", flat=True))
 
 
 def purge_sessions() -> int:
-    """Delete log-ins that ended more than ``SESSIONS_KEPT`` ago, and allauth's expired state; how many log-ins."""
+    """Delete log-ins that ended ``SESSIONS_KEPT`` ago, and allauth's expired state; returns how many log-ins."""
     since = timezone.now() - SESSIONS_KEPT
     deleted, _ = Session.objects.filter(Q(revoked_at__lt=since) | Q(expires_at__lt=since)).delete()
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()

@@ -1,4 +1,4 @@
-"""Hands e-mails to the worker: an answer waits for no mail server, and its time does not tell who gets a mail."""
+"""Queues e-mails for the worker. No response waits for a mail server, or reveals by its time whether one is sent."""
 
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ KEPT = 6 * 3600  # Seconds that a mail waits for its server; one with a code, no
 
 
 def post(*, template: str, message: EmailMessage, is_wanted: bool = True) -> None:
-    """Send the message once the transaction has committed; one that is not wanted costs the same and goes nowhere."""
+    """Queue the message after the commit. An unwanted one takes the same work and is not sent."""
     job = {
         "kind": "message" if is_wanted else "none",
         "template": template,
@@ -26,7 +26,7 @@ def post(*, template: str, message: EmailMessage, is_wanted: bool = True) -> Non
 
 
 def post_password_reset(*, email: str) -> None:
-    """Let the worker find out whose address this is, and mail them a link to set a new password."""
+    """Queue a mail with a link to set a new password. The worker looks the account of the address up."""
     _enqueue({"kind": "password_reset", "to": email, "language": translation.get_language()}, seconds=KEPT)
 
 

@@ -1,4 +1,4 @@
-"""What the apps above may ask about people and workspaces."""
+"""Reads of accounts, for its own modules and the apps above: users, actors, log-ins, addresses."""
 
 import ipaddress
 from dataclasses import dataclass, replace
@@ -53,13 +53,13 @@ def user_exists(user_id: UUID) -> bool:
 
 
 def language_of(user_id: UUID) -> str:
-    """The language that the user has chosen, else that of the request that is being answered, as ``pt-br``."""
+    """The language that the user has chosen, else that of the current request, as ``pt-br``."""
     chosen = User.objects.filter(pk=user_id).values_list("language", flat=True).first()
     return chosen or translation.get_language() or settings.LANGUAGE_CODE
 
 
 def lock_mailbox(email: str) -> None:
-    """Until the end of the transaction no other one decides whose address this is."""
+    """Lock the address until the transaction ends, for a decision on which account it belongs to."""
     sql.row("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"mailbox:{email}"])
 
 
@@ -102,9 +102,9 @@ WHERE m.user_id = %s AND m.workspace_id = %s AND (%s::uuid IS NULL OR EXISTS (
 
 
 def actor_now(actor: Actor) -> Actor | None:
-    """The actor with the role that it has by now: one query.
+    """The actor with its current role: one query.
 
-    None once its log-in has ended, its user was deactivated or its membership is gone.
+    None if its log-in has ended, its user is deactivated or its membership was deleted.
     """
     found = sql.row(_NOW, [actor.user_id, actor.workspace_id, actor.session_id, actor.session_id])
     return None if found is None else replace(actor, role=found[0])
@@ -176,7 +176,7 @@ def profile(user_id: UUID) -> Profile:
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """How many users there are, how many of them came and how many were here since a moment."""
+    """Counts of users: all, and those who signed up or used a log-in since a moment."""
 
     total: int
     new: int

@@ -1,4 +1,4 @@
-"""What a mailed link to set a new password depends on, and so ends with."""
+"""Tokens of mailed links to set a new password, and when they stop being valid."""
 
 from datetime import datetime
 
@@ -9,10 +9,10 @@ from backend.accounts.models import User
 
 
 class ResetTokens(PasswordResetTokenGenerator):
-    """Tokens that no log-in ends, nor anything else that a client does who holds the account without its mailbox.
+    """Tokens that a client of the account without access to its mailbox cannot invalidate.
 
-    Django's end with the next log-in and allauth's with the next address: anyone who signed up with another person's
-    address could end that person's links again and again.
+    Django's tokens end with the next log-in, allauth's with the next added address. A client that signed up with
+    another person's address could so invalidate that person's links again and again.
 
     - Of an account that has verified an address: good while its password, its primary and its verified addresses are
       the same. A reset changes the password.

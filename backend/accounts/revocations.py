@@ -1,4 +1,10 @@
-"""Ended log-ins, told to every process through Redis for as long as an access token can outlive them."""
+"""Revocations of access tokens, published in Redis.
+
+An access token is verified without a query, so ending its log-in in the database does not stop it. The revocation is
+written to Redis after the commit, for as long as an access token lives, and every request looks its log-in and its user
+up with one MGET. Never before the commit: a transaction that rolls back would leave a live log-in refused. A commit
+whose publication fails is repaired by ``tasks.repeat_revocations``.
+"""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -10,10 +16,10 @@ from backend.db import redis
 from backend.errors import ServiceUnavailable
 
 
-def announce(*, session_ids: Iterable[UUID] = (), user_ids: Iterable[UUID] = ()) -> None:
-    """Refuse these access tokens from now on. Call it once the database has the revocation.
+def publish(*, session_ids: Iterable[UUID] = (), user_ids: Iterable[UUID] = ()) -> None:
+    """Refuse the access tokens of these log-ins and users from now on. Call it after the commit of the revocation.
 
-    :raises RedisError: nobody was told; ``tasks.repeat_revocations`` tells them when Redis is back.
+    :raises RedisError: nothing was published; ``tasks.repeat_revocations`` does it when Redis is back.
     """
     names = [_session(id) for id in session_ids] + [_user(id) for id in user_ids]
     if not names:
@@ -25,19 +31,19 @@ def announce(*, session_ids: Iterable[UUID] = (), user_ids: Iterable[UUID] = ())
 
 
 def forget_user(user_id: UUID) -> None:
-    """The user may log in again; their ended sessions stay ended, each by its own name."""
+    """Accept new tokens of the user again. Their ended log-ins stay revoked, each by its own key."""
     _client().delete(_user(user_id))
 
 
 def is_revoked(*, session_id: UUID, user_id: UUID) -> bool:
-    """:raises RedisError: nobody can tell."""
+    """:raises RedisError: Redis does not answer, so this is not known."""
     return any(_client().mget(_session(session_id), _user(user_id)))
 
 
 def refuse_without_redis(*, method: str, path: str) -> None:
-    """What may be answered while revocations cannot be read: reads, but none of money.
+    """Allow a request while revocations cannot be read, if it only reads and not from ``REVOCATION_REQUIRED_PATHS``.
 
-    :raises ServiceUnavailable: this must wait.
+    :raises ServiceUnavailable: this request needs the revocations.
     """
     if method not in ("GET", "HEAD", "OPTIONS") or path.startswith(settings.REVOCATION_REQUIRED_PATHS):
         raise ServiceUnavailable
@@ -55,4 +61,4 @@ def _user(id: UUID) -> str:
     return f"rev:sub:{id}"
 
 
-__all__ = ["RedisError", "announce", "forget_user", "is_revoked", "refuse_without_redis"]
+__all__ = ["RedisError", "forget_user", "is_revoked", "publish", "refuse_without_redis"]

@@ -1,4 +1,4 @@
-"""What accounts show and take."""
+"""Serializers of accounts, one per direction."""
 
 from typing import Any
 

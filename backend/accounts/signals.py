@@ -1,4 +1,4 @@
-"""News for the apps above; sent inside the transaction that makes it true."""
+"""Signals for the apps above, sent inside the transaction that makes the change."""
 
 from django.dispatch import Signal
 

@@ -1,8 +1,7 @@
-"""Where the state of log-ins is kept: one store for the API's flows, another for the admin, neither of which opens
-what the other wrote.
+"""Stores of log-in states: one for the API's flows, another for the admin. Neither can open a state of the other.
 
-The key of a state is a password. The database holds only a keyed digest of it, made with the store's own salt, so that
-neither a row of ``django_session`` nor anything that points at one opens anything from outside.
+The key of a state works like a password. The database holds only a keyed digest of it, made with the store's own salt:
+a client that learns a row of ``django_session``, or a reference to one, cannot open the state with it.
 """
 
 from typing import Any
@@ -13,7 +12,7 @@ from django.utils.crypto import salted_hmac
 
 
 class Reference(str):
-    """The name of a state's row. It opens the state inside this process; no text that a client sends is one."""
+    """The key of a state's row. It opens the state inside this process; text from a client is never a ``Reference``."""
 
     __slots__ = ()
 
@@ -26,7 +25,7 @@ class _HashedStore(DatabaseStore):
 
     @property
     def reference(self) -> Reference | None:
-        """What another row may hold to find this state again; none as long as it has no key."""
+        """What another row may store to find this state again; none while the state has no key."""
         return None if self.session_key is None else self._row(self.session_key)
 
     def _get_session_from_db(self) -> Any:
@@ -50,7 +49,7 @@ class _HashedStore(DatabaseStore):
         if key is not None:
             super().delete(self._row(key))
 
-    # Django's asynchronous methods would look for the key itself.
+    # Django's asynchronous methods would look the unhashed key up.
     async def aload(self) -> dict[str, Any]:
         return await sync_to_async(self.load)()
 

@@ -1,4 +1,4 @@
-"""allauth's log-ins become our sessions: tokens when one succeeds, and our tokens accepted on allauth's own routes."""
+"""Connects allauth to our sessions: a log-in by allauth gets our tokens, and allauth's routes accept our tokens."""
 
 from typing import Any, cast
 
@@ -20,9 +20,9 @@ from backend.accounts.errors import SessionRevoked
 from backend.accounts.models import Session, User
 from backend.accounts.states import Reference, SessionStore
 
-OPEN = frozenset({"login", "signup"})  # Routes that begin a log-in whatever token comes along.
+OPEN = frozenset({"login", "signup"})  # Routes that begin a new log-in and ignore an access token.
 
-# allauth's names of what was proved, as RFC 8176 calls it.
+# allauth's names of authentication methods, as RFC 8176 names.
 METHODS = {"password": "pwd", "password_reset": "pwd", "code": "otp", "socialaccount": "fed", "mfa": "mfa"}
 
 
@@ -50,12 +50,12 @@ class SessionStrategy(AbstractTokenStrategy):  # type: ignore[misc]  # allauth s
         return reference if reference and _is_usable(reference, session) else _new_state(session)
 
     def lookup_session(self, session_token: str) -> SessionBase | None:
-        """allauth's state, unless the log-in it led to has ended."""
+        """allauth's state, unless its log-in has ended."""
         if not session_token.isalnum() or not SessionStore().exists(session_token):
             return None
         state = SessionStore(session_token)
         session_id = state.get(SESSION_ID)
-        if session_id is None:  # A log-in without its session is none.
+        if session_id is None:  # A completed log-in without a session is invalid.
             return None if SESSION_KEY in state or _is_outdated(state) else state
         return state if queries.session_is_live(session_id) else None
 
@@ -65,9 +65,9 @@ class SessionStrategy(AbstractTokenStrategy):  # type: ignore[misc]  # allauth s
         return str(request.session.session_key)
 
     def create_access_token_payload(self, request: HttpRequest) -> dict[str, Any]:
-        """A log-in has succeeded: begin the session, and answer with its tokens.
+        """Start the session of a successful log-in; returns its tokens.
 
-        allauth builds more than one answer in some flows and sends the last: all get the same tokens.
+        In some flows allauth builds several responses and sends the last one: all get the same tokens.
         """
         if hasattr(request, "_tokens"):
             return cast(dict[str, Any], request._tokens)
@@ -90,7 +90,7 @@ class SessionStrategy(AbstractTokenStrategy):  # type: ignore[misc]  # allauth s
 
 
 def _reference(request: HttpRequest) -> str:
-    """What the session's row may hold of its state: who reads it cannot use it."""
+    """The reference of the state for the session's row: a reader of the row cannot open the state with it."""
     if not request.session.session_key:
         request.session.save()
     return str(cast(SessionStore, request.session).reference or "")
@@ -105,7 +105,7 @@ def _amr(request: HttpRequest) -> list[str]:
 
 
 def _is_outdated(state: SessionStore) -> bool:
-    """Whether a log-in waits for another step, and its user is locked out or has another password by now."""
+    """Whether a log-in waits for another step although its user was locked out or the password changed since."""
     waiting, then = state.get(LOGIN_SESSION_KEY), state.get(PASSWORD_THEN)
     if waiting is None or waiting["user_pk"] is None:
         return False
@@ -118,7 +118,7 @@ def _is_outdated(state: SessionStore) -> bool:
 
 
 def _is_usable(reference: Reference, session: Session) -> bool:
-    """Whether the state is this session's, and names no way to authenticate that only an earlier version had."""
+    """Whether the state is this session's and its authentication backend still exists."""
     state = SessionStore(reference)
     return (
         state.get(SESSION_ID) == str(session.pk) and state.get(BACKEND_SESSION_KEY) in settings.AUTHENTICATION_BACKENDS
@@ -126,7 +126,7 @@ def _is_usable(reference: Reference, session: Session) -> bool:
 
 
 def _new_state(session: Session) -> Reference:
-    """State for a log-in whose own has expired or was cleared away."""
+    """New state for a log-in whose state has expired or was deleted."""
     state = SessionStore()
     state[SESSION_KEY] = str(session.user_id)
     state[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]

@@ -1,4 +1,4 @@
-"""Whether the reader of an open event stream may still read it."""
+"""Access checks of open event streams."""
 
 import logging
 from collections.abc import Callable
@@ -16,17 +16,17 @@ logger = logging.getLogger(__name__)
 
 
 def still_allowed(actor: Actor, *, scope: str, sees: Callable[[Actor], bool]) -> StillAllowed:
-    """What ``event_stream`` asks at every heartbeat.
+    """The check that ``event_stream`` runs at every heartbeat.
 
-    The database decides, since it has a revocation before Redis does: one query for the log-in, the user and the
-    membership, and one for the object. The access token that opened the stream may expire meanwhile: its log-in lives.
-    While the database does not answer the stream goes on; it carries what it carried before.
+    It reads the database, which has a revocation before Redis does: one query for the log-in, the user and the
+    membership, and one for the object. The access token that opened the stream may expire meanwhile; the log-in counts.
+    While the database does not answer, the stream continues.
 
     :param scope: what the stream needs, such as ``agents:read``.
-    :param sees: whether the object is visible to the actor, with the role that it has by now.
+    :param sees: whether the object is visible to the actor, which has its current role.
     """
 
-    def look() -> bool:
+    def check() -> bool:
         try:
             current = queries.actor_now(actor)
             if current is None:
@@ -36,9 +36,9 @@ def still_allowed(actor: Actor, *, scope: str, sees: Callable[[Actor], bool]) ->
         except (Forbidden, NotFound):
             return False
         except (DatabaseError, InterfaceError) as error:
-            logger.warning("stream_access_not_readable error=%s", str(error).strip())
+            logger.warning("stream_access_check_failed error=%s", str(error).strip())
             return True
         finally:
             release_connection()
 
-    return sync_to_async(look, thread_sensitive=False)
+    return sync_to_async(check, thread_sensitive=False)

@@ -1,4 +1,4 @@
-"""What accounts do when nobody asks."""
+"""Tasks of accounts: purges, repeated revocations, sending mails."""
 
 import logging
 from typing import Any
@@ -10,24 +10,24 @@ from backend.db import sweeps
 
 logger = logging.getLogger(__name__)
 
-MAIL_RETRIES = 10  # About an hour and a half in all; what waits expires by itself.
+MAIL_RETRIES = 10  # About an hour and a half in all; the stored mail expires by itself.
 
 
 @shared_task(ignore_result=True)
 def purge() -> None:
-    """Forget answers that are no longer replayed and log-ins that ended long ago."""
+    """Delete responses that are no longer replayed and log-ins that ended long ago."""
     sweeps.each([idempotency.purge, operations.purge_sessions], lambda purge: purge(), name="accounts_purge")
 
 
 @shared_task(ignore_result=True)
 def repeat_revocations() -> None:
-    """Tell Redis again who was logged out lately: it may have been away, or have lost its memory."""
+    """Publish recent revocations again: Redis may have been down, or have lost its data."""
     operations.repeat_revocations()
 
 
 @shared_task(bind=True, ignore_result=True, max_retries=MAIL_RETRIES)
 def send_mail(self: Any, *, mail_id: str) -> None:
-    """Send one mail, and again while its server does not take it. No error text is logged: it names the receiver."""
+    """Send one mail, with retries while the server refuses it. Error texts name the receiver: they are not logged."""
     try:
         mail.deliver(mail_id)
         return

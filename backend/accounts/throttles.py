@@ -1,7 +1,7 @@
 """Limits guesses at one account, and mails to one mailbox, without letting a stranger lock the account's owner out.
 
-One limit per account over all client addresses would let a stranger do that: whoever sends wrong passwords until the
-limit is reached blocks the owner's right password too. So a use counts against two limits:
+One limit per account over all client addresses would let a stranger do that: by sending wrong
+passwords until the limit is reached, it would block the owner's right password too. So a use counts against two limits:
 
 1. that of the client address about this account (``per_address``), low;
 2. that of all client addresses together (``per_account``), much higher, which slows an attack from many addresses.

@@ -1,4 +1,4 @@
-"""Access and refresh tokens: simplejwt's tokens, signed by our keys and told apart by the header's ``typ``."""
+"""Access and refresh tokens: simplejwt's tokens, signed by our keys. The header's ``typ`` names the kind."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ from backend.accounts.models import Session, User
 from backend.errors import NotFound
 from backend.http import ids
 
-LONGEST_TOKEN = 4096  # Characters; ours have about 900.
+MAX_TOKEN_LENGTH = 4096  # Characters; ours have about 900.
 
 
 class SigningBackend(TokenBackend):
-    """simplejwt's backend and what it lacks: ``kid`` and ``typ`` in the header, and keys that rotate."""
+    """simplejwt's backend with ``kid`` and ``typ`` in the header, and key rotation."""
 
     def __init__(self, typ: str, services: Collection[str]) -> None:
         """
@@ -47,7 +47,7 @@ class SigningBackend(TokenBackend):
         return jwt.encode(claims, keys.private, algorithm="RS256", headers={"typ": self.typ, "kid": keys.kid})
 
     def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
-        if len(token) > LONGEST_TOKEN:
+        if len(token) > MAX_TOKEN_LENGTH:
             raise TokenBackendError("Token is invalid")
         payload = _verified(token, self.typ, self.known, str(self.issuer), key_ring())
         if int(payload["exp"]) <= time():
@@ -62,8 +62,8 @@ class SigningBackend(TokenBackend):
 def _verified(token: Any, typ: str, audience: frozenset[str], issuer: str, keys: KeyRing) -> dict[str, Any]:
     """The claims of a token whose header, signature and required claims are good.
 
-    Kept for the tokens seen last, as each is shown again and again while it lives; what is refused is not kept. Its
-    time is looked at by whoever asks, and so is whether its log-in has ended.
+    Cached for the most recent tokens, since clients send each one many times; refusals are not cached. The callers
+    check the expiry and the revocation, which change while a token is cached.
     """
     try:
         header = jwt.get_unverified_header(token)
@@ -88,7 +88,7 @@ def _verified(token: Any, typ: str, audience: frozenset[str], issuer: str, keys:
 
 
 class SessionToken(Token):
-    """A token of a ``Session``. Its kind stands in the header, where a verifier looks before it trusts a claim."""
+    """A token of a ``Session``. Its kind is in the header, which a verifier checks before it trusts a claim."""
 
     typ: ClassVar[str]
     services: ClassVar[Collection[str]]
@@ -115,12 +115,12 @@ class SessionToken(Token):
     def read(cls, raw: Any) -> Self:
         """The verified token.
 
-        :raises TokenExpired: it was ours and its time is over.
-        :raises NotAuthenticated: it is anything else but a valid token of this kind.
+        :raises TokenExpired: it is one of ours and has expired.
+        :raises NotAuthenticated: it is no valid token of this kind.
         """
         try:
             token = cls(raw)
-            token.user_id, token.session_id  # noqa: B018 — malformed ids are found here, not where they are used.
+            token.user_id, token.session_id  # noqa: B018 — a malformed id is refused here, not at its first use.
         except ExpiredTokenError as error:
             raise TokenExpired from error
         except (TokenError, NotFound) as error:
@@ -137,7 +137,7 @@ class SessionToken(Token):
 
 
 class AccessToken(SessionToken):
-    """Opens the API for ten minutes."""
+    """Authenticates requests of the API for ten minutes."""
 
     typ = "at+jwt"
     services = settings.EVERY_SERVICE
@@ -152,7 +152,7 @@ class AccessToken(SessionToken):
 
 
 class RefreshToken(SessionToken):
-    """Buys the next pair of tokens, once: it is valid for one generation of its session."""
+    """Exchanged for the next pair of tokens, once: it is valid for one generation of its session."""
 
     typ = "rt+jwt"
     services = ("accounts",)

@@ -1,4 +1,4 @@
-"""The routes of people, their log-ins and their workspaces. allauth answers those under ``auth/`` and ``account/``."""
+"""Views of users, log-ins and workspaces. allauth serves the routes under ``auth/`` and ``account/``."""
 
 from http import HTTPStatus
 from typing import Any

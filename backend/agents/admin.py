@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.operators import cells
 from backend.accounts.operators.labels import code_label, field_label
-from backend.accounts.operators.model_admin import Section, WindowAdmin
+from backend.accounts.operators.model_admin import ReadOnlyAdmin, Section
 from backend.agents import admin_details
 from backend.agents.errors import RunEnded
 from backend.agents.models import Agent, Conversation, Run
@@ -18,7 +18,7 @@ from backend.agents.operations.runs import stop_run
 
 
 @admin.register(Agent)
-class AgentAdmin(WindowAdmin):
+class AgentAdmin(ReadOnlyAdmin):
     list_display = ["short_name", "short_id", "workspace_link", "model_name", "visibility", "creator", "made", "gone"]
     list_filter = ["visibility", ("deleted_at", admin.EmptyFieldListFilter)]
     list_select_related = ["workspace", "version", "created_by"]
@@ -64,7 +64,7 @@ class AgentAdmin(WindowAdmin):
 
 
 @admin.register(Conversation)
-class ConversationAdmin(WindowAdmin):
+class ConversationAdmin(ReadOnlyAdmin):
     list_display = ["short_id", "workspace_link", "agent_link", "creator", "made", "changed", "gone"]
     list_filter = ["created_at", ("deleted_at", admin.EmptyFieldListFilter)]
     list_select_related = ["workspace", "agent", "created_by"]
@@ -86,7 +86,7 @@ class ConversationAdmin(WindowAdmin):
 
 
 @admin.register(Run)
-class RunAdmin(WindowAdmin):
+class RunAdmin(ReadOnlyAdmin):
     list_display = ["short_id", "state", "workspace_link", "agent_link", "creator", "money", "failure", "made"]
     list_filter = ["status", "created_at"]
     list_select_related = ["workspace", "created_by", "agent_version__agent"]

@@ -19,7 +19,7 @@ from unfold.decorators import action
 from backend.accounts.operators import cells
 from backend.accounts.operators.current import may_view
 from backend.accounts.operators.labels import field_label
-from backend.accounts.operators.model_admin import WindowAdmin
+from backend.accounts.operators.model_admin import ReadOnlyAdmin
 from backend.billing import operations
 from backend.billing.errors import InsufficientBalance, KeyReused
 from backend.billing.forms import MoveMoneyForm
@@ -28,7 +28,7 @@ from backend.http.ids import encode
 
 
 @admin.register(Wallet)
-class WalletAdmin(WindowAdmin):
+class WalletAdmin(ReadOnlyAdmin):
     list_display = ["workspace_name", "owner", "available_money", "held_money", "posted_money", "made"]
     list_display_links = ["workspace_name"]
     list_filter = ["currency"]
@@ -115,7 +115,7 @@ class WalletAdmin(WindowAdmin):
                     operations.adjust(**order)
                 self.log_change(request, wallet, self._summary(wallet, form))
         except (InsufficientBalance, KeyReused) as refusal:
-            form.add_error(None, cells.said(refusal.detail))
+            form.add_error(None, cells.translated(refusal.detail))
             return False
         moved = Transfer.objects.filter(wallet=wallet, key=order["key"]).first()
         link = cells.link(moved, gettext("Show the transaction")) if moved and may_view(Transfer) else ""
@@ -128,7 +128,7 @@ class WalletAdmin(WindowAdmin):
         return f"{what}: {cells.amount(asked['amount'], wallet.currency)}. {asked['reason']}"
 
 
-class OfWalletAdmin(WindowAdmin):
+class OfWalletAdmin(ReadOnlyAdmin):
     """A part of the ledger: each row belongs to a wallet, and most were for a run."""
 
     ordering = ["-pk"]  # By time: ids are UUIDv7.

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext, pgettext
 from backend.accounts.operators import cells
 from backend.accounts.operators.filters import WordedFilter
 from backend.accounts.operators.labels import code_label, field_label
-from backend.accounts.operators.model_admin import Section, WindowAdmin
+from backend.accounts.operators.model_admin import ReadOnlyAdmin, Section
 from backend.documents import operations
 from backend.documents.models import Collection, Document, Ingestion, Usage
 from backend.documents.reasons import translated
@@ -25,7 +25,7 @@ DELETED_AT_ONCE = 500  # Documents; Django takes at most 1000 fields of a form.
 
 
 @admin.register(Document)
-class DocumentAdmin(WindowAdmin):
+class DocumentAdmin(ReadOnlyAdmin):
     list_display = ["short_name", "short_id", "state", "problems", "workspace_link", "kind", "size", "made"]
     list_filter = ["latest_ingestion__status", "blob__content_type", ("created_at", admin.DateFieldListFilter)]
     list_select_related = ["workspace", "blob", "latest_ingestion"]
@@ -178,7 +178,7 @@ class DocumentAdmin(WindowAdmin):
 
 
 @admin.register(Ingestion)
-class IngestionAdmin(WindowAdmin):
+class IngestionAdmin(ReadOnlyAdmin):
     list_display = ["made", "document_link", "shown_state", "pages", "attempts", "problem", "ended"]
     list_filter = ["status", ("error_code", WordedFilter)]
     list_select_related = ["document"]
@@ -218,7 +218,7 @@ class IngestionAdmin(WindowAdmin):
 
 
 @admin.register(Collection)
-class CollectionAdmin(WindowAdmin):
+class CollectionAdmin(ReadOnlyAdmin):
     list_display = ["short_name", "short_id", "workspace_link", "language", "creator", "made"]
     list_select_related = ["workspace", "created_by"]
     search_fields = ["=id", "name"]
@@ -231,7 +231,7 @@ class CollectionAdmin(WindowAdmin):
 
 
 @admin.register(Usage)
-class UsageAdmin(WindowAdmin):
+class UsageAdmin(ReadOnlyAdmin):
     list_display = ["workspace_name", "documents", "size", "served"]
     list_select_related = ["workspace"]
     search_fields = ["=workspace__name"]

@@ -1,1 +1,1 @@
-"""The admin as operators meet it: how they log in, and what its pages let through."""
+"""The admin: log-in of operators, base classes and helpers of its pages."""

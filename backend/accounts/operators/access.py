@@ -1,4 +1,4 @@
-"""Operators lock users out and let them in again, from the list and from a user's page."""
+"""Actions that lock users out and let them in again, on the list and on a user's page."""
 
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ else:
 
 
 class LocksOut(Page):
-    """What the admin of users gets: two actions of the list, and one of the page that asks before it does anything."""
+    """Mixin of the page of users: two actions on the list, and one on the user's page, which asks for confirmation."""
 
     @admin.action(description=_("Lock out: end every log-in and allow no new one"), permissions=["change"])
     def lock_out(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
@@ -52,7 +52,7 @@ class LocksOut(Page):
         return bool(self.has_change_permission(request, user))
 
     def _open_or_close(self, request: HttpRequest, users: QuerySet[User], *, opened: bool) -> None:
-        """Says what was done, and of whom it was refused and why."""
+        """Change each user, and show how many were changed and which were refused and why."""
         change, entry = (
             (operations.activate_user, gettext("Let in again."))
             if opened

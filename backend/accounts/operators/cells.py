@@ -1,4 +1,4 @@
-"""How values are shown in the admin's lists and pages: money, times, ids, links, states, JSON objects."""
+"""Formats values for the admin's lists and pages: money, times, ids, links, states, JSON objects."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -26,8 +26,8 @@ from backend.http.ids import decode
 from backend.http.money import format_money
 
 Shown = Callable[[Any, Any], Any]
-LONGEST_TEXT = 48  # Characters of a name in a list; what is longer ends in the middle.
-LONGEST_VALUE = 2_000  # Characters of one value of a JSON object.
+MAX_TEXT = 48  # Characters of a name in a list; a longer one is cut in the middle.
+MAX_VALUE = 2_000  # Characters of one value of a JSON object.
 MONEY_KEYS = frozenset({"max_cost", "cost", "reserved"})  # Micro-units inside JSON objects.
 PRICE_KEYS = frozenset({"input_price", "cached_input_price", "output_price"})  # Per million tokens.
 TONES = {
@@ -69,30 +69,30 @@ def moment(at: datetime | None) -> SafeString | str:
     return format_html('<time datetime="{}" title="{}" class="whitespace-nowrap">{}</time>', at.isoformat(), at, text)
 
 
-def clipped(text: object, longest: int = LONGEST_TEXT) -> SafeString | str:
-    """A long text ends in the middle: names often differ at their end. The whole is in its title."""
+def clipped(text: object, max_length: int = MAX_TEXT) -> SafeString | str:
+    """Cut a long text in the middle, since names often differ at their end. The title has the whole text."""
     text = str(text)
-    if len(text) <= longest:
+    if len(text) <= max_length:
         return text
-    tail = longest // 3
-    return format_html('<span title="{}">{}…{}</span>', text[:500], text[: longest - tail - 1], text[-tail:])
+    tail = max_length // 3
+    return format_html('<span title="{}">{}…{}</span>', text[:500], text[: max_length - tail - 1], text[-tail:])
 
 
-def said(text: object, longest: int = LONGEST_VALUE) -> str:
-    """What our code stored in English, such as why something failed: in the operator's language where it is known."""
-    text = str(text or "")[:longest]
+def translated(text: object, max_length: int = MAX_VALUE) -> str:
+    """A text that our code stored in English, such as an error detail, in the operator's language where translated."""
+    text = str(text or "")[:max_length]
     return _(text) if text else ""
 
 
 def reason(words: object, detail: str, *, code: str) -> SafeString:
-    """Why something failed, in words once: a detail often begins with them. The code is in the title."""
+    """Why something failed: the words, then the detail, which often repeats them. The title has the code."""
     words = str(words)
     text = detail if detail.casefold().startswith(words.casefold()) else f"{words}: {detail}" if detail else words
     return format_html('<span title="{}">{}</span>', code, text)
 
 
 def ident(public_id: str, *, whole: bool = False) -> SafeString:
-    """A typed id: whole where there is room, else its prefix and its end, which is where ids differ."""
+    """A typed id, whole or shortened to its prefix and its end, where ids differ."""
     prefix, underscore, suffix = public_id.rpartition("_")
     short = public_id if whole or len(suffix) < 16 else f"{prefix}{underscore}{suffix[:4]}…{suffix[-6:]}"
     return format_html('<code class="typed-id" title="{}">{}</code>', public_id, short)
@@ -104,7 +104,7 @@ def badge(state: str, text: object) -> SafeString | str:
 
 
 def address(model: type[Model], pk: object) -> str | None:
-    """Of an object's page, for an operator who may look at it."""
+    """The URL of an object's page, if the operator may view it."""
     if not may_view(model):
         return None
     try:
@@ -118,7 +118,7 @@ def anchor(href: str | None, text: object) -> SafeString | str:
 
 
 def link(target: Model | None, text: object = None) -> SafeString | str:
-    """An object by its name, as a link for those who may look at it."""
+    """An object by its name, as a link if the operator may view it."""
     if target is None:
         return "-"
     shown = clipped(str(target) or getattr(target, "public_id", "-")) if text is None else text
@@ -126,7 +126,7 @@ def link(target: Model | None, text: object = None) -> SafeString | str:
 
 
 def reference(text: str, *, whole: bool = False) -> SafeString | str:
-    """What money was for: a typed id links to its object."""
+    """What money was for: a typed id, linked to its object."""
     named = named_by(text)
     if named is None:
         return clipped(text) or "-"
@@ -134,7 +134,7 @@ def reference(text: str, *, whole: bool = False) -> SafeString | str:
 
 
 def named_by(public_id: str) -> tuple[type[Model], UUID] | None:
-    """The model that a typed id's prefix stands for, and the key; none when it is no such id."""
+    """The model of a typed id's prefix, and the primary key; none if it is no typed id of a registered model."""
     prefix = public_id.partition("_")[0]
     for model in admin.site._registry:
         if getattr(model, "id_prefix", None) == prefix:
@@ -146,7 +146,7 @@ def named_by(public_id: str) -> tuple[type[Model], UUID] | None:
 
 
 def listed(model: type[Model], **query: object) -> str | None:
-    """The address of a model's list with this query, for an operator who may look at it."""
+    """The URL of a model's list with this query, if the operator may view it."""
     if not may_view(model):
         return None
     path = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
@@ -154,12 +154,12 @@ def listed(model: type[Model], **query: object) -> str | None:
 
 
 def listed_by_name(name: str, **query: object) -> str | None:
-    """As ``listed``, for a model of an app whose models are not reached from there: ``"agents.Run"``."""
+    """As ``listed``, for a model that the caller may not import, by its name: ``"agents.Run"``."""
     return listed(apps.get_model(name), **query)
 
 
 def listed_page(name: str, pk: object) -> str | None:
-    """The address of an object's page by the name of its model, for an operator who may look at it."""
+    """The URL of an object's page by the name of its model, if the operator may view it."""
     return address(apps.get_model(name), pk)
 
 
@@ -169,7 +169,7 @@ def words_of(name: str, field: str) -> dict[str, Any]:
 
 
 def words_of_model(name: str) -> Any:
-    """What one object of a model is called."""
+    """The name of one object of a model."""
     return apps.get_model(name)._meta.verbose_name
 
 
@@ -207,12 +207,12 @@ def _fact(name: str, value: Any, currency: str, micro: bool) -> SafeString | str
     elif isinstance(value, list | tuple):
         shown = format_html_join(", ", "{}", ((_fact("", item, currency, micro),) for item in value[:50]))
     else:
-        shown = clipped(value, LONGEST_VALUE)
+        shown = clipped(value, MAX_VALUE)
     return shown
 
 
 def _get(row: Any, path: str) -> Any:
-    """Along attributes; none where one of them is."""
+    """The value at the end of a path of attributes; none if one of them is none."""
     return reduce(lambda found, name: None if found is None else getattr(found, name), path.split("."), row)
 
 
@@ -255,7 +255,7 @@ def when(name: str, label: Any = None) -> Shown:
 
 
 def linked(path: str, label: Any = None) -> Shown:
-    """An object beside this one, by its name, as a link for those who may look at it."""
+    """A related object by its name, as a link if the operator may view it."""
     last = path.rpartition(".")[2]
 
     @admin.display(description=label or field_label(last), ordering=path.replace(".", "__"))
@@ -266,7 +266,7 @@ def linked(path: str, label: Any = None) -> Shown:
 
 
 def text(name: str, label: Any = None) -> Shown:
-    """A text that people chose, clipped."""
+    """A text that a user wrote, clipped."""
 
     @admin.display(description=label or field_label(name), ordering=name)
     def shown(_page: Any, row: Any) -> SafeString | str:

@@ -1,6 +1,6 @@
-"""Who looks at a page of the admin while it is drawn.
+"""The request of the operator while a page of the admin is rendered.
 
-The functions that show a cell get the row and not the request, and what a cell may link to depends on the operator.
+The functions that render a cell get the row and not the request, and a cell links only to what the operator may view.
 """
 
 from contextvars import ContextVar
@@ -14,7 +14,7 @@ request: ContextVar[HttpRequest | None] = ContextVar("operator_request", default
 
 
 def may_view(model: type[Model], *, asking: HttpRequest | None = None) -> bool:
-    """Whether the operator of this request may look at objects of a model; no one may without a request."""
+    """Whether the operator of the request may view objects of a model; never without a request."""
     asking = asking or request.get()
     user: Any = getattr(asking, "user", None)
     if user is None:
@@ -27,5 +27,5 @@ def may_view(model: type[Model], *, asking: HttpRequest | None = None) -> bool:
 
 
 def may_read_texts() -> bool:
-    """Whether what people wrote is shown: to superusers alone."""
+    """Whether texts that users wrote are shown: to superusers only."""
     return bool(getattr(getattr(request.get(), "user", None), "is_superuser", False))

@@ -1,4 +1,4 @@
-"""Filters that the lists of the admin share: by an object beside, and by stored codes shown in words."""
+"""Filters that the admin's lists share: by a related object, and by stored codes shown in words."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,10 +17,10 @@ PARAMETER = "of"
 
 
 class OfObject(SimpleListFilter):
-    """``?of=wsp_01…``: what belongs to one object. It is reached by links between pages and names what it shows.
+    """``?of=wsp_01…``: the rows that belong to one object. Other pages link to it.
 
-    The page says in ``of`` by which column each kind of object is meant. An operator who may not look at that kind may
-    not filter by it: the list would say what belongs to whom.
+    The page declares in ``of`` the column of each kind of object. An operator who may not view that kind may not filter
+    by it, because the list would reveal what belongs to which object.
     """
 
     title = _("what it belongs to")
@@ -48,12 +48,12 @@ class OfObject(SimpleListFilter):
 
     @property
     def banner(self) -> Any:
-        """What the list shows, for above it."""
+        """The object that the list is filtered by, for the line above the list."""
         return cells.link(self.target) if self.target is not None else self.value()
 
 
 class WordedFilter(AllValuesFieldListFilter):
-    """The values that a column has, in words."""
+    """Filter by the values of a column, shown in words."""
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         context = f"{self.field.model._meta.model_name}.{self.field.name}"

@@ -10,12 +10,12 @@ from django.urls import reverse
 from backend.accounts.models import User
 from backend.accounts.operators.current import may_view
 
-MOST = 5  # Objects that are found at once.
+MAX_FOUND = 5  # Users that one search shows.
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """As unfold's results are shown."""
+    """One result, with the attributes that unfold's templates read."""
 
     title: str
     description: Any
@@ -24,12 +24,12 @@ class Found:
 
 
 def find(request: HttpRequest, asked: str) -> list[Found]:
-    """What this operator may look at of that name. A typed id costs one query, whatever it names."""
+    """The objects of that id or address that the operator may view. A typed id takes one query."""
     asked = asked.lower()  # Headings begin with a capital letter, ids too.
     if "@" in asked:
         if not may_view(User, asking=request):
             return []
-        users = User.objects.filter(email__startswith=asked).order_by("email")[:MOST]
+        users = User.objects.filter(email__startswith=asked).order_by("email")[:MAX_FOUND]
         return [_found(User, user) for user in users]
     registered: Any = admin.site._registry
     for model, page in sorted(registered.items(), key=lambda item: not _is_own(item[0], asked)):

@@ -23,7 +23,7 @@ SPELLED = {
     "sha256": "SHA-256",
     "amr": "proofs",
 }
-# Codes that say too little when they are merely spelled as words.
+# Codes whose words alone would not explain them.
 CODES = {
     "provider_auth": "Provider key missing or refused",
     "provider_rejected": "Refused by the provider",
@@ -65,7 +65,7 @@ def translate(model: type[Model]) -> None:
     app = apps.get_app_config(options.app_label)
     if not isinstance(app.verbose_name, Promise):
         app.verbose_name = pgettext_lazy("app", str(app.verbose_name))
-    named = options.original_attrs  # Django makes a plural that looks lazy of whatever has none.
+    named = options.original_attrs  # Django makes a lazy plural where none is declared.
     if not isinstance(named.get("verbose_name"), Promise):
         with override(None):
             one, many = str(options.verbose_name), str(options.verbose_name_plural)

@@ -1,4 +1,4 @@
-"""The log-in of operators: a password, and the second factor of those who have one."""
+"""The log-in of operators: the password, then the second factor if the operator has one."""
 
 import time
 from typing import Any
@@ -20,18 +20,18 @@ from unfold.forms import AuthenticationForm
 from unfold.widgets import BASE_INPUT_CLASSES
 
 from backend.accounts import operations, throttles
-from backend.accounts.adapter import LONGEST_PASSWORD, SESSION_ID
+from backend.accounts.adapter import MAX_PASSWORD_LENGTH, SESSION_ID
 from backend.accounts.models import User
 from backend.http import limits, mailboxes
 
-RATE = limits.Rate(limit=10, seconds=60)  # Of one client address, whatever accounts it names.
-PENDING, PENDING_SECONDS = "operator_pending", 300  # A right password, waiting for its second factor.
-WRONG_CODES = 5  # After so many the password is asked for again.
-AMR = "amr"  # In the state of an operator's log-in: what was proved.
+RATE = limits.Rate(limit=10, seconds=60)  # Of one client address, over all accounts.
+PENDING, PENDING_SECONDS = "operator_pending", 300  # The password was right; the second factor is missing.
+MAX_WRONG_CODES = 5  # Then the log-in starts again at the password.
+AMR = "amr"  # In the state of an operator's log-in: its authentication methods.
 
 
 def has_second_factor(user: User) -> bool:
-    """Recovery codes alone are none."""
+    """Whether the user has one. Recovery codes alone do not count."""
     return bool(Authenticator.objects.filter(user=user).exclude(type=Authenticator.Type.RECOVERY_CODES).exists())
 
 
@@ -40,12 +40,12 @@ def proved_second_factor(request: HttpRequest) -> bool:
 
 
 class PasswordForm(AuthenticationForm):  # type: ignore[misc]  # unfold ships no types that mypy reads.
-    """The first step. An unknown address costs a hash as a known one does, by allauth's back end."""
+    """The first step. allauth's back end hashes a password for unknown addresses too, so both take as long."""
 
     def clean(self) -> dict[str, Any]:
         account = _spelled(str(self.cleaned_data.get("username", "")))
         usage = _limit(self.request, throttles.PASSWORDS, account)
-        if len(self.cleaned_data.get("password", "")) > LONGEST_PASSWORD:
+        if len(self.cleaned_data.get("password", "")) > MAX_PASSWORD_LENGTH:
             raise self.get_invalid_login_error()
         cleaned: dict[str, Any] = super().clean()
         usage.rollback()  # The password was right.
@@ -63,7 +63,7 @@ class PasswordForm(AuthenticationForm):  # type: ignore[misc]  # unfold ships no
 
 
 class CodeForm(AuthenticateForm):  # type: ignore[misc]  # allauth ships no types that mypy reads.
-    """The second step: a code of the app, each once, or a recovery code."""
+    """The second step: a code of the authenticator app or a recovery code, each valid once."""
 
     def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -83,7 +83,7 @@ class CodeForm(AuthenticateForm):  # type: ignore[misc]  # allauth ships no type
     def clean_code(self) -> str:
         usage = _limit(self.request, throttles.SECOND_FACTORS, self.user.email)
         with transaction.atomic():
-            # Two requests with one recovery code: the second waits here, and finds it used.
+            # Two requests with the same recovery code: the second waits here, then finds the code used.
             list(Authenticator.objects.select_for_update().filter(user=self.user).order_by("pk"))
             code: str = super().clean_code()
         usage.rollback()  # The code was right.
@@ -91,7 +91,7 @@ class CodeForm(AuthenticateForm):  # type: ignore[misc]  # allauth ships no type
 
 
 class LogInView(LoginView):
-    """Both steps at one address. Between them the state knows whose password was right, and nobody is logged in."""
+    """Both steps at one URL. Between them the state names the user whose password was right; it is no log-in yet."""
 
     second_template = "accounts/admin/second_factor.html"
 
@@ -141,7 +141,7 @@ class LogInView(LoginView):
             pending = self.request.session[PENDING]
             pending["wrong"] += 1
             self.request.session[PENDING] = pending
-            if pending["wrong"] >= WRONG_CODES:
+            if pending["wrong"] >= MAX_WRONG_CODES:
                 self.request.session.flush()
         return super().form_invalid(form)
 
@@ -162,7 +162,7 @@ class LogInView(LoginView):
 
 
 def _waiting(request: HttpRequest) -> User | None:
-    """Whose second factor is waited for; none once their password is another or they are no operator any more."""
+    """The user of a pending log-in; none if the password changed or the user is no active operator any more."""
     pending = request.session.get(PENDING)
     if pending is None or pending["until"] < time.time():
         return None
@@ -180,7 +180,7 @@ def _spelled(email: str) -> str:
 
 
 def _limit(request: HttpRequest, throttle: throttles.Throttle, account: str) -> throttles.Usage:
-    """What one address may try at all, and what may be tried at one account; the API counts the latter together.
+    """Count one attempt against the limits of the client address and of the account. The API shares the latter.
 
     :raises ValidationError: too many attempts.
     """

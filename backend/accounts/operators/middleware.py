@@ -1,4 +1,4 @@
-"""The admin's cookie, for the admin alone."""
+"""Session cookies of the admin, valid below ``/admin/`` only."""
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
@@ -13,17 +13,17 @@ from backend.http.headers import ADMIN_PATH
 
 
 class OperatorSessionMiddleware(SessionMiddleware):
-    """Sessions by cookie below ``/admin/``; elsewhere no cookie is read and none is set.
+    """Reads and sets the session cookie below ``/admin/`` only.
 
-    Each log-in to the admin has a ``Session`` as those of the API have. With it ends the cookie: at a log-out, at
-    another password, when the user is locked out, when an operator ends it.
+    Each log-in to the admin has a ``Session``, as those to the API have. The cookie is valid as long as that session is
+    live: until a log-out, a new password, a lock-out, or an operator who ends it.
     """
 
     def process_request(self, request: HttpRequest) -> None:
         if not request.path_info.startswith(ADMIN_PATH):
-            request.session = SessionStore()  # Empty. allauth's views put the state that their token names here.
+            request.session = SessionStore()  # Empty. allauth's views replace it by the state of their token.
             return
-        current.request.set(request)  # Until the answer, which is drawn after the view has returned.
+        current.request.set(request)  # Until ``process_response``: templates are rendered after the view has returned.
         request.session = OperatorStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
         if SESSION_KEY in request.session and not _is_live(request.session):
             request.session.flush()

@@ -1,8 +1,8 @@
-"""What every list of the admin lets an operator ask: the declared filters, the search, nothing else.
+"""Base classes of the admin's pages. A list accepts its declared filters and its search, and no other look-up.
 
-Django lets a list be filtered by any column of its table (``?state_key__gte=k``) and by many of related ones. An
-operator who may look at a list could read a hidden column through it, letter by letter. Every model is registered with
-this class.
+Django lets a list be filtered by any column of its table (``?state_key__gte=k``) and by many of related tables. An
+operator who may view a list could read a hidden column through it, letter by letter. So every model is registered with
+a subclass of ``OperatorModelAdmin``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,8 +44,8 @@ class Section:
 class OperatorModelAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types that mypy reads.
     """Base of every page of the admin.
 
-    :cvar of: by which column this list is filtered for an object beside it, by the prefix of that object's typed id.
-    :cvar contains: objects without a list of their own that a search by typed id finds this object by.
+    :cvar of: by prefix of a related object's typed id, the column that ``?of=<id>`` filters this list by.
+    :cvar contains: the same for objects without a page of their own: a search by their typed id finds this object.
     """
 
     of: ClassVar[Mapping[str, str]] = {}
@@ -63,23 +63,23 @@ class OperatorModelAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no t
         return [*declared, *([OfObject] if self.of else [])]
 
     def sections(self, request: HttpRequest, row: Any) -> list[Section]:
-        """What the page shows below the fields."""
+        """Tables and texts below the fields of the object's page."""
         return []
 
     def public_id_of(self, row: Any) -> str | None:
-        """The typed id that other lists know the object by."""
+        """The typed id that other lists use for the object in ``?of=``."""
         found: str | None = getattr(row, "public_id", None)
         return found
 
     def related(self, request: HttpRequest, row: Any) -> list[tuple[Any, str]]:
-        """Lists of what belongs to the object, those that this operator may look at."""
+        """Names and URLs of the lists of objects that belong to this one, as far as the operator may view them."""
         public_id = self.public_id_of(row)
         if public_id is None:
             return []
         prefix = public_id.partition("_")[0]
         found = cells.named_by(public_id)
         if found is None or not may_view(found[0], asking=request):
-            return []  # As the lists would: a wallet's are asked for by its workspace.
+            return []  # The lists would refuse the filter. A wallet's related lists use the id of its workspace.
         lists = [(model, page) for model, page in admin.site._registry.items() if prefix in getattr(page, "of", {})]
         addresses = [
             (model._meta.verbose_name_plural, cells.listed(model, of=public_id))
@@ -105,9 +105,9 @@ class OperatorModelAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no t
         action: str = "",
         back: str | None = None,
     ) -> HttpResponse:
-        """A page that names what an action would do to which objects. Its form sends ``confirmed`` to the same address.
+        """A page that asks to confirm an action on these objects. Its form posts ``confirmed`` to the same URL.
 
-        :param action: of a list; its form names the same objects again, and no others.
+        :param action: the name of a list's action; the form then posts the same selection again.
         """
         chosen = [(ACTION_CHECKBOX_NAME, str(row.pk)) for row in rows]
         context = {
@@ -123,7 +123,7 @@ class OperatorModelAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no t
         return TemplateResponse(request, "accounts/admin/confirm.html", context)
 
     def by_typed_id(self, rows: QuerySet[Any], asked: str, paths: Mapping[str, str]) -> "QuerySet[Any] | None":
-        """The rows that a typed id means by these paths; none when it is no id or has none of these prefixes."""
+        """The rows that match a typed id; none if it is malformed or its prefix is not in ``paths``."""
         prefix = asked.partition("_")[0]
         if prefix not in paths:
             return None
@@ -137,7 +137,7 @@ class OperatorModelAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no t
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> "tuple[QuerySet[Any], bool]":
-        """By a typed id what it names, also an object beside that the operator may look at; else by the text."""
+        """Search by a typed id, of this model or of a related one that the operator may view; else by text."""
         asked = search_term.strip().lower()  # Headings begin with a capital letter, ids too.
         found = self.by_typed_id(queryset, asked, self.known_ids(request))
         if found is not None:
@@ -146,9 +146,9 @@ class OperatorModelAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no t
         return results
 
     def known_ids(self, request: HttpRequest) -> dict[str, str]:
-        """By prefix, the column that a typed id is looked up in."""
+        """By prefix of typed ids, the column that they are looked up in."""
         own = getattr(self.model, "id_prefix", None)
-        beside = {
+        related = {
             prefix: path
             for prefix, path in self.of.items()
             if any(
@@ -156,10 +156,10 @@ class OperatorModelAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no t
                 for model in admin.site._registry
             )
         }
-        return {**beside, **self.contains, **({own: "pk"} if own else {})}
+        return {**related, **self.contains, **({own: "pk"} if own else {})}
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Only what a filter of the list puts into an address."""
+        """Only the parameters that a declared filter puts into the URL."""
         return lookup in set(self._parameters(request))
 
     def _parameters(self, request: HttpRequest) -> Iterator[str]:
@@ -179,11 +179,11 @@ class OperatorModelAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no t
             yield from (f"{self.date_hierarchy}__{part}" for part in ("year", "month", "day"))
 
     def to_field_allowed(self, request: HttpRequest, to_field: str) -> bool:
-        """Windows beside a form name objects by their key, never by another column."""
+        """Pop-ups of related objects refer to them by primary key, never by another column."""
         return bool(to_field == self.opts.pk.name)
 
     def get_search_fields(self, request: HttpRequest) -> Sequence[str]:
-        """Without those of models that this operator may not look at: a search tells what such a field begins with."""
+        """Without fields of models that this operator may not view: hits would reveal how such a field begins."""
         return [name for name in super().get_search_fields(request) if self._may_search(request, name)]
 
     def _may_search(self, request: HttpRequest, name: str) -> bool:
@@ -201,8 +201,8 @@ class OperatorModelAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no t
         return True
 
 
-class WindowAdmin(OperatorModelAdmin):
-    """A page to look at: nothing is added, changed or deleted here."""
+class ReadOnlyAdmin(OperatorModelAdmin):
+    """Base of read-only pages: objects are shown, and not added, changed or deleted."""
 
     show_full_result_count = False
     list_per_page = 50

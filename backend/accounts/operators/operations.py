@@ -1,4 +1,4 @@
-"""How an account becomes an operator's."""
+"""Makes an account an operator."""
 
 import json
 
@@ -32,11 +32,11 @@ def ensure_operator(*, email: str, password: str) -> bool:
         found = User.objects.select_for_update().filter(email=email).first()
         if found is not None:
             return False if found.is_staff and found.is_superuser else _take_over(found, hashed)
-    EmailAddress.objects.filter(email=email).exclude(user__email=email).delete()  # Wherever it was added.
+    EmailAddress.objects.filter(email=email).exclude(user__email=email).delete()  # From accounts that added it.
     try:
         user = operations.register_user(email=email, password=password, is_staff=True, is_superuser=True)
     except EmailTaken:
-        return ensure_operator(email=email, password=password)  # Another process was faster.
+        return ensure_operator(email=email, password=password)  # Another process registered it first.
     EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
     return True
 

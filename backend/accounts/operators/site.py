@@ -1,4 +1,4 @@
-"""The admin's site: who comes in, how, and how they leave."""
+"""The admin's site: access, log-in and log-out, search, error pages."""
 
 import time
 from typing import Any, cast
@@ -38,7 +38,7 @@ class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no ty
     login_form = PasswordForm
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """Operators, and only with their second factor where OPERATOR_SECOND_FACTOR asks for one."""
+        """Operators; with OPERATOR_SECOND_FACTOR=required, only those who proved a second factor."""
         if settings.OPERATOR_SECOND_FACTOR == "required" and not proved_second_factor(request):
             return False
         return bool(super().has_permission(request))
@@ -67,7 +67,7 @@ class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no ty
         return response
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """One's own: every other log-in ends, as it does when the API changes a password."""
+        """Change the operator's own password and end every other log-in, as the API does."""
         response: HttpResponse = super().password_change(request, extra_context)
         if request.method == "POST" and isinstance(response, HttpResponseRedirect):
             own, user_id = request.session.get(SESSION_ID), cast(User, request.user).pk
@@ -78,7 +78,7 @@ class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no ty
         return [path("find/", self.admin_view(self.find), name="find")]
 
     def find(self, request: HttpRequest) -> HttpResponse:
-        """Go to the one object that a typed id or an address names, or show what was found."""
+        """Redirect to the only object found by a typed id or an address, or list what was found."""
         asked = request.GET.get("q", "").strip()[:200]
         found = find(request, asked)
         if len(found) == 1:
@@ -87,9 +87,9 @@ class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no ty
         return TemplateResponse(request, "accounts/admin/find.html", context)
 
     def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """What the field of the sidebar and Ctrl+K find: lists by their names, objects by typed id or address.
+        """Results for the sidebar's field and Ctrl+K: lists by name, objects by typed id or address.
 
-        unfold's own keeps what it found in Redis for five minutes, in the language and with the rights of then.
+        unfold's own search caches results in Redis for five minutes, in the language and with the rights of that time.
         """
         asked = request.GET.get("s", "").strip()[:200]
         if not asked:
@@ -107,7 +107,7 @@ class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no ty
         return TemplateResponse(request, f"unfold/helpers/{name}.html", context, headers={"HX-Trigger": "search"})
 
     def refused(self, request: HttpRequest, status: int, reason: int | str) -> HttpResponse:
-        """The page that says that this address is not there, not for this operator, or not understood."""
+        """The error page for a URL that does not exist, is not allowed, or is invalid."""
         title, why = REFUSALS[reason]
         context = {**self.each_context(request), "title": title, "why": why}
         inside = context["has_permission"]  # Else there is no sidebar to draw.
