@@ -1,4 +1,4 @@
-"""The operators' view of agents, conversations and runs. What people wrote is shown to superusers alone."""
+"""The admin's pages of agents, conversations and runs. Texts that users wrote are shown to superusers only."""
 
 from typing import Any
 
@@ -100,7 +100,16 @@ class RunAdmin(ReadOnlyAdmin):
             {
                 "fields": [
                     *("whole_id", "state", "failure_in_words", "conversation_link", "creator", "workspace_link"),
-                    *("agent_link", "model_name", "retried", "cost_paid", "reserved_money", "most", "tokens", "prices"),
+                    *(
+                        "agent_link",
+                        "model_name",
+                        "retried",
+                        "cost_paid",
+                        "reserved_money",
+                        "cost_limit",
+                        "tokens",
+                        "prices",
+                    ),
                     *("made", "started", "ended"),
                 ]
             },
@@ -143,7 +152,7 @@ class RunAdmin(ReadOnlyAdmin):
         return gettext("released") if run.is_terminal else cells.amount(run.reserved, run.currency)
 
     @admin.display(description=field_label("max_cost"))
-    def most(self, run: Run) -> Any:
+    def cost_limit(self, run: Run) -> Any:
         return admin_details.limit(run)
 
     @admin.display(description=field_label("usage"))

@@ -1,6 +1,6 @@
-"""What the admin tells of an agent, a conversation and a run below their fields. Each part is bounded.
+"""Sections below the fields of an agent, a conversation and a run in the admin. Each is bounded.
 
-What people wrote (instructions, questions, answers, queries, what was found) is shown to superusers alone.
+Texts that users wrote (instructions, questions, answers, queries) and found passages are shown to superusers only.
 """
 
 import json
@@ -24,28 +24,33 @@ from backend.agents.reasons import in_words
 from backend.agents.runs import cost
 from backend.http.money import MICRO
 
-VERSIONS, KNOWN, STEPS, SOURCES = 20, 100, 100, 50  # Rows that a page shows at most.
-MESSAGES = 30  # Of one page of a conversation.
-LONGEST_TEXT = 20_000  # Characters of instructions or of one message.
+MAX_VERSIONS, MAX_KNOWLEDGE, MAX_STEPS, MAX_SOURCES = 20, 100, 100, 50  # Rows of a section.
+MESSAGES_PER_PAGE = 30
+MAX_TEXT = 20_000  # Characters of instructions or of one message.
 ENDS = {
     "stop": pgettext_lazy("step", "the answer ended by itself"),
     "length": pgettext_lazy("step", "the answer reached its longest length"),
     "tool_calls": pgettext_lazy("step", "the model asked for tools"),
 }
 TOOLS = {"search_knowledge": pgettext_lazy("tool", "search of the knowledge")}
-LONGEST_RESULT = 1_500  # Characters of a tool's arguments or of its result.
+MAX_RESULT = 1_500  # Characters of a tool's arguments or of its result.
 
-for model in (AgentVersion, Knowledge, Message, Step):  # They have no page of their own, which would do so.
+for model in (
+    AgentVersion,
+    Knowledge,
+    Message,
+    Step,
+):  # They have no page, whose registration would translate their labels.
     translate(model)
 
 
 def currency() -> str:
-    """Of the limits of an agent, which are no wallet's."""
+    """The currency of an agent's limits, which belong to no wallet."""
     return settings.CURRENCY
 
 
 def failure(error: dict[str, Any] | None) -> Any:
-    """Why a run or a step failed: in words, with its code in the title, and whether another attempt may succeed."""
+    """Why a run or a step failed, with its code in the title, and whether another attempt may succeed."""
     if not error:
         return "-"
     again = _("Another attempt may succeed.") if error.get("retryable") else _("Another attempt will fail as well.")
@@ -57,10 +62,10 @@ def failure(error: dict[str, Any] | None) -> Any:
 
 
 def agent_sections(agent: Agent) -> list[Section]:
-    """Instructions and knowledge of the version that answers now, and the versions before it."""
+    """Instructions and knowledge of the current version, and the earlier versions."""
     found = [_instructions(agent)] if may_read_texts() else []
-    known = Knowledge.objects.filter(version=agent.version).select_related("collection", "document")[:KNOWN]
-    versions = agent.versions.order_by("-number").select_related("created_by").defer("instructions")[:VERSIONS]
+    known = Knowledge.objects.filter(version=agent.version).select_related("collection", "document")[:MAX_KNOWLEDGE]
+    versions = agent.versions.order_by("-number").select_related("created_by").defer("instructions")[:MAX_VERSIONS]
     return [
         *found,
         Section(
@@ -84,14 +89,14 @@ def agent_sections(agent: Agent) -> list[Section]:
                 ]
                 for version in versions
             ],
-            note=_("The newest %(count)d.") % {"count": VERSIONS} if len(versions) == VERSIONS else "",
+            note=_("The newest %(count)d.") % {"count": MAX_VERSIONS} if len(versions) == MAX_VERSIONS else "",
         ),
     ]
 
 
 def _instructions(agent: Agent) -> Section:
     text = agent.version.instructions if agent.version else ""
-    return Section(title=_("Instructions"), text=_bounded(text, LONGEST_TEXT) or _("None."))
+    return Section(title=_("Instructions"), text=_bounded(text, MAX_TEXT) or _("None."))
 
 
 def _known(row: Knowledge) -> list[Any]:
@@ -106,9 +111,9 @@ def conversation_sections(conversation: Conversation, *, page: str) -> list[Sect
         return []
     found = conversation.messages.order_by("pk").select_related("run")
     total = found.count()
-    last = max(1, -(-total // MESSAGES))
+    last = max(1, -(-total // MESSAGES_PER_PAGE))
     number = min(last, max(1, int(page))) if page.isascii() and page.isdigit() and len(page) < 8 else 1
-    shown = found[(number - 1) * MESSAGES : number * MESSAGES]
+    shown = found[(number - 1) * MESSAGES_PER_PAGE : number * MESSAGES_PER_PAGE]
     near = sorted({1, last, *range(max(1, number - 3), min(last, number + 3) + 1)})
     return [
         Section(
@@ -122,7 +127,7 @@ def conversation_sections(conversation: Conversation, *, page: str) -> list[Sect
 
 def _message(message: Message, conversation: Conversation) -> list[Any]:
     run: Run | None = getattr(message, "run", None) if message.role == Message.Role.ASSISTANT else None
-    text = format_html('<div class="said">{}</div>', _bounded(message.text, LONGEST_TEXT) or "-")
+    text = format_html('<div class="said">{}</div>', _bounded(message.text, MAX_TEXT) or "-")
     state = (
         "" if message.status == Message.Status.COMPLETE else cells.badge(message.status, message.get_status_display())
     )
@@ -137,7 +142,7 @@ def _cost(run: Run) -> str:
 
 def run_sections(run: Run) -> list[Section]:
     """The question, the steps in their order, the answer, and what it cites."""
-    steps = list(run.steps.all()[: STEPS + 1])
+    steps = list(run.steps.all()[: MAX_STEPS + 1])
     section = Section(
         title=_("Steps"),
         headers=[
@@ -148,16 +153,16 @@ def run_sections(run: Run) -> list[Section]:
             field_label("cost"),
             _("Time"),
         ],
-        rows=[*(_step(step, run) for step in steps[:STEPS]), *([_total(run)] if steps else [])],
-        note=_("The first %(count)d.") % {"count": STEPS} if len(steps) > STEPS else "",
+        rows=[*(_step(step, run) for step in steps[:MAX_STEPS]), *([_total(run)] if steps else [])],
+        note=_("The first %(count)d.") % {"count": MAX_STEPS} if len(steps) > MAX_STEPS else "",
     )
     if not may_read_texts():
         return [section]
     question, answer = run.input_message, run.output_message
     return [
-        Section(title=_("Question"), text=_bounded(question.text, LONGEST_TEXT) or "-"),
+        Section(title=_("Question"), text=_bounded(question.text, MAX_TEXT) or "-"),
         section,
-        Section(title=_("Answer"), text=_bounded(answer.text, LONGEST_TEXT) or _("None.")),
+        Section(title=_("Answer"), text=_bounded(answer.text, MAX_TEXT) or _("None.")),
         *([_sources(answer)] if answer.citations else []),
     ]
 
@@ -177,7 +182,7 @@ def _sources(answer: Message) -> Section:
                 source.get("page_from") or "-",
                 _bounded(source.get("quote"), 500),
             ]
-            for source in answer.citations[:SOURCES]
+            for source in answer.citations[:MAX_SOURCES]
         ],
     )
 
@@ -197,7 +202,7 @@ def _money(text: str) -> Any:
 
 
 def _total(run: Run) -> list[Any]:
-    """What all steps cost, and how what was charged follows from it."""
+    """The cost of all steps, and why the charge may differ from it."""
     cost = run.steps.aggregate(total=Sum("cost"))["total"] or Decimal(0)
     rounded = int((cost * MICRO).to_integral_value(ROUND_CEILING))
     charged = cells.amount(run.cost, run.currency)
@@ -209,12 +214,12 @@ def _total(run: Run) -> list[Any]:
         text = _("%(charged)s charged: the sum is rounded up once, to a millionth.")
     else:
         text = _("%(charged)s charged.")
-    said = text % {"charged": charged} if run.is_terminal else text
-    return [format_html("<strong>{}</strong>", _("Total")), "", said, "", _money(cells.exact(cost, run.currency)), ""]
+    shown = text % {"charged": charged} if run.is_terminal else text
+    return [format_html("<strong>{}</strong>", _("Total")), "", shown, "", _money(cells.exact(cost, run.currency)), ""]
 
 
 def limit(run: Run) -> Any:
-    """On the cost of a run, and whose it is."""
+    """The limit on the cost of a run, and whether the request or the agent set it."""
     own, found = run.max_cost, cost.limit_on_cost(run.agent_version, run.max_cost)
     if found is None:
         return _("none")
@@ -243,7 +248,7 @@ def _lasted(step: Step) -> Any:
 
 
 def _model_step(step: Step) -> Any:
-    """Which model was asked, how its answer ended, and what it asked for."""
+    """The model, how its answer ended, and the tools that it called."""
     calls = step.reply.get("tool_calls") or []
     names = [str(call.get("name", "?"))[:200] if isinstance(call, dict) else str(call)[:200] for call in calls[:20]]
     reason, sent = str(step.reply.get("finish_reason") or ""), int(step.request.get("messages", 0))
@@ -258,18 +263,18 @@ def _model_step(step: Step) -> Any:
 
 
 def _tool(name: str) -> Any:
-    """What a tool does, in words; its name is in the title."""
+    """A description of a tool; the title has its name."""
     return format_html('<span title="{}">{}</span>', name, TOOLS.get(name, name))
 
 
 def _tool_step(step: Step) -> Any:
-    """The tool, and for superusers what it was asked and what it found."""
+    """The tool, and for superusers its arguments and its result."""
     name = str(step.request.get("name", "?"))
     if not may_read_texts():
         return _tool(name)
     arguments, reply = step.request.get("arguments"), step.reply
     query = arguments.get("query") if isinstance(arguments, dict) and set(arguments) == {"query"} else None
-    asked = format_html("<q>{}</q>", _bounded(query, LONGEST_RESULT)) if query is not None else _json(arguments)
+    asked = format_html("<q>{}</q>", _bounded(query, MAX_RESULT)) if query is not None else _json(arguments)
     output = reply.get("output", reply)
     return format_html(
         "{}: {}<br>{}", _tool(name), asked, _found(output) if isinstance(output, dict) else _json(output)
@@ -299,10 +304,10 @@ def _passages(passages: list[Any]) -> Iterable[tuple[Any]]:
 def _json(value: Any) -> Any:
     if not value:
         return "-"
-    text = _bounded(json.dumps(value, ensure_ascii=False, default=str), LONGEST_RESULT)
+    text = _bounded(json.dumps(value, ensure_ascii=False, default=str), MAX_RESULT)
     return format_html('<span class="wide">{}</span>', text)
 
 
-def _bounded(text: Any, longest: int) -> str:
+def _bounded(text: Any, max_length: int) -> str:
     text = str(text or "") if not isinstance(text, Promise) else str(text)
-    return text if len(text) <= longest else f"{text[:longest]}…"
+    return text if len(text) <= max_length else f"{text[:max_length]}…"

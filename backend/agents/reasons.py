@@ -1,14 +1,14 @@
-"""Why a run failed, in the language of the reader. Reasons are stored in English, by workers, which know no reader.
+"""Translates why a run failed. Workers store reasons in English, since a run has readers in several languages.
 
-A reason begins with the name of the provider where one is to blame, may say its status, and may end in its own words,
-which stay as they are.
+The reason of a provider's failure begins with the provider's name, may contain the HTTP status, and may end with the
+provider's own message, which is not translated.
 """
 
 import re
 
 from django.utils.translation import gettext, gettext_noop
 
-_LONGEST = 1_000  # Characters of a reason.
+_MAX_LENGTH = 1_000  # Characters of a reason.
 _STATUS = re.compile(r"(failed|refused the request|asks to slow down|has no such model or route) \(status (\d{3})\)")
 _KEY = " is not set."
 
@@ -46,8 +46,8 @@ OF_PROVIDER = frozenset(
 
 
 def in_words(detail: object, *, provider: str | None = None) -> str:
-    """A stored reason in the language that is active; as it is stored where that is not known."""
-    text = str(detail or "")[:_LONGEST]
+    """A stored reason in the active language; unchanged if it has no translation."""
+    text = str(detail or "")[:_MAX_LENGTH]
     if text in REASONS:
         return gettext(text)
     if text.endswith(_KEY) and " " not in text[: -len(_KEY)]:
@@ -57,8 +57,8 @@ def in_words(detail: object, *, provider: str | None = None) -> str:
     rest = text[len(provider) + 1 :]
     status = _STATUS.match(rest)
     if status is not None:
-        said = f"{gettext(status[1])} (status {status[2]})"
-        return f"{provider} {said}{rest[status.end() :]}"
+        translated = f"{gettext(status[1])} (status {status[2]})"
+        return f"{provider} {translated}{rest[status.end() :]}"
     what, colon, own = rest.partition(": ")
     what = what.removesuffix(".")
     if what not in OF_PROVIDER:

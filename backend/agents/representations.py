@@ -9,6 +9,7 @@ from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from backend.agents.models import Agent, AgentVersion, Conversation, Knowledge, Message, Run, Step
+from backend.documents.serializers import BoxSerializer
 from backend.http.ids import PublicIdField, encode
 from backend.http.money import MICRO, MoneyField, format_money
 
@@ -30,16 +31,8 @@ class FailureRepresentation(serializers.Serializer[Any]):
     retryable = serializers.BooleanField()
 
 
-class CitationBoxRepresentation(serializers.Serializer[Any]):
+class CitationBoxRepresentation(BoxSerializer):
     """A line of print: fractions of the page, origin top left, and its characters in the document's text."""
-
-    page = serializers.IntegerField()
-    x0 = serializers.FloatField()
-    y0 = serializers.FloatField()
-    x1 = serializers.FloatField()
-    y1 = serializers.FloatField()
-    char_start = serializers.IntegerField()
-    char_end = serializers.IntegerField()
 
 
 class CitationRepresentation(serializers.Serializer[Any]):

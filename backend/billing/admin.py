@@ -1,4 +1,4 @@
-"""The operators' view of money: windows on the ledger, and one form that moves money through its operations."""
+"""The admin's pages of the ledger, read-only, and one form that moves money through billing's operations."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -67,7 +67,7 @@ class WalletAdmin(ReadOnlyAdmin):
         icon="payments",
     )
     def move_money(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask what to move and why, show it, and move it when it is confirmed."""
+        """A form in two steps: amount and reason, then the result to confirm."""
         wallet = self.get_object(request, object_id)
         if wallet is None:
             raise Http404
@@ -90,7 +90,7 @@ class WalletAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "billing/admin/move_money.html", context)
 
     def _outcome(self, wallet: Wallet, form: MoveMoneyForm) -> dict[str, Any]:
-        """What the second step shows of what will be: the balance after it, and until when a grant can be spent."""
+        """The result that the second step shows: the balance after it, and until when a grant can be spent."""
         after, last = wallet.available + form.cleaned_data["amount"], form.cleaned_data["expires_on"]
         never = gettext("never") if form.cleaned_data["kind"] == MoveMoneyForm.GRANT else None
         return {
@@ -99,7 +99,7 @@ class WalletAdmin(ReadOnlyAdmin):
         }
 
     def _move(self, request: HttpRequest, wallet: Wallet, form: MoveMoneyForm) -> bool:
-        """Whether it was moved; if not, the form says why."""
+        """Move the money; returns whether it was moved. If not, the form has the error."""
         asked = form.cleaned_data
         order = {
             "workspace_id": wallet.workspace_id,
@@ -129,7 +129,7 @@ class WalletAdmin(ReadOnlyAdmin):
 
 
 class OfWalletAdmin(ReadOnlyAdmin):
-    """A part of the ledger: each row belongs to a wallet, and most were for a run."""
+    """Base of pages whose rows belong to a wallet, and mostly to a run."""
 
     ordering = ["-pk"]  # By time: ids are UUIDv7.
     list_select_related = ["wallet__workspace"]
@@ -155,12 +155,12 @@ class OfWalletAdmin(ReadOnlyAdmin):
 
 @admin.register(Transfer)
 class TransferAdmin(OfWalletAdmin):
-    list_display = ["made", "kind", "workspace_link", "signed", "balance", "for_what", "said"]
+    list_display = ["made", "kind", "workspace_link", "signed", "balance", "for_what", "description_shown"]
     list_filter = ["kind", ("created_at", admin.DateFieldListFilter)]
     search_fields = ["=reference", "=key", "wallet__workspace__name"]
     fields = [
         *("whole_id", "kind", "signed", "balance", "workspace_link", "balance_of_wallet", "sequence"),
-        *("for_what_whole", "said", "key", "made"),
+        *("for_what_whole", "description_shown", "key", "made"),
     ]
     signed, balance = (
         cells.money("signed_amount", currency="wallet.currency", label=field_label("amount")),
@@ -168,11 +168,11 @@ class TransferAdmin(OfWalletAdmin):
     )
 
     @admin.display(description=field_label("description"))
-    def said(self, transfer: Transfer) -> Any:
-        return _said(transfer)
+    def description_shown(self, transfer: Transfer) -> Any:
+        return _description(transfer)
 
     def by_typed_id(self, rows: QuerySet[Transfer], asked: str, paths: Mapping[str, str]) -> QuerySet[Transfer] | None:
-        """What a run moved, found through its hold: its index begins with the wallet."""
+        """The transfers of a run, found through its hold: the index on references begins with the wallet."""
         found: QuerySet[Transfer] | None = super().by_typed_id(rows, asked, paths)
         if found is None or paths.get(asked.partition("_")[0]) != "reference":
             return found
@@ -195,7 +195,7 @@ class HoldAdmin(OfWalletAdmin):
 
     @admin.display(description=field_label("state"), ordering="state")
     def status(self, hold: Hold) -> Any:
-        """One that was settled without any charge was given back whole."""
+        """A hold that was captured without a charge is shown as released."""
         state: str = hold.state
         if state == Hold.State.CAPTURED and hold.charged == 0:
             state = Hold.State.RELEASED
@@ -221,7 +221,7 @@ class CreditGrantAdmin(OfWalletAdmin):
 
     @admin.display(description=field_label("description"))
     def why(self, grant: CreditGrant) -> Any:
-        return _said(grant.transfer)
+        return _description(grant.transfer)
 
 
 @admin.register(UsageRecord)
@@ -249,7 +249,7 @@ class UsageRecordAdmin(OfWalletAdmin):
     user_link, model_name = cells.linked("user"), cells.text("model")
 
 
-def _said(transfer: Transfer) -> Any:
-    """What stands beside a transfer; what the house itself writes there is in the reader's language."""
+def _description(transfer: Transfer) -> Any:
+    """The description of a transfer; billing's own texts in the reader's language."""
     text = transfer.description
     return cells.clipped(gettext(text) if text in OWN_DESCRIPTIONS else text, 80) or "-"

@@ -39,7 +39,7 @@ FROM pg_roles WHERE rolname = current_user
 
 
 def sign_up_credit_is_for_verified_addresses(**_: Any) -> list[CheckMessage]:
-    """In production: credit for whatever address is typed is money for anyone who runs a loop."""
+    """In production: with unverified addresses, a script could collect the credit any number of times."""
     try:
         gives = parse_money(settings.SIGNUP_CREDIT) > 0
     except ValueError:  # ``money_settings_are_usable`` reports it.

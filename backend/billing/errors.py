@@ -1,4 +1,4 @@
-"""What billing refuses, and how its clients are told."""
+"""Refusals of billing."""
 
 from http import HTTPStatus
 

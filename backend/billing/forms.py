@@ -1,4 +1,4 @@
-"""What an operator fills in to move money by hand."""
+"""The form with which an operator moves money."""
 
 import re
 from datetime import UTC, datetime, time, timedelta

@@ -1,7 +1,7 @@
 """The functions of ``ledger.sql`` as Python calls: one round trip each, refusals as domain errors.
 
-A refusal ends the transaction around it, as any database error does: who wants to go on after one wraps the call in
-``transaction.atomic()``.
+A refusal aborts the transaction around it, as any database error does. A caller that continues after one wraps the call
+in ``transaction.atomic()``.
 """
 
 import json
@@ -64,7 +64,7 @@ def capture(*, reference: str, description: str, max_charge: int | None) -> int:
 
 
 def release(*, reference: str) -> bool:
-    """Whether this call gave the hold back."""
+    """Whether this call released the hold."""
     released: bool = _call("ledger_release", reference)
     return released
 
@@ -113,7 +113,7 @@ def _call(function: str, *arguments: UUID | Decimal | datetime | int | str | Non
 
 
 def _refuse(error: DatabaseError) -> NoReturn:
-    """Raise what an error of the ledger means; one that it does not know is a bug and goes on as it is."""
+    """Raise the domain error of a refusal by the ledger; any other error is a bug and is raised unchanged."""
     diagnosis = getattr(error.__cause__, "diag", None)
     state = getattr(diagnosis, "sqlstate", None) or ""
     if state == "OQ402":
@@ -126,5 +126,5 @@ def _refuse(error: DatabaseError) -> NoReturn:
     if refusal := REFUSALS.get(state):
         raise refusal from error
     if getattr(diagnosis, "constraint_name", None) == "transfer_key_unique":
-        raise KeyReused from error  # Two wallets at once; within one, the function has seen it.
+        raise KeyReused from error  # By another wallet; in one wallet, the function finds the earlier transfer.
     raise error

@@ -24,13 +24,13 @@ CREATE OR REPLACE TRIGGER transfer_immutable BEFORE UPDATE OR DELETE ON billing_
 CREATE OR REPLACE TRIGGER transfer_never_truncated BEFORE TRUNCATE ON billing_transfer
     FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuse_change();
 
--- The user behind a usage record may be forgotten; what was used and what it cost may not.
+-- The user of a usage record may be erased; what was used and what it cost may not.
 CREATE OR REPLACE TRIGGER usage_immutable BEFORE DELETE OR UPDATE OF
     id, wallet_id, reference, attempt, step, agent_id, model, provider, input_tokens, cached_input_tokens,
     output_tokens, input_price, cached_input_price, output_price, cost, created_at ON billing_usagerecord
     FOR EACH ROW EXECUTE FUNCTION ledger_refuse_change();
 
--- Forgotten means NULL: no usage is put in the name of another user.
+-- Erased means NULL: no usage is moved to another user.
 CREATE OR REPLACE TRIGGER usage_user_only_forgotten BEFORE UPDATE OF user_id ON billing_usagerecord
     FOR EACH ROW WHEN (NEW.user_id IS NOT NULL AND NEW.user_id IS DISTINCT FROM OLD.user_id)
     EXECUTE FUNCTION ledger_refuse_change();
@@ -95,7 +95,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- Post one transfer on a locked wallet and give `p_freed` of what it holds back. The caller has checked that it fits.
+-- Post one transfer on a locked wallet and release `p_freed` of its holds. The caller has checked that it fits.
 CREATE OR REPLACE FUNCTION ledger_post(
     wallet billing_wallet, p_freed bigint, p_id uuid, p_kind text, p_direction text, p_amount bigint, p_key text,
     p_reference text, p_description text
@@ -158,7 +158,7 @@ BEGIN
     UPDATE billing_wallet SET held = held + p_amount WHERE id = wallet.id;
 END $$;
 
--- Write down one request to a provider. The same step again answers with the cost recorded first.
+-- Record one request to a provider. Repeating a step returns the cost that was recorded first.
 CREATE OR REPLACE FUNCTION ledger_record_usage(
     p_workspace uuid, p_id uuid, p_reference text, p_attempt int, p_step int, p_user uuid, p_agent uuid, p_api_key uuid,
     p_model text, p_provider text, p_input bigint, p_cached bigint, p_output bigint,
@@ -197,9 +197,9 @@ BEGIN
     RETURN earlier.cost;
 END $$;
 
--- Charge what a reference used, once, and give the rest of its hold back. Answers what was charged.
--- Its usage is what is owed, whether the hold is open, was released or never was; what the wallet cannot cover is
--- written down as the shortfall, and so is what goes beyond p_most.
+-- Charge what a reference used, once, and release the rest of its hold. Returns what was charged.
+-- Usage is owed whether the hold is open, was released or never existed. What the wallet cannot cover, and what exceeds
+-- p_most (the maximum charge), is recorded as the shortfall.
 CREATE OR REPLACE FUNCTION ledger_capture(
     p_reference text, p_id uuid, p_hold uuid, p_description text, p_most bigint DEFAULT NULL
 ) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
@@ -246,7 +246,7 @@ BEGIN
     RETURN charge;
 END $$;
 
--- Give a hold back. Answers whether this call did it.
+-- Release a hold. Returns whether this call did it.
 CREATE OR REPLACE FUNCTION ledger_release(p_reference text) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     hold billing_hold;
@@ -260,7 +260,7 @@ BEGIN
     RETURN true;
 END $$;
 
--- Move money into or out of a wallet. The same key with the same payload again answers with the first transfer.
+-- Move money into or out of a wallet. Repeating a key with the same payload returns the id of the first transfer.
 CREATE OR REPLACE FUNCTION ledger_transfer(
     p_workspace uuid, p_id uuid, p_kind text, p_direction text, p_amount bigint, p_key text, p_reference text,
     p_description text, p_expires_at timestamptz, p_priority int
@@ -299,8 +299,7 @@ BEGIN
     RETURN p_id;
 END $$;
 
--- Take back what is left of a grant past its time, as far as open holds do not count on it; answers how much. What they
--- count on stays until they end.
+-- Expire the rest of an overdue grant, except what open holds depend on, which stays until they end. Returns how much.
 CREATE OR REPLACE FUNCTION ledger_expire_grant(p_grant uuid, p_id uuid, p_reference text, p_description text)
     RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -339,7 +338,7 @@ CREATE OR REPLACE VIEW ledger_postings AS
             ELSE 'house:credits' END, -transfer.signed_amount)
     ) AS side (account, amount);
 
--- One row for each thing that is off. Empty when the books are right.
+-- One row for each discrepancy. Empty when the books are right.
 CREATE OR REPLACE VIEW ledger_discrepancies AS
     WITH moved AS (
         SELECT wallet_id, sum(signed_amount) AS posted, count(*) AS transfers, max(sequence) AS last_sequence

@@ -1,4 +1,4 @@
-"""Money: wallets, what was moved, what is set aside, credit that expires, and what was used.
+"""Tables of money: wallets, transfers, holds, credit grants, usage records.
 
 Amounts are whole micro-units (millionths) of the wallet's currency. Prices and costs of usage are exact decimals of the
 currency. Rows are written by the functions of ``ledger.sql`` alone; Python reads them.
@@ -16,7 +16,7 @@ from django.utils.translation import gettext_noop as _
 from backend.accounts.actors import Actor
 from backend.http.ids import PublicId, encode, new_id
 
-# What the house itself writes beside a transfer; stored in English, shown in the reader's language.
+# Descriptions that billing itself writes; stored in English, shown in the reader's language.
 SIGN_UP_CREDIT = _("Sign-up credit")
 CREDIT_EXPIRED = _("Credit expired")
 OWN_DESCRIPTIONS = frozenset({SIGN_UP_CREDIT, CREDIT_EXPIRED})
@@ -151,7 +151,7 @@ class Hold(PublicId, models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="holds", db_index=False)
-    reference = models.CharField(max_length=64)  # Who asked, e.g. "run_01h…".
+    reference = models.CharField(max_length=64)  # The work it is for, e.g. "run_01h…".
     amount = models.BigIntegerField()
     charged = models.BigIntegerField(default=0)  # May exceed ``amount`` when the work cost more than was set aside.
     shortfall = models.BigIntegerField(default=0)  # Cost that the wallet could not cover.
@@ -200,7 +200,7 @@ class CreditGrant(models.Model):
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="grants", db_index=False)
     amount = models.BigIntegerField()
     remaining = models.BigIntegerField()
-    # What the indexes ask, so that spending a part of a grant leaves them as they are.
+    # The condition of the indexes: spending a part of a grant then changes no index entry.
     unspent = models.GeneratedField(
         expression=Case(When(remaining__gt=0, then=True), default=False),
         output_field=models.BooleanField(),

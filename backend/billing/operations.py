@@ -1,6 +1,6 @@
-"""Everything that moves money or writes down what it was moved for. Amounts in micro-units of the wallet's currency.
+"""Writes of billing: holds, usage, charges, grants. Amounts in micro-units of the wallet's currency.
 
-Each call is one atomic statement and may be repeated. Inside a transaction of the caller's it becomes part of that one.
+Each call is one atomic statement and may be repeated. Within a transaction of the caller it becomes part of that one.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 BATCH = 1000  # Rows of one sweep.
 
-SIGN_UP_KEY = "sign-up:"  # What the keys of sign-up credits begin with.
+SIGN_UP_KEY = "sign-up:"  # Prefix of the keys of sign-up credits.
 
 
 def open_wallet(*, workspace_id: UUID) -> None:
@@ -38,8 +38,8 @@ def open_wallet(*, workspace_id: UUID) -> None:
 def give_sign_up_credit(*, workspace_id: UUID, email: str) -> None:
     """Give the sign-up credit, once per workspace and once per mailbox, whichever accounts have had the mailbox.
 
-    Without EMAIL_VERIFICATION an address is whatever was typed. With it, spellings that one person receives mail by,
-    such as ``ana+1@…``, count as one mailbox: otherwise one person could prove any number of them.
+    Without EMAIL_VERIFICATION any text can be an address. With it, spellings that reach one mailbox, such as
+    ``ana+1@…``, count as one: otherwise one person could verify any number of them.
 
     :param email: canonical.
     """
@@ -59,8 +59,7 @@ def give_sign_up_credit(*, workspace_id: UUID, email: str) -> None:
 def reserve(*, workspace_id: UUID, amount: int, reference: str, expires_at: datetime) -> None:
     """Set money aside for work whose price is known when it ends. An amount of 0 sets nothing aside.
 
-    ``expires_at`` is the last resort against a hold that nobody ends: put it far beyond the time-out of the work.
-
+    :param expires_at: when the sweeper releases a hold that no worker ended; far beyond the time-out of the work.
     :raises InsufficientBalance: less than that is available.
     :raises KeyReused: the reference holds another amount, or in another wallet.
     :raises ReferenceClosed: the hold of this reference has ended.
@@ -84,9 +83,9 @@ def record_usage(
     output_tokens: int,
     api_key_id: UUID | None = None,
 ) -> Decimal:
-    """Write down one request to a provider, at the prices of ``model``. Returns its exact cost in currency units.
+    """Record one request to a provider, at the prices of ``model``. Returns its exact cost in currency units.
 
-    ``input_tokens`` includes the cached ones. The same step again answers with the cost that was recorded first.
+    ``input_tokens`` includes the cached ones. Repeating a step returns the cost that was recorded first.
 
     :raises ModelUnpriced: the model has no price.
     :raises KeyReused: the step was recorded with another usage.
@@ -124,7 +123,7 @@ def capture(*, reference: str, description: str, max_charge: int | None = None) 
 
 
 def release(*, reference: str) -> None:
-    """Give a hold back because its work will not be done. Nothing happens when there is no open one."""
+    """Release the hold of work that will not be done. Without an open hold this does nothing."""
     ledger.release(reference=reference)
 
 
@@ -170,7 +169,7 @@ def adjust(*, workspace_id: UUID, amount: int, description: str, key: str) -> No
 
 
 def expire_holds() -> int:
-    """Release every open hold past its time; returns how many. Each is its own short transaction."""
+    """Release every overdue open hold, each in its own short transaction; returns how many."""
     overdue = Hold.objects.expired(at=timezone.now()).order_by("?")
     return sum(sweeps.each(overdue.values_list("reference", flat=True)[:BATCH], _expire_hold, name="hold_expiry"))
 
@@ -183,7 +182,7 @@ def _expire_hold(reference: str) -> bool:
 
 
 def expire_grants() -> int:
-    """Take back what is left of grants past their time; returns the micro-units taken."""
+    """Expire the rest of each overdue grant; returns the micro-units taken."""
     overdue = CreditGrant.objects.filter(unspent=True, expires_at__lte=timezone.now()).order_by("?")
     return sum(sweeps.each(overdue.values_list("pk", flat=True)[:BATCH], _expire_grant, name="grant_expiry"))
 

@@ -1,16 +1,13 @@
-"""What operators are shown of all wallets together."""
+"""Figures of all wallets for the admin's overview."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 
 from django.db.models import Count, Sum
-from django.db.models.functions import TruncDate
 
+from backend.accounts.operators import figures
 from backend.billing.models import UsageRecord, Wallet
-from backend.http.ids import first_id_of
-
-SLACK = timedelta(minutes=1)  # Ids are made before their rows.
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +33,5 @@ def totals() -> list[Totals]:
 
 def usage_by_day(*, since: datetime) -> dict[tuple[date, str], Decimal]:
     """The exact cost of usage since then, by day in UTC and currency, in units of that currency."""
-    records = UsageRecord.objects.filter(pk__gte=first_id_of(since - SLACK), created_at__gte=since)
-    days = records.annotate(day=TruncDate("created_at")).values_list("day", "wallet__currency")
-    return {(day, currency): cost for day, currency, cost in days.annotate(sum=Sum("cost")).order_by()}
+    records = figures.created_since(UsageRecord.objects.all(), since)
+    return figures.by_day(records, group="wallet__currency", value=Sum("cost"))

@@ -70,16 +70,16 @@ def cost(model: Model, *, input_tokens: int, cached_input_tokens: int, output_to
     ).cost
 
 
-def most_possible_cost(model: Model, *, input_tokens: int, max_output_tokens: int) -> int:
-    """Micro-units, rounded up, of a request that misses or hits the cache as dearly as it can and answers in full.
+def max_request_cost(model: Model, *, input_tokens: int, max_output_tokens: int) -> int:
+    """The maximum cost of a request in micro-units, rounded up: the input all cached or not at all, and all the output.
 
     :raises ModelUnpriced: the model has no price.
     """
-    dearest = max(
+    highest = max(
         cost(model, input_tokens=input_tokens, cached_input_tokens=cached, output_tokens=max_output_tokens)
         for cached in (0, input_tokens)
     )
-    return to_micro(dearest)
+    return to_micro(highest)
 
 
 def to_micro(amount: Decimal) -> int:

@@ -63,7 +63,7 @@ class UsageGroup:
 
 @dataclass(frozen=True, slots=True)
 class Discrepancy:
-    """One thing in the books that is off."""
+    """One discrepancy in the books."""
 
     wallet_id: UUID
     workspace_id: UUID
@@ -96,7 +96,7 @@ def currency(workspace_id: UUID) -> str:
 
 
 def usage(*, workspace_id: UUID, group_by: UsageGrouping, start: datetime, end: datetime) -> list[UsageGroup]:
-    """Usage of a workspace from ``start`` until before ``end``; days in order, everything else dearest first."""
+    """Usage of a workspace from ``start`` until before ``end``; days in order, other groups by cost, highest first."""
     records = UsageRecord.objects.filter(wallet__workspace_id=workspace_id, created_at__gte=start, created_at__lt=end)
     sums = {
         "requests": Count("pk"),
@@ -131,7 +131,7 @@ def usage(*, workspace_id: UUID, group_by: UsageGrouping, start: datetime, end: 
 
 
 def discrepancies() -> list[Discrepancy]:
-    """All that is off in the books, of one moment."""
+    """All discrepancies in the books, from one snapshot."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT wallet_id, workspace_id, problem, expected, found, reference FROM ledger_discrepancies"

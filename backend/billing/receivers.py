@@ -1,4 +1,4 @@
-"""What billing does about news from accounts."""
+"""Receivers of the signals of accounts: wallets of new workspaces, and the sign-up credit."""
 
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from backend.billing import operations
 def open_wallet(sender: object, *, workspace_id: UUID, owner_id: UUID, **_: Any) -> None:
     """In the transaction that makes the workspace: neither is without the other.
 
-    The sign-up credit comes at once where addresses are not verified, or where an operator vouches for this one.
+    The sign-up credit is given here where addresses are not verified, or where an operator made a verified account.
     """
     operations.open_wallet(workspace_id=workspace_id)
     if settings.EMAIL_VERIFICATION == "none" or queries.has_verified_primary(owner_id):

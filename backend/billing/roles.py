@@ -20,7 +20,7 @@ from psycopg import errors, sql
 
 logger = logging.getLogger(__name__)
 
-FUNCTIONS = (  # What the ledger offers; its parts and triggers are for its owner.
+FUNCTIONS = (  # The functions that the product may call. Their helpers and triggers run as the owner.
     "ledger_open_wallet",
     "ledger_reserve",
     "ledger_record_usage",
@@ -30,7 +30,7 @@ FUNCTIONS = (  # What the ledger offers; its parts and triggers are for its owne
     "ledger_expire_grant",
 )
 VIEWS = ("ledger_postings", "ledger_discrepancies")
-# Of tables that are otherwise only read. A user who is deleted is forgotten in the usage; a trigger allows no more.
+# Columns of otherwise read-only tables. Deleting a user sets this one to NULL; a trigger allows nothing else.
 WRITTEN_COLUMNS = {"billing_usagerecord": ("user_id",)}
 
 

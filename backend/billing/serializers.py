@@ -19,7 +19,7 @@ from backend.http.ids import PublicIdField
 from backend.http.money import MICRO, MoneyField, format_money
 
 USAGE_DAYS = 30  # Shown when no time is asked for.
-MOST_USAGE_DAYS = 366
+MAX_USAGE_DAYS = 366
 
 
 @extend_schema_field(
@@ -90,13 +90,13 @@ class UsageFilterSerializer(PeriodSerializer):
             attrs["from"] = datetime.combine(start, time.min, UTC)
         if attrs["from"] > attrs["to"]:
             raise serializers.ValidationError({"from": [_("This is in the future.")]})
-        if attrs["to"] - attrs["from"] > timedelta(days=MOST_USAGE_DAYS):
+        if attrs["to"] - attrs["from"] > timedelta(days=MAX_USAGE_DAYS):
             raise serializers.ValidationError({"from": [_("Usage is shown for at most 366 days at once.")]})
         return attrs
 
 
 class DescriptionField(serializers.CharField):
-    """Words of an operator, or of an app, as they are; the house's own in the reader's language."""
+    """A transfer's description: texts of operators and apps as stored, billing's own in the reader's language."""
 
     def to_representation(self, value: str) -> str:
         return gettext(value) if value in OWN_DESCRIPTIONS else value

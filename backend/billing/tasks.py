@@ -1,4 +1,4 @@
-"""Sweepers; beat rings them."""
+"""Sweepers, scheduled by beat."""
 
 from celery import shared_task
 

@@ -1,4 +1,4 @@
-"""What a workspace has, what was moved, what it used and what that costs. Reading only: money moves by doing things."""
+"""Read-only views of a workspace's money: balance, transactions, usage, prices."""
 
 from decimal import Decimal
 from typing import Any
@@ -101,7 +101,7 @@ class TransactionViewSet(
     id_prefix = Transfer.id_prefix
     serializer_class = TransactionSerializer
     pagination_class = TransactionPagination
-    queryset = Transfer.objects.none()  # For the schema; get_queryset() answers.
+    queryset = Transfer.objects.none()  # For the OpenAPI schema; requests use get_queryset().
 
     def get_queryset(self) -> TransferQuerySet:
         return Transfer.objects.visible_to(self.actor).select_related("wallet")

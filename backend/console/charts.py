@@ -13,7 +13,7 @@ STEPS = (1, 2, 5, 10)  # A scale ends at one of these, times a power of ten.
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one day has of one series. ``share``: percent of the scale."""
+    """The value of one series on one day. ``share``: percent of the scale."""
 
     tone: str
     share: float
@@ -21,7 +21,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One day. ``label`` says its figures; ``tick`` is its date where the axis shows one."""
+    """One day. ``label`` has its figures as text; ``tick`` its date where the axis shows one."""
 
     parts: Sequence[Part]
     label: str
@@ -31,7 +31,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One colour of the bars, with its sum and where that leads."""
+    """One colour of the bars, with its sum and the URL of its list."""
 
     tone: str
     label: str
@@ -50,13 +50,13 @@ class Chart:
 
 
 def plain(value: Decimal | int) -> str:
-    """In the reader's digits; fractions as far as they say something."""
+    """A number in the reader's format, with four decimal places below 1, two above, and none if it is whole."""
     places = 0 if value == int(value) else 2 if value >= 1 else 4
     return str(number_format(value, places, use_l10n=True, force_grouping=True))
 
 
 def top_of(highest: Decimal | int) -> Decimal:
-    """Where a scale ends: the least of 1, 2, 5 times a power of ten that is not below."""
+    """The end of a scale: the smallest of 1, 2 or 5 times a power of ten that is at least ``highest``."""
     highest = Decimal(highest)
     if highest <= 0:
         return Decimal(1)
@@ -76,7 +76,7 @@ def chart(
 ) -> Chart:
     """
     :param keys: by key of ``values``, its label and its colour; in the order in which bars are stacked.
-    :param values: by day and key; what is missing is none.
+    :param values: by day and key; a missing one is 0.
     """
     sums = [sum((values.get((day, key), 0) for key in keys), Decimal(0)) for day in days]
     top = top_of(max(sums, default=Decimal(0)))
@@ -88,11 +88,11 @@ def chart(
     for number, (day, total) in enumerate(zip(days, sums, strict=True)):
         found = [(key, values[day, key]) for key in keys if values.get((day, key))]
         name = date_format(day, "SHORT_DATE_FORMAT")
-        told = ", ".join(f"{keys[key][0]} {shown(value)}" for key, value in found) or shown(0)
+        figures = ", ".join(f"{keys[key][0]} {shown(value)}" for key, value in found) or shown(0)
         bars.append(
             Bar(
                 parts=[Part(keys[key][1], float(100 * Decimal(value) / top)) for key, value in found],
-                label=f"{name}: {told}",
+                label=f"{name}: {figures}",
                 tick=date_format(day, "j M") if (len(days) - 1 - number) % every == 0 else "",
                 href=day_href(day) if total else None,
             )

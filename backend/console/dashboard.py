@@ -18,17 +18,17 @@ from backend.accounts.operators.cells import listed_by_name as listed
 from backend.accounts.operators.cells import words_of
 from backend.accounts.operators.labels import code_label
 from backend.agents import overview as agents
-from backend.agents.reasons import in_words as agents_in_words
+from backend.agents.reasons import in_words as translated_reason
 from backend.billing import overview as billing
 from backend.console import state
 from backend.console.charts import Chart, chart, last_days
 from backend.documents import overview as documents
 
 DAY = timedelta(days=1)
-FAILURES, FAILURES_OF = 8, timedelta(days=30)
+MAX_FAILURES, FAILURES_OF = 8, timedelta(days=30)
 PERIODS = (14, 30)  # Days that the charts may show.
 
-# One group per service, in the order of the work; what has no icon here gets a plain one.
+# One group per service, in this order. A model without an icon here gets a plain one.
 SERVICES = ["accounts", "agents", "documents", "billing"]
 ICONS = {
     "User": "person",
@@ -50,7 +50,7 @@ ICONS = {
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """What this operator may look at, grouped by service."""
+    """The lists that the operator may view, grouped by service."""
     apps = {app["app_label"]: app for app in admin.site.get_app_list(request)}
     ordered = [*(name for name in SERVICES if name in apps), *(name for name in apps if name not in SERVICES)]
     overview = {"title": _("Overview"), "icon": "dashboard", "link": reverse("admin:index")}
@@ -67,9 +67,9 @@ def _group(app: dict[str, Any]) -> dict[str, Any]:
 
 
 def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add to the first page how many people, runs, documents and how much money there are, and what failed last.
+    """Add the figures of the first page: users, money, runs, documents, charts, failures, workers, providers.
 
-    Only for those who may see each of it. A figure links to the list of exactly the objects that it counts.
+    Each only for operators who may view its objects. A figure links to the list of exactly the objects that it counts.
     """
     now = timezone.now()
     since = now - DAY
@@ -99,7 +99,7 @@ def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
                 _("What happened"),
                 _("When"),
             ],
-            "rows": [_failure(run) for run in agents.latest_failures(limit=FAILURES, since=now - FAILURES_OF)],
+            "rows": [_failure(run) for run in agents.latest_failures(limit=MAX_FAILURES, since=now - FAILURES_OF)],
         }
         context["providers"] = state.providers()
     if may("billing.view_usagerecord"):
@@ -157,7 +157,7 @@ def _documents(counts: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _day_of(model: str, **query: str) -> Callable[[date], str | None]:
-    """The address of the list of what was made on a day."""
+    """A function from a day to the URL of the list of objects created on it."""
 
     def href(day: date) -> str | None:
         begin = datetime.combine(day, time.min, UTC)
@@ -167,28 +167,24 @@ def _day_of(model: str, **query: str) -> Callable[[date], str | None]:
 
 
 def _run_chart(days: Sequence[date], start: datetime) -> Chart:
-    words = words_of("agents.Run", "status")
-    values = agents.runs_by_day(since=start)
-    present = [status for status in words if any(key == status for _day, key in values)] or ["completed"]
-    return chart(
-        title=_("Runs per day"),
-        days=days,
-        keys={status: (str(words[status]), cells.TONES.get(status, "default")) for status in present},
-        values=values,
+    return _status_chart(
+        _("Runs per day"),
+        days,
+        agents.runs_by_day(since=start),
+        words=words_of("agents.Run", "status"),
+        empty="completed",
         day_href=_day_of("agents.Run"),
         key_href=lambda status: listed("agents.Run", status__exact=status, created_at__gte=start),
     )
 
 
 def _document_chart(days: Sequence[date], start: datetime) -> Chart:
-    words = words_of("documents.Ingestion", "status")
-    values = documents.documents_by_day(since=start)
-    present = [status for status in words if any(key == status for _day, key in values)] or ["ready"]
-    return chart(
-        title=_("Documents per day"),
-        days=days,
-        keys={status: (str(words[status]), cells.TONES.get(status, "default")) for status in present},
-        values=values,
+    return _status_chart(
+        _("Documents per day"),
+        days,
+        documents.documents_by_day(since=start),
+        words=words_of("documents.Ingestion", "status"),
+        empty="ready",
         day_href=_day_of("documents.Document"),
         key_href=lambda status: listed(
             "documents.Document", latest_ingestion__status__exact=status, created_at__gte=start
@@ -196,8 +192,27 @@ def _document_chart(days: Sequence[date], start: datetime) -> Chart:
     )
 
 
+def _status_chart(
+    title: str,
+    days: Sequence[date],
+    values: Mapping[tuple[date, str], int],
+    *,
+    words: Mapping[str, Any],
+    empty: str,
+    day_href: Callable[[date], str | None],
+    key_href: Callable[[str], str | None],
+) -> Chart:
+    """
+    :param words: every status and its label, in the order in which bars are stacked.
+    :param empty: the status in the legend when there are no values.
+    """
+    present = [status for status in words if any(key == status for _day, key in values)] or [empty]
+    keys = {status: (str(words[status]), cells.TONES.get(status, "default")) for status in present}
+    return chart(title=title, days=days, keys=keys, values=values, day_href=day_href, key_href=key_href)
+
+
 def _usage_charts(days: Sequence[date], start: datetime) -> list[Chart]:
-    """One per currency: sums of two would mean nothing."""
+    """One per currency, since amounts of two cannot be added."""
     used = billing.usage_by_day(since=start)
     currencies = sorted({currency for _day, currency in used}) or [settings.CURRENCY]
     return [_usage_chart(currency, days, start, used) for currency in currencies]
@@ -223,6 +238,6 @@ def _failure(run: agents.FailedRun) -> list[Any]:
         cells.clipped(run.agent, 40),
         cells.clipped(run.model, 40),
         code_label("run.error", run.code),
-        cells.clipped(agents_in_words(run.detail, provider=run.provider), 160),
+        cells.clipped(translated_reason(run.detail, provider=run.provider), 160),
         state.ago(run.finished_at),
     ]

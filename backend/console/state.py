@@ -1,4 +1,4 @@
-"""What the admin's overview shows of queues, workers and providers. It asks PostgreSQL and Redis, never a provider."""
+"""Queues, workers and providers on the admin's overview, read from PostgreSQL and Redis; providers are never called."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from django.utils.translation import pgettext
 from redis.exceptions import RedisError
 
 from backend.accounts.operators import cells
+from backend.accounts.operators.figures import Waiting
 from backend.accounts.operators.labels import code_label
 from backend.agents import overview as runs
 from backend.documents import overview as documents
@@ -18,7 +19,7 @@ from backend.llm.catalog import CatalogError, Provider, catalog
 from backend.server import worker_status
 
 QUEUES = ["agents", "documents", "default"]
-ERRORS_OF = timedelta(days=7)  # How far back a provider's last error is looked for.
+ERRORS_OF = timedelta(days=7)  # How far back the last error of a provider is searched.
 
 
 def ago(moment: datetime | None) -> str:
@@ -26,7 +27,7 @@ def ago(moment: datetime | None) -> str:
 
 
 def work(*, sees_runs: bool, sees_documents: bool) -> dict[str, Any]:
-    """What waits for a worker, and since when."""
+    """Work that waits for a worker, and for how long."""
     rows = []
     if sees_runs:
         rows.append(_waiting(_("Runs"), runs.waiting(), "agents.Run", "status__exact"))
@@ -35,9 +36,9 @@ def work(*, sees_runs: bool, sees_documents: bool) -> dict[str, Any]:
     return {"headers": [_("Work"), _("Waiting"), _("Oldest"), _("In progress")], "rows": rows}
 
 
-def _waiting(name: str, found: Any, model: str, parameter: str) -> list[Any]:
+def _waiting(name: str, found: Waiting, model: str, parameter: str) -> list[Any]:
     queued = cells.anchor(cells.listed_by_name(model, **{parameter: "queued"}), found.queued)
-    return [name, queued, ago(found.oldest), found.held]
+    return [name, queued, ago(found.oldest), found.in_progress]
 
 
 def workers() -> dict[str, Any]:
@@ -64,7 +65,7 @@ def workers() -> dict[str, Any]:
 
 
 def providers() -> dict[str, Any]:
-    """Each provider of the models file: whether it can be used, and the last failure that it caused."""
+    """Each provider of the models file, whether it is available, and the last failure that it caused."""
     try:
         offered = catalog().providers
     except CatalogError as error:

@@ -11,7 +11,7 @@ from django.views.decorators.cache import cache_control
 from backend.http import errors
 from backend.http.methods import read_only
 
-# Nothing but the page's own files, and no markup made from text (Trusted Types) even by mistake.
+# Only the page's own files, and no markup made from text (Trusted Types), even by mistake.
 CONTENT_SECURITY_POLICY = "; ".join(
     [
         "default-src 'none'",
@@ -26,11 +26,11 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "trusted-types 'none'",
     ]
 )
-# Of the page for addresses that do not exist, which runs no script.
+# For the 404 page, which runs no script.
 STILL = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
-FOR_PROGRAMS = ("/api/", "/v1/", "/static/", "/admin/", "/.well-known/")  # Their answers never are a page of ours.
+FOR_PROGRAMS = ("/api/", "/v1/", "/static/", "/admin/", "/.well-known/")  # Their responses are never a page of ours.
 FOLDER = Path(__file__).parent / "static"
-# Named to the browser at once, so that it need not discover them import by import.
+# Preloaded, so that the browser need not discover them import by import.
 MODULES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.glob("console/*.js"))
 
 
@@ -44,7 +44,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    """The handler of addresses that do not exist: a browser gets a page for people, any other client a problem."""
+    """The 404 handler: browsers get a page, other clients a problem document."""
     accepted = request.headers.get("Accept", "")
     if "text/html" not in accepted or request.path_info.startswith(FOR_PROGRAMS):
         return errors.not_found(request, exception)

@@ -1,4 +1,4 @@
-"""The guide to Orquestra and an agent that knows it, in one language: what a new workspace has to ask about."""
+"""Demo content of a new workspace: the guide to Orquestra and an agent that knows it, in one language."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What a person sees of it, in their language.
+    """The demo's texts in one language.
 
     :ivar file: the guide's text, in this folder.
     """
@@ -58,7 +58,7 @@ PORTUGUESE = Demo(
 def make(*, workspace_id: UUID, owner_id: UUID, language: str) -> Agent:
     """Put the guide into a collection of the workspace and make the agent that answers from it.
 
-    :param language: a code such as ``pt-br``; a language without a guide gets the English one.
+    :param language: a code such as ``pt-br``; other languages get the English guide.
     """
     demo = PORTUGUESE if language.lower().startswith("pt") else ENGLISH
     collection = documents.import_collection(workspace_id=workspace_id, created_by_id=owner_id, name=demo.collection)

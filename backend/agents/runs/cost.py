@@ -53,7 +53,7 @@ def max_possible_cost(
     output = max_output_tokens(version, model)
     grown = search_tokens(passages=passages) + output
     total = sum(
-        pricing.most_possible_cost(
+        pricing.max_request_cost(
             model,
             input_tokens=min(input_tokens + step * grown, model.context_window - output),
             max_output_tokens=max(output, MIN_OUTPUT_LIMIT),
@@ -66,7 +66,7 @@ def max_possible_cost(
 
 def affordable_output_tokens(*, model: Model, input_tokens: int, left: Decimal, wanted: int) -> int:
     """How many tokens the next answer may have for ``left`` micro-units; 0 when it is not worth asking."""
-    input_cost = Decimal(pricing.most_possible_cost(model, input_tokens=input_tokens, max_output_tokens=0))
+    input_cost = Decimal(pricing.max_request_cost(model, input_tokens=input_tokens, max_output_tokens=0))
     price = (model.output_price or Decimal(0)) * MICRO / pricing.MILLION  # Micro-units per token.
     if input_cost == 0 and price == 0:
         return wanted

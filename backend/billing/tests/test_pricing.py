@@ -64,13 +64,13 @@ def test_a_model_without_a_price_is_not_free_but_refused(unpriced: Model) -> Non
     with pytest.raises(ModelUnpriced) as refusal:
         pricing.cost(unpriced, input_tokens=1, cached_input_tokens=0, output_tokens=1)
     with pytest.raises(ModelUnpriced):
-        pricing.most_possible_cost(unpriced, input_tokens=1, max_output_tokens=1)
+        pricing.max_request_cost(unpriced, input_tokens=1, max_output_tokens=1)
 
     assert (refusal.value.code, refusal.value.status) == ("model_unpriced", 422)
 
 
 def test_a_free_model_costs_nothing() -> None:
-    assert pricing.most_possible_cost(model("0", "0"), input_tokens=1_000, max_output_tokens=1_000) == 0
+    assert pricing.max_request_cost(model("0", "0"), input_tokens=1_000, max_output_tokens=1_000) == 0
 
 
 def test_an_embedding_model_needs_no_price_for_output() -> None:
@@ -107,7 +107,7 @@ TOKENS = st.integers(0, 2_000_000)
 
 
 @given(st.tuples(PRICES, PRICES, PRICES), TOKENS, TOKENS, st.floats(0, 1))
-def test_the_most_possible_cost_is_never_exceeded(
+def test_the_max_request_cost_is_never_exceeded(
     prices: tuple[str, str, str], inputs: int, outputs: int, share: float
 ) -> None:
     priced = model(*prices)
@@ -115,7 +115,7 @@ def test_the_most_possible_cost_is_never_exceeded(
     assert (
         0
         <= pricing.to_micro(used)
-        <= pricing.most_possible_cost(priced, input_tokens=inputs, max_output_tokens=outputs)
+        <= pricing.max_request_cost(priced, input_tokens=inputs, max_output_tokens=outputs)
     )
 
 
