@@ -12,7 +12,7 @@ from backend.accounts.models import Membership, User, Workspace
 
 @dataclass
 class Person:
-    """Somebody logged in, acting in ``workspace`` (by default their own)."""
+    """A logged-in user, acting in ``workspace`` (by default their own)."""
 
     user: User
     workspace: Workspace
@@ -79,7 +79,7 @@ def sign_up(email: str, *, language: str = "en") -> Person:
 
 
 def join(person: Person, workspace: Workspace, role: str = Membership.Role.MEMBER) -> Person:
-    """The same person, acting in a workspace of somebody else with this role."""
+    """The same person, acting in another workspace with this role."""
     Membership.objects.create(workspace=workspace, user=person.user, role=role)
     person.workspace = workspace
     return person

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from backend.accounts import operations
+from backend.accounts import operations, queries
 from backend.accounts.errors import EmailTaken
 from backend.accounts.models import User
 from backend.accounts.states import OperatorStore, SessionStore
@@ -29,10 +29,13 @@ def ensure_operator(*, email: str, password: str) -> bool:
     email = canonical(email)
     hashed = make_password(password)  # Slow by design, so before the transaction.
     with transaction.atomic():
+        queries.lock_mailbox(
+            email
+        )  # Else another account could prove the address between the look-up and the deletion.
         found = User.objects.select_for_update().filter(email=email).first()
         if found is not None:
             return False if found.is_staff and found.is_superuser else _take_over(found, hashed)
-    EmailAddress.objects.filter(email=email).exclude(user__email=email).delete()  # From accounts that added it.
+        EmailAddress.objects.filter(email=email).delete()  # From accounts that added it.
     try:
         user = operations.register_user(email=email, password=password, is_staff=True, is_superuser=True)
     except EmailTaken:

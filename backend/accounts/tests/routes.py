@@ -46,7 +46,7 @@ def described(actor: Any) -> dict[str, Any]:
 
 
 class Teams(IdempotentCreate):
-    """Each POST makes one workspace; its name says how the request goes on."""
+    """Each POST makes one workspace; its name decides how the request ends."""
 
     parser_classes = (JSONParser, MultiPartParser)
     seconds: ClassVar[float] = 0

@@ -69,7 +69,7 @@ def test_foreign_unknown_and_malformed_workspaces_are_the_same_nothing(
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_somebody_put_out_of_a_workspace_is_out_at_once(owner: Person, member: Person, path: str) -> None:
+def test_a_removed_member_loses_access_at_once(owner: Person, member: Person, path: str) -> None:
     Membership.objects.filter(user=member.user, workspace=owner.workspace).delete()
 
     assert ask(member, path, owner.workspace.public_id).status_code == 404
@@ -86,7 +86,7 @@ def test_finding_the_actor_takes_one_query(
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_nobody_is_no_actor(db: None, path: str) -> None:
+def test_without_a_token_there_is_no_actor(db: None, path: str) -> None:
     response = Client().get(path)
 
     assert response.status_code == 401

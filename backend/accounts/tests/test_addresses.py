@@ -1,4 +1,4 @@
-"""Whose account an address opens: that of whoever proved it, whatever others typed."""
+"""An address opens the account that proved it, not one that was only signed up with it."""
 
 import re
 from importlib import import_module
@@ -95,7 +95,9 @@ def test_an_address_that_is_not_verified_becomes_no_primary(added: Person, owner
     assert User.objects.get(pk=added.user.pk).email == "stranger@example.com"
 
 
-def test_adding_an_address_does_not_tell_who_has_one(owner: Person, stranger: Person, mailoutbox: Outbox) -> None:
+def test_adding_an_address_does_not_reveal_whether_another_account_has_it(
+    owner: Person, stranger: Person, mailoutbox: Outbox
+) -> None:
     EmailAddress.objects.filter(user=owner.user).update(verified=True)
 
     def answers(email: str) -> list[tuple[int, Any]]:
@@ -275,7 +277,7 @@ def test_the_other_spelling_is_ones_own_address_too(owner: Person) -> None:
 
 
 @pytest.mark.django_db
-def test_the_other_spelling_does_not_tell_either(settings: Any, mailoutbox: Outbox) -> None:
+def test_another_spelling_does_not_reveal_it_either(settings: Any, mailoutbox: Outbox) -> None:
     settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
     first = post("signup", {"email": "ana@bücher.example", "password": PASSWORD})
     second = post("signup", {"email": "ana@xn--bcher-kva.example", "password": PASSWORD})

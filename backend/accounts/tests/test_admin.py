@@ -70,7 +70,7 @@ def test_every_object_opens(operator: Client, owner: Person, member: Person) -> 
         assert operator.get(f"/admin/accounts/{model}/add/").status_code == 200
 
 
-def test_nobody_else_comes_in(owner: Person) -> None:
+def test_only_operators_log_in(owner: Person) -> None:
     browser = admin_browser(owner.user)
     for path in ("/admin/", "/admin/accounts/user/"):
         assert Client().get(path).status_code == 302
@@ -202,7 +202,7 @@ def test_a_new_password_from_an_operator_ends_the_log_ins(
     assert owner.get("/api/v1/users/me").status_code == 401
 
 
-def test_nobody_is_deleted_here(operator: Client, owner: Person) -> None:
+def test_no_user_is_deleted(operator: Client, owner: Person) -> None:
     assert operator.post(f"/admin/accounts/user/{owner.user.pk}/delete/", {"post": "yes"}).status_code == 403
     assert operator.post(f"/admin/accounts/workspace/{owner.workspace.pk}/delete/", {"post": "yes"}).status_code == 403
     act(operator, "delete_selected", owner.user)

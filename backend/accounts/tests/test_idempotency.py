@@ -123,7 +123,7 @@ def test_a_bad_key_is_refused(owner: Person, key: str) -> None:
     assert made() == 0
 
 
-def test_a_key_does_not_let_nobody_in(owner: Person) -> None:
+def test_a_key_does_not_replace_a_log_in(owner: Person) -> None:
     owner.post(TEAMS, {"name": "Ana"}, Idempotency_Key="k1")
     response = owner.client.post(TEAMS, {"name": "Ana"}, "application/json", headers={"Idempotency-Key": "k1"})
 

@@ -52,7 +52,7 @@ def test_a_token_that_comes_along_does_not_stop_a_log_in(owner: Person, stranger
         ("owner@example.com", "😀馬"),
     ],
 )
-def test_wrong_credentials_are_told_apart_by_nobody(owner: Person, email: str, password: str) -> None:
+def test_all_wrong_credentials_get_the_same_response(owner: Person, email: str, password: str) -> None:
     response = log_in(email, password)
 
     assert response.status_code == 422
@@ -77,7 +77,7 @@ def test_guessing_at_one_account_is_stopped(owner: Person, settings: Any) -> Non
     assert log_in().json()["errors"][0]["code"] == "too_many_login_attempts"
 
 
-def test_somebody_locked_out_cannot_log_in(owner: Person) -> None:
+def test_a_locked_out_user_cannot_log_in(owner: Person) -> None:
     User.objects.filter(pk=owner.user.pk).update(is_active=False)
 
     response = log_in()
@@ -87,7 +87,7 @@ def test_somebody_locked_out_cannot_log_in(owner: Person) -> None:
     assert Session.objects.count() == 1
 
 
-def test_the_session_is_told_by_the_access_token(owner: Person) -> None:
+def test_the_access_token_names_the_session(owner: Person) -> None:
     response = owner.get(CURRENT)
 
     assert response.status_code == 200, response.content
@@ -96,7 +96,7 @@ def test_the_session_is_told_by_the_access_token(owner: Person) -> None:
     assert "access_token" not in response.json()["meta"]
 
 
-def test_nobody_has_no_session(db: None) -> None:
+def test_without_a_log_in_there_is_no_session(db: None) -> None:
     response = Client().get(CURRENT)
 
     assert response.status_code == 401

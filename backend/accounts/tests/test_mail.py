@@ -1,4 +1,4 @@
-"""E-mails leave through a worker, and no answer tells by its time or shape who has an account."""
+"""E-mails are sent by a worker, and no response reveals by its time or form whether an account exists."""
 
 import json
 import re
@@ -80,7 +80,7 @@ def test_who_has_an_account_makes_no_difference_to_the_request(
 
 
 @pytest.mark.parametrize("verification", ["none", "mandatory"])
-def test_a_password_is_hashed_once_whoever_has_the_address(
+def test_a_password_is_hashed_once_for_any_address(
     owner: Person, settings: Any, verification: str, mailoutbox: list[EmailMessage]
 ) -> None:
     settings.ACCOUNT_EMAIL_VERIFICATION = verification

@@ -90,7 +90,9 @@ def test_a_password_is_not_reset_by_a_guess_or_to_a_weak_one(owner: Person, mail
     assert owner.user.check_password(PASSWORD)
 
 
-def test_asking_for_a_mail_does_not_tell_who_has_an_account(owner: Person, mailoutbox: list[EmailMessage]) -> None:
+def test_a_request_for_a_mail_does_not_reveal_whether_an_account_exists(
+    owner: Person, mailoutbox: list[EmailMessage]
+) -> None:
     for path in ("password/request", "code/request"):
         mailoutbox.clear()
         known = post(path, {"email": "owner@example.com"})

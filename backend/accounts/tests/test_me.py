@@ -38,7 +38,7 @@ def time(row: User | Workspace) -> str:
     return row.created_at.isoformat().replace("+00:00", "Z")
 
 
-def test_everybody_sees_themselves_alone(owner: Person, member: Person, viewer: Person, stranger: Person) -> None:
+def test_each_user_sees_only_themselves(owner: Person, member: Person, viewer: Person, stranger: Person) -> None:
     for person in (owner, member, viewer, stranger):
         assert person.get(ME).json()["id"] == person.user.public_id
     assert Client().get(ME).status_code == 401

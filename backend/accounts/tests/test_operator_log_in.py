@@ -226,7 +226,7 @@ def test_no_address_guesses_on(operator: User) -> None:
 
 
 @pytest.mark.parametrize("email", ["operator@example.com", "unknown@example.com"])
-def test_a_wrong_password_costs_one_hash_whoever_is_named(operator: User, email: str) -> None:
+def test_a_wrong_password_costs_one_hash_for_any_address(operator: User, email: str) -> None:
     with (
         patch.object(Argon2id, "encode", autospec=True, side_effect=Argon2id.encode) as encode,
         patch.object(Argon2id, "verify", autospec=True, side_effect=Argon2id.verify) as verify,

@@ -132,7 +132,7 @@ def test_the_command_reads_its_arguments_or_the_environment(
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("given", [{}, {"email": "a@example.com"}, {"email": "nonsense", "password": PASSWORD}])
-def test_the_command_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]) -> None:
+def test_the_command_names_missing_options(monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]) -> None:
     monkeypatch.delenv("OPERATOR_EMAIL", raising=False)
     monkeypatch.delenv("OPERATOR_PASSWORD", raising=False)
 

@@ -80,7 +80,7 @@ def test_the_while_is_thirty_seconds(owner: Person, seconds: int) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
-def test_a_replayed_token_ends_the_session_for_everybody_who_holds_it(
+def test_a_replayed_token_ends_the_session_for_every_holder(
     owner: Person, steps: int, django_capture_on_commit_callbacks: Any
 ) -> None:
     stolen = owner.refresh_token
@@ -102,7 +102,7 @@ def test_a_replayed_token_ends_the_session_for_everybody_who_holds_it(
     assert not works(owner.access_token)
 
 
-def test_two_steps_behind_is_a_replay_even_at_once(owner: Person) -> None:
+def test_a_token_two_generations_old_is_a_replay_even_at_once(owner: Person) -> None:
     newest = refresh(refresh(owner.refresh_token).json()["data"]["refresh_token"]).json()["data"]
 
     assert refresh(owner.refresh_token).json()["code"] == "session_revoked"
@@ -145,7 +145,7 @@ def test_a_token_past_its_end_is_expired(owner: Person) -> None:
     assert refresh(stale).json()["code"] == "token_expired"
 
 
-def test_somebody_locked_out_gets_no_new_tokens(owner: Person) -> None:
+def test_a_locked_out_user_gets_no_new_tokens(owner: Person) -> None:
     User.objects.filter(pk=owner.user.pk).update(is_active=False)
 
     assert refresh(owner.refresh_token).json()["code"] == "session_revoked"

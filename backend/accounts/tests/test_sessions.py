@@ -104,7 +104,7 @@ def test_i_end_all_others(owner: Person, stranger: Person, django_capture_on_com
     assert Session.objects.live().filter(user=owner.user).count() == 1
 
 
-def test_nobody_ends_a_log_in_of_somebody_else(owner: Person, member: Person, viewer: Person, stranger: Person) -> None:
+def test_only_its_user_ends_a_log_in(owner: Person, member: Person, viewer: Person, stranger: Person) -> None:
     session = Session.objects.get(user=owner.user)
     unknown = ids.encode("ses", uuid4())
 
@@ -130,7 +130,7 @@ def test_a_malformed_id_is_not_found(owner: Person, id: str) -> None:
     assert owner.delete(f"{SESSIONS}/{id}").status_code == 404
 
 
-def test_locking_somebody_out_ends_everything_at_once(
+def test_locking_a_user_out_ends_every_log_in_at_once(
     owner: Person, stranger: Person, django_capture_on_commit_callbacks: Any
 ) -> None:
     other = log_in(owner)

@@ -55,7 +55,7 @@ def test_the_new_access_token_opens_the_api(owner: Person) -> None:
 
 
 @pytest.mark.django_db
-def test_the_apps_above_hear_of_the_workspace_in_its_transaction() -> None:
+def test_receivers_get_the_workspace_in_its_transaction() -> None:
     heard: list[tuple[UUID, UUID]] = []
 
     def receive(*, workspace_id: UUID, owner_id: UUID, **kwargs: Any) -> None:

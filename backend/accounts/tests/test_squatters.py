@@ -188,7 +188,9 @@ def test_an_access_token_alone_moves_no_account_to_another_mailbox(verified: Per
     assert [attempt().status_code for attempt in attempts[:2]] == [200, 200]
 
 
-def test_the_old_mailbox_hears_of_another_primary_and_of_its_removal(verified: Person, mailoutbox: Outbox) -> None:
+def test_the_old_mailbox_is_notified_of_another_primary_and_of_its_removal(
+    verified: Person, mailoutbox: Outbox
+) -> None:
     def to_old() -> list[EmailMessage]:
         found = [mail for mail in mailoutbox if mail.to == ["owner@example.com"]]
         mailoutbox.clear()

@@ -12,7 +12,7 @@ from backend.db.redis import client as redis
 from tests.actors import Person
 
 
-def test_revocations_are_told_again_to_a_redis_that_forgot(
+def test_revocations_are_published_again_after_redis_lost_its_data(
     owner: Person, django_capture_on_commit_callbacks: Any
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
@@ -25,7 +25,7 @@ def test_revocations_are_told_again_to_a_redis_that_forgot(
     assert owner.get("/api/v1/users/me").status_code == 401
 
 
-def test_old_revocations_are_not_told_again(owner: Person) -> None:
+def test_old_revocations_are_not_published_again(owner: Person) -> None:
     Session.objects.update(revoked_at=timezone.now() - timedelta(minutes=11))
 
     tasks.repeat_revocations()
@@ -46,7 +46,7 @@ def test_log_ins_that_ended_long_ago_are_forgotten(owner: Person, stranger: Pers
     assert State.objects.count() == 1
 
 
-def test_answers_that_cannot_be_forgotten_keep_no_log_in(
+def test_log_ins_are_purged_although_responses_cannot_be(
     owner: Person, stranger: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def break_down() -> int:

@@ -51,7 +51,7 @@ def encoded(part: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
 
 
-def test_an_access_token_says_what_it_promises(owner: Person) -> None:
+def test_an_access_token_has_the_documented_claims(owner: Person) -> None:
     header = jwt.get_unverified_header(owner.access_token)
     assert header == {"alg": "RS256", "typ": "at+jwt", "kid": thumbprint(key_ring().private.public_key())}
     payload = jwt.decode(
@@ -66,7 +66,7 @@ def test_an_access_token_says_what_it_promises(owner: Person) -> None:
     assert len(owner.access_token) < 1000
 
 
-def test_a_refresh_token_says_what_it_promises(owner: Person) -> None:
+def test_a_refresh_token_has_the_documented_claims(owner: Person) -> None:
     assert jwt.get_unverified_header(owner.refresh_token)["typ"] == "rt+jwt"
     payload = jwt.decode(owner.refresh_token, options={"verify_signature": False})
     assert payload.keys() == {"iss", "aud", "sub", "sid", "jti", "iat", "exp", "gen"}
@@ -232,7 +232,7 @@ def test_a_thumbprint_is_as_rfc_7638_computes_it() -> None:
     assert thumbprint(key) == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
 
 
-def test_tokens_of_somebody_who_never_was_open_nothing(db: None) -> None:
+def test_tokens_of_an_unknown_user_are_refused(db: None) -> None:
     nobody = Session(id=uuid4(), user_id=uuid4(), expires_at=timezone.now() + timedelta(days=1))
     token = AccessToken.of(nobody)
 

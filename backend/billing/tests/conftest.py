@@ -61,7 +61,7 @@ def models_file(settings: LazySettings, tmp_path: Path) -> Path:
 
 
 def open_wallet(micro: int = 1_000_000) -> UUID:
-    """A workspace with a wallet and this much paid money; answers the workspace's id."""
+    """A workspace with a wallet and this much paid money; returns the workspace's id."""
     workspace = apps.get_model("accounts", "Workspace")._default_manager.create(name="Books")
     ledger.open_wallet(workspace_id=workspace.pk, currency="USD")
     if micro:

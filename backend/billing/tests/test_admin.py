@@ -1,4 +1,4 @@
-"""Operators see the ledger and move money by a form; nobody edits it."""
+"""Operators view the ledger and move money by a form; no page edits it."""
 
 from typing import Any
 from uuid import uuid4

@@ -69,7 +69,7 @@ def test_signing_up_opens_a_wallet_with_the_sign_up_credit(owner: Person) -> Non
     }
 
 
-def test_what_billing_says_is_said_in_portuguese_too(owner: Person) -> None:
+def test_texts_of_billing_are_in_portuguese_too(owner: Person) -> None:
     portuguese = {"Accept-Language": "pt-BR"}
     operations.grant(workspace_id=owner.workspace.pk, amount=1, description="Conflict", key="theirs")
 
@@ -157,7 +157,7 @@ def test_a_filter_that_cannot_be_understood_is_named(owner: Person, query: dict[
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_everybody_in_the_workspace_may_read(owner: Person, member: Person, viewer: Person, path: str) -> None:
+def test_every_member_may_read(owner: Person, member: Person, viewer: Person, path: str) -> None:
     spend(owner, "run_1", 10)
     period = {"from": "2020-01-01", "to": "2020-02-01"} if path == "/usage" else {}
     answers = [person.get(BASE + path, period) for person in (owner, member, viewer)]
@@ -167,7 +167,7 @@ def test_everybody_in_the_workspace_may_read(owner: Person, member: Person, view
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_nobody_else_may(owner: Person, stranger: Person, path: str) -> None:
+def test_other_users_may_not(owner: Person, stranger: Person, path: str) -> None:
     anonymous = Client().get(BASE + path)
     assert (anonymous.status_code, anonymous.json()["code"]) == (401, "not_authenticated")
 

@@ -1,4 +1,4 @@
-"""What the database itself refuses, whoever asks: every constraint once, every trigger, the ledger against a model."""
+"""What the database itself refuses to any caller: every constraint once, and every trigger."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -200,7 +200,7 @@ def test_transfers_cannot_be_truncated(books: UUID) -> None:
     assert Transfer.objects.count() == 1
 
 
-def test_the_user_behind_usage_may_be_forgotten(books: UUID) -> None:
+def test_the_user_of_usage_may_be_erased(books: UUID) -> None:
     assert UsageRecord.objects.update(user=None) == 1
 
 

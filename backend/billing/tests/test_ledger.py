@@ -166,7 +166,7 @@ def test_an_ended_hold_is_not_opened_again(workspace_id: UUID) -> None:
     assert balances(workspace_id) == (1_000_000, 0)
 
 
-def test_what_is_held_cannot_be_held_again_and_the_refusal_says_why() -> None:
+def test_held_money_cannot_be_held_again_and_the_refusal_has_the_amounts() -> None:
     workspace_id = open_wallet(1_000)
     hold(workspace_id, 700, "run_1")
 
@@ -195,7 +195,7 @@ def test_amounts_out_of_range_are_refused(workspace_id: UUID, amount: int) -> No
     assert balances(workspace_id) == (1_000_000, 0)
 
 
-def test_a_workspace_without_a_wallet_is_told_so() -> None:
+def test_a_workspace_without_a_wallet_is_refused() -> None:
     nowhere = uuid4()
 
     for call in (

@@ -135,7 +135,7 @@ class Ledger:
 @pytest.mark.django_db
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(actions=st.lists(ACTIONS, min_size=1, max_size=25))
-def test_whatever_happens_the_ledger_says_what_the_model_says(actions: list[tuple[Any, ...]]) -> None:
+def test_after_any_actions_the_ledger_equals_the_model(actions: list[tuple[Any, ...]]) -> None:
     with transaction.atomic():
         books, ledger = Books(), Ledger(open_wallet(0))
         for name, *arguments in [("grant", "start", 100), *actions]:

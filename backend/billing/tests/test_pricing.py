@@ -113,9 +113,7 @@ def test_the_max_request_cost_is_never_exceeded(
     priced = model(*prices)
     used = pricing.cost(priced, input_tokens=inputs, cached_input_tokens=int(inputs * share), output_tokens=outputs)
     assert (
-        0
-        <= pricing.to_micro(used)
-        <= pricing.max_request_cost(priced, input_tokens=inputs, max_output_tokens=outputs)
+        0 <= pricing.to_micro(used) <= pricing.max_request_cost(priced, input_tokens=inputs, max_output_tokens=outputs)
     )
 
 

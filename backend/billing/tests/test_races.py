@@ -27,7 +27,7 @@ Together = Callable[[Sequence[Callable[[], Any]]], list[Any]]
 
 @pytest.fixture
 def together() -> Together:
-    """Run calls at the same moment, each in its thread; answers their results, a refusal as its class."""
+    """Run calls at the same moment, each in its thread; returns their results, a refusal as its class."""
 
     def run(calls: Sequence[Callable[[], Any]]) -> list[Any]:
         barrier = threading.Barrier(len(calls), timeout=20)

@@ -71,7 +71,7 @@ def test_the_page_speaks_the_language_of_the_browser() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/metrics", "/.well-known/jwks.json", "/api/docs"])
-def test_what_is_only_read_answers_other_methods_by_name(path: str) -> None:
+def test_read_only_routes_refuse_other_methods(path: str) -> None:
     response = Client(enforce_csrf_checks=True).post(path)
 
     assert response.status_code == 405

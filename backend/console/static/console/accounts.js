@@ -7,7 +7,7 @@ import { clearRefusal, complain, showRefusal } from "./forms.js";
 import { t } from "./i18n.js";
 import { problemText } from "./problems.js";
 
-const EMAIL = "orquestra.email"; // Whoever was here before is greeted by the log-in form, with the address filled in.
+const EMAIL = "orquestra.email"; // The last address in this browser: with one, the page opens the log-in form with it filled in.
 const SIGN_UP = "orquestra.sign-up"; // Names a sign-up whose address is still to be confirmed.
 
 // Statuses of a further step when the log-in that it belongs to has expired.
@@ -18,7 +18,7 @@ const FIELDS = { signup: ["email", "password"], login: ["email", "password"], fo
 
 export const knownEmail = () => localStorage.getItem(EMAIL) ?? "";
 
-/** `onEnter()` is called when somebody has come in. */
+/** `onEnter()` is called after a log-in. */
 export function createEntrance({ onEnter }) {
   const entrance = find("#entrance");
   const form = find("form", entrance);
@@ -69,7 +69,7 @@ export function createEntrance({ onEnter }) {
     },
   });
 
-  /** One request at a time; what it refuses is said at the field, or leads to the next step. */
+  /** One request at a time; a refusal is shown at its field, or leads to the next step. */
   async function guarded(work) {
     submit.disabled = true;
     clearRefusal(form, error);
@@ -104,7 +104,7 @@ export function createEntrance({ onEnter }) {
     if (mode === "reset" && problem.errors?.some(({ pointer }) => pointer === "/key")) {
       setMode("forgotten", t("entrance.linkOver"));
     } else if (asksForCode(pending) || pending?.id === "login_by_code") {
-      password.value = ""; // It was right, and whoever comes back to it should have to know it.
+      password.value = ""; // It was right; the next user of this browser must not find it filled in.
       form.hidden = true;
       secondStep.show(token, pending.id === "login_by_code" ? "mailed" : "factor");
     } else if (pending?.id === "verify_email") {
@@ -127,7 +127,7 @@ export function createEntrance({ onEnter }) {
     onEnter();
   }
 
-  /** `reason` is null for somebody new, "elsewhere" or "expired" for somebody whose log-in ended. */
+  /** `reason` is null for a new visitor, "elsewhere" or "expired" after a log-in ended. */
   function show(reason = null) {
     entrance.hidden = false;
     email.value = knownEmail();
@@ -181,7 +181,7 @@ const pendingFlow = (problem) => problem.extra?.data?.flows?.find(({ is_pending:
 /** A passkey alone is a second factor too, but nothing that can be typed. */
 const asksForCode = (flow) => flow?.id === "mfa_authenticate" && flow.types.some((type) => type !== "webauthn");
 
-/** A code: of an authenticator app or a recovery code, or mailed. `onBack` gets the name of a text that says why, or nothing. */
+/** A code: of an authenticator app or a recovery code, or mailed. `onBack` gets the name of a text with the reason, or nothing. */
 function createSecondStep({ onDone, onBack }) {
   const form = find("#second-step");
   const { code } = form.elements;

@@ -5,7 +5,7 @@ import { element, icon, iconButton } from "./dom.js";
 import { t } from "./i18n.js";
 import { toast } from "./problems.js";
 
-const SHOWN_MS = 1600; // How long a button says that it has copied.
+const SHOWN_MS = 1600; // How long a button shows that it has copied.
 
 /** A button that copies what `text()` gives. */
 export function copyButton(text, label, properties = {}) {

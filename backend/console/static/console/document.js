@@ -4,7 +4,7 @@ import { element } from "./dom.js";
 import { bytes, count, date, duration, t, tryText } from "./i18n.js";
 
 export const ENDED = new Set(["ready", "failed", "cancelled"]);
-const TIME_SHOWN_MS = 5000; // How long a document says in what time it became ready.
+const TIME_SHOWN_MS = 5000; // How long a document shows in what time it became ready.
 
 const PAGES = /\d+(?:–\d+)?/g; // In the detail of a warning: "Page 3 is damaged", "the text of pages 2–4".
 

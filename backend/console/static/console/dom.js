@@ -47,7 +47,7 @@ const fitting = new ResizeObserver((entries) => {
   }
 });
 
-/** Says whether the layout is at most this wide; the same widths as in page.css. */
+/** Whether the layout is at most this wide; the same widths as in page.css. */
 export const media = {
   sheet: matchMedia("(max-width: 1099px)"),
   phone: matchMedia("(max-width: 699px)"),

@@ -6,12 +6,12 @@ import { problemText } from "./problems.js";
 
 let counted = 0; // Ids of the sentences.
 
-/** The sentence for one refused field: ours where it says more than the server's, which is in the person's language too. */
+/** The sentence for one refused field: ours where it is more specific than the server's, which is translated too. */
 const sentence = ({ code, detail }) => tryText(`field.${code}`) ?? detail;
 
 /**
  * Show why a form was refused. A field is found by the first name of its JSON pointer ("/limits/max_cost" also by
- * "limits.max_cost"); what has no field in the form is said in `general`. A field that is changed loses its sentence.
+ * "limits.max_cost"); an error without a field in the form is shown in `general`. Changing a field clears its error.
  */
 export function showRefusal(form, problem, general) {
   clearRefusal(form, general);

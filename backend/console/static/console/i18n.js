@@ -62,7 +62,7 @@ export function money(amount, currency = "USD", { exact = false } = {}) {
   return new Intl.NumberFormat(language, format).format(value);
 }
 
-/** What somebody has, never rounded up; of small amounts also what is less than a cent, as answers cost so little. */
+/** A balance, never rounded up; of small amounts also what is less than a cent, as answers cost so little. */
 export function balance(amount, currency = "USD") {
   const digits = Math.abs(Number(amount)) < 100 ? 4 : 2;
   const units = Math.floor(Number(amount) * 10 ** digits + 1e-6);

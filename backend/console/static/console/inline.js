@@ -1,4 +1,4 @@
-// The marks inside the text of a block: emphasis, code, links, citations. Whatever the text, the work grows with its
+// The marks inside the text of a block: emphasis, code, links, citations. For any text, the work grows with its
 // length: each mark is looked at once, where it closes is looked for once and remembered, and marks nest only so deep.
 
 import { withoutTokens } from "./citations.js";

@@ -288,7 +288,7 @@ export function createLibrary({ documents, agents, onPreview }) {
   return { title: () => t("nav.documents"), open, leave };
 }
 
-/** Do something; why it did not work is said at the edge. */
+/** Do something; the reason of a failure is shown as a toast. */
 const tell = (work) => work().catch((error) => toast(problemText(error)));
 
 /** Why it failed, or what of it could not be read: for good, not as news. */

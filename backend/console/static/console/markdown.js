@@ -1,7 +1,7 @@
 // Markdown of an answer as DOM nodes. A small, forgiving part of CommonMark: what models write. What it does not know
 // stays visible as text. Images are shown as links: loading one would let an answer call any server it likes.
 //
-// Whatever is written, the work grows with its length only: blocks nest so deep and tables are so large, and beyond that
+// For any text, the work grows with its length only: blocks nest so deep and tables are so large, and beyond that
 // they are text. No pattern here has two parts that may take the same characters.
 
 import { withoutTokens } from "./citations.js";

@@ -103,7 +103,7 @@ function assistantView(first, actions) {
   return { root, update };
 }
 
-/** So much of a quote as tells it from others of its page. */
+/** As much of a quote as distinguishes it from others of its page. */
 function shortened(quote) {
   const characters = Array.from(quote.replace(/\s+/g, " ").trim());
   return characters.length > LONGEST_LABEL ? `${characters.slice(0, LONGEST_LABEL).join("")}…` : characters.join("");
@@ -166,9 +166,9 @@ function drawNotice(node, message, { busy }, actions) {
   );
 }
 
-/** What a complete answer still lacks: the model was cut off, or said nothing. */
+/** What a complete answer still lacks: the model was cut off, or returned no text. */
 function incompleteness({ parts, finish_reason: reason }) {
-  const said = parts.some(({ type, text }) => type === "text" && text.trim());
-  if (reason === "length") return t(said ? "cut.text" : "cut.empty");
-  return said ? null : t("empty.text");
+  const hasText = parts.some(({ type, text }) => type === "text" && text.trim());
+  if (reason === "length") return t(hasText ? "cut.text" : "cut.empty");
+  return hasText ? null : t("empty.text");
 }

@@ -23,7 +23,7 @@ export function markedRange(chunk, quote) {
 const boxesWithin = (boxes, start, end, chunk) =>
   boxes.filter((box) => box.char_end > start && box.char_start < end).map((box) => (chunk ? cut(box, start, end, chunk) : box));
 
-/** Find a quote whatever its white space, case, punctuation and hyphens at line ends: models do not copy those faithfully. */
+/** Find a quote with any white space, case, punctuation and hyphens at line ends: models do not copy those faithfully. */
 function locate(text, quote) {
   const wanted = letters(quote.slice(0, LONGEST_QUOTE)).text;
   const there = letters(text);

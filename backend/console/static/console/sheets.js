@@ -48,7 +48,7 @@ export function createSheets({ onClose }) {
     }
   }
 
-  /** Take the sheet away; the address is somebody else's already. */
+  /** Take the sheet away; another part of the page has set the address already. */
   function hide() {
     if (!shown) return;
     turn += 1;

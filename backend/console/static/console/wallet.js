@@ -102,7 +102,7 @@ function what(kind, description, reference) {
     return element("a", { href: address("runs", reference) }, description ? t("wallet.answerBy", { name: description }) : t("wallet.answer"));
   }
   const named = tryText(`kind.${kind}`) ?? t("kind.other");
-  if (kind === "grant" && description) return element("span", {}, description); // "Sign-up credit" says it all.
+  if (kind === "grant" && description) return element("span", {}, description); // "Sign-up credit" needs no more words.
   return element("span", {}, description ? `${named}: ${description}` : named);
 }
 

@@ -6,7 +6,7 @@ const EDGE = 12; // Pixels between the edge and what is marked.
 const PER_WHEEL = 0.01; // How much a wheel's pixel changes.
 
 /**
- * Zoom what is shown in `viewport`, an element that scrolls. `show(figure)` says what that is, null for nothing that can
+ * Zoom what is shown in `viewport`, an element that scrolls. `show(figure)` sets it, null for nothing that can
  * be zoomed; `anchor()` may give an element to keep in sight; `onChange(factor)` is called when it has changed.
  */
 export function createZoom(viewport, { anchor = () => null, onChange = () => {} } = {}) {
