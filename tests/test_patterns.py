@@ -22,7 +22,7 @@ HARDEST = 8  # Of the texts at the length of the sample, which are tried at full
 SHORT = {
     "agents.answers.quotes._QUOTED": (1_000, "the claim before a marker"),
     "documents.filetypes._TEXTUAL": (255, "a content type, cut before"),
-    "llm.identities": (10_000, "a provider's message, cut before (refusals.LONGEST_READ)"),
+    "llm.identities": (10_000, "a provider's message, cut before (refusals.MAX_MESSAGE_CHARACTERS)"),
 }
 
 # Patterns that meet text of ours or of the operator alone, or are made at run time, and why no text makes them slow.
@@ -31,7 +31,7 @@ TRUSTED = {
     "embedded.options.from_environment": "the operator's address",
     "http.pagination.CursorPagination.decode_cursor": "a prefix of bounded length and a position of ours: dates, ids",
     "llm.prose.literally": "words of a claim, in a passage: test_citations tries both at their longest",
-    "llm.transport.named": "names of our own parameters, in a message that is cut",
+    "llm.transport.refused_parameter": "names of our own parameters, in a message that is cut",
 }
 
 FOUND = expressions()

@@ -1,4 +1,4 @@
-"""Anthropic's messages API."""
+"""The adapter of Anthropic's messages API."""
 
 import re
 from collections.abc import AsyncGenerator, Iterable, Iterator
@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from backend.llm import refusals
-from backend.llm.answer import Answer
+from backend.llm.answer import PartialAnswer
 from backend.llm.calls import PartialCall
 from backend.llm.catalog import Model, Provider
 from backend.llm.chat import ChatEvent, ChatRequest, Message, ToolCall, ToolDefinition, output_limit
@@ -16,7 +16,7 @@ from backend.llm.decoding import decoded, parsed
 from backend.llm.endings import Ending, ending
 from backend.llm.history import ordered_parts, paired
 from backend.llm.sse import DONE
-from backend.llm.transport import Exchange, converse, patience
+from backend.llm.transport import Exchange, patience, stream_answer
 from backend.llm.usage import Counts
 
 PATH = "/v1/messages"
@@ -71,8 +71,8 @@ class Chat:
         self.provider = provider
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
-        read_by = partial(_Reader, Answer(request))
-        return converse(self.provider, PATH, body_of(request), substitutes=SUBSTITUTES, read_by=read_by)
+        read_by = partial(_Reader, PartialAnswer(request))
+        return stream_answer(self.provider, PATH, body_of(request), substitutes=SUBSTITUTES, read_by=read_by)
 
 
 def body_of(request: ChatRequest) -> dict[str, Any]:
@@ -143,9 +143,9 @@ def _arguments(text: str) -> dict[str, Any]:
 
 
 class _Reader:
-    """Turns events of the API into ours."""
+    """Converts the API's events into chat events."""
 
-    def __init__(self, answer: Answer, current: Exchange) -> None:
+    def __init__(self, answer: PartialAnswer, current: Exchange) -> None:
         self.answer = answer
         self.current = current
         self.over = False
@@ -212,7 +212,7 @@ class _Reader:
             kept |= (
                 {"data": block.data or ""} if block.type == "redacted_thinking" else {"thinking": "", "signature": ""}
             )
-            self.answer.own.append(kept)
+            self.answer.parts.append(kept)
             yield from self._delta(index, _Delta(thinking=block.thinking))
             yield from self._delta(index, _Delta(signature=block.signature))
         elif block.text:
@@ -239,11 +239,11 @@ class _Reader:
             call.arguments = call.arguments or [arguments]
         self.answer.usage = self._counts.usage(limit=output_limit(self.answer.request))
         if self.ending == "filtered":
-            yield from self.answer.spent()
+            yield from self.answer.withheld_cost()
             raise refusals.filtered(self.current.name)
         if self.ending == "failed":
             raise refusals.broken("broke off", provider=self.current.name)
-        self.answer.own = [part for part in self.answer.own if not isinstance(part, dict) or _returnable(part)]
+        self.answer.parts = [part for part in self.answer.parts if not isinstance(part, dict) or _returnable(part)]
         yield from self.answer.finish("length" if self.ending == "length" else "stop")
 
 

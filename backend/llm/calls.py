@@ -1,4 +1,4 @@
-"""Puts the tool calls of an answer together from pieces, however a server numbers, names and repeats them."""
+"""Assembles the tool calls of an answer from pieces, however a server numbers, names and repeats them."""
 
 import json
 from collections.abc import Callable, Collection, Iterator
@@ -7,7 +7,7 @@ import msgspec
 
 from backend.llm.chat import ToolCall
 
-LONGEST_CHECKED = 65536  # Characters of arguments that are tried for being whole.
+MAX_CHECKED_CHARACTERS = 65536  # Longer arguments are not parsed on arrival of each piece.
 NOTHING = frozenset({"", "null", "None"})
 
 
@@ -25,10 +25,10 @@ class PartialCall(msgspec.Struct):
 
     @property
     def whole(self) -> bool:
-        """The arguments are a JSON object that nothing can be added to."""
+        """The arguments are a complete JSON object."""
         if not self.arguments or not self.arguments[-1].rstrip().endswith("}"):
             return False
-        if sum(map(len, self.arguments)) > LONGEST_CHECKED:
+        if sum(map(len, self.arguments)) > MAX_CHECKED_CHARACTERS:
             return False
         return _objects(self.text) is not None
 
@@ -86,7 +86,7 @@ class Pieces:
         return bool(call.name) and (call.whole or (name != call.name and self._name(call.name, name) == call.name))
 
     def _name(self, begun: str, more: str) -> str:
-        """The name of a call with what another piece says of it: the rest, all of it from its start, or the same."""
+        """The name of a call after another piece of it: the rest of the name, the whole name, or the same again."""
         for name in (begun + more, more):
             if name.startswith(begun) and any(tool.startswith(name) for tool in self._offered):
                 return name

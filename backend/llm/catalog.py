@@ -1,4 +1,4 @@
-"""The models that are offered, with their prices and limits, as ``models.toml`` (settings.MODELS_FILE) lists them."""
+"""The models on offer with their prices and limits, from ``models.toml`` (settings.MODELS_FILE)."""
 
 import logging
 import os
@@ -54,7 +54,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
-    """A place that answers requests. Time-outs in seconds.
+    """An API that models are reached through. Time-outs in seconds.
 
     :ivar read_timeout: how long the provider may be silent, before the first byte or between two.
     :ivar total_timeout: how long one answer may take as a whole.
@@ -150,7 +150,7 @@ def _provider(entry: ProviderEntry, *, shared: set[str]) -> Provider:
         connect_timeout=float(entry.connect_timeout),
         read_timeout=float(entry.read_timeout),
         total_timeout=float(entry.total_timeout),
-        # OpenAI's own newer models refuse max_tokens; servers that speak its API may know nothing else.
+        # OpenAI's own newer models refuse max_tokens; other servers with its API may support nothing else.
         max_tokens_field=entry.max_tokens_field or ("max_tokens" if entry.base_url else "max_completion_tokens"),
         tokens_per_second=float(entry.tokens_per_second),
         send_reasoning=_sends_reasoning(entry),

@@ -2,7 +2,7 @@
 
 ``chat_model(model).stream(request)`` is an asynchronous generator. It yields text, reasoning and tool calls and ends
 with exactly one ``Finished``, or raises ``ProviderError``. Closing it, or cancelling the task that reads it, closes
-the connection to the provider. It never retries: whoever calls it does, visibly.
+the connection to the provider. It never retries: the caller does, visibly.
 """
 
 from collections.abc import AsyncGenerator, Iterable
@@ -40,7 +40,7 @@ __all__ = [
 
 MESSAGE_OVERHEAD = 6  # Tokens of a role and its separators, as the providers count them.
 STATE_BYTES_OF_TOKEN = 4  # Fewer than any provider has: encrypted reasoning is base64 of text.
-SMALLEST_ANSWER = 256  # The estimate of the input is high: so much is asked for even where nothing seems left.
+MIN_ANSWER_TOKENS = 256  # The estimate of the input is high, so this much is requested even where no room seems left.
 FinishReason = Literal["stop", "length", "tool_calls"]
 
 ADAPTERS = {
@@ -95,12 +95,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What the model is asked. ``max_tokens`` None leaves it at the model's own limit.
+    """One request to a model. ``max_tokens`` None means the model's own limit.
 
     ``tool_choice`` none keeps the tools declared, which a conversation with tool calls in it needs, and forbids calls.
 
     ``language`` is that of the asking client, such as ``pt-br``, or empty; only the offline model reads it, where the
-    question does not tell its language.
+    question does not show its language.
     """
 
     model: Model
@@ -131,7 +131,7 @@ class ReasoningDelta(msgspec.Struct, frozen=True):
 
 
 class Spent(msgspec.Struct, frozen=True):
-    """What the provider says that an answer has cost which it withholds; the failure follows."""
+    """What an answer has cost that the provider withholds; the failure follows."""
 
     usage: Usage
 
@@ -196,7 +196,7 @@ def message_from_json(stored: Any) -> Message:
 
 
 def output_limit(request: ChatRequest) -> int:
-    """The most tokens the answer may have: what was asked, within the model's limit and what its window leaves."""
+    """The maximum tokens of the answer: those requested, within the model's limit and the room in its window."""
     model = request.model
-    left = max(model.context_window - count_request(request), SMALLEST_ANSWER)
+    left = max(model.context_window - count_request(request), MIN_ANSWER_TOKENS)
     return max(1, min(request.max_tokens or model.max_output_tokens, model.max_output_tokens, left))

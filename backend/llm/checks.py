@@ -1,4 +1,4 @@
-"""The system check on the models file, so that a slip in it is told at the start and not at the first question."""
+"""The system check of the models file, which reports a mistake at the start and not at the first question."""
 
 from pathlib import Path
 from typing import Any

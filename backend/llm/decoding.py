@@ -1,4 +1,4 @@
-"""Decodes the events of providers: at full speed where they are as specified, member by member where they are not."""
+"""Decodes the events of providers: in one step where they are as specified, else member by member."""
 
 import json
 from inspect import isclass

@@ -1,4 +1,4 @@
-"""Why an answer ended, in the words that providers use for it."""
+"""Maps the reasons that providers give for the end of an answer to four endings."""
 
 from typing import Any, Literal
 
@@ -26,7 +26,7 @@ FAILED = frozenset(
 
 
 def ending(reason: Any) -> Ending | None:
-    """What a ``finish_reason`` or ``stop_reason`` says; None while it says nothing. Words that are not known stop."""
+    """The ending of a ``finish_reason`` or ``stop_reason``; None while it is empty. An unknown word means stop."""
     if not reason:
         return None
     if not isinstance(reason, str):

@@ -1,4 +1,4 @@
-"""What can go wrong with models: a bad catalog, an unknown model, a provider that fails."""
+"""Errors of models: an unusable catalog, an unknown model, a provider that fails."""
 
 from http import HTTPStatus
 from typing import Literal
@@ -22,10 +22,10 @@ class UnknownModel(DomainError):
 
 
 class ProviderError(Exception):
-    """A provider refused, failed or answered nonsense.
+    """A provider refused, failed or sent an invalid response.
 
     :ivar code: one of the failures that a run reports.
-    :ivar detail: what happened, in a person's words; never holds a key.
+    :ivar detail: a sentence for users; never holds a key.
     :ivar provider: the provider's name in the catalog.
     :ivar retryable: the same request may succeed later.
     :ivar retry_after: seconds that the provider asked to wait, if it did.

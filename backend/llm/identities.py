@@ -1,4 +1,4 @@
-"""Takes out of a provider's message what names the operator's account there: clients read these messages.
+"""Removes what identifies the operator's account from a provider's message, because clients read these messages.
 
 Each pattern looks at a bounded stretch of text, and the message is short by then.
 """
@@ -7,7 +7,7 @@ import re
 
 HIDDEN = "[…]"
 
-# In this order: the first take whole what later ones would take in parts.
+# The order matters: the first remove as a whole what later ones would remove in parts.
 PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b[a-z][a-z0-9+.-]{1,15}://[^\s<>\"']{1,2000}", re.IGNORECASE), HIDDEN),
     (re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"), HIDDEN),
@@ -60,7 +60,7 @@ PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
 
 def anonymous(text: str) -> str:
     """The message without ids and names of organisations and projects, e-mail addresses, parts of keys and addresses
-    of servers. ``text`` is short: see ``refusals.LONGEST_DETAIL``."""
+    of servers. ``text`` is short: see ``refusals.MAX_DETAIL_CHARACTERS``."""
     for pattern, replacement in PATTERNS:
         text = pattern.sub(replacement, text)
     return text

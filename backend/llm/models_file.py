@@ -20,7 +20,7 @@ ProviderName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,49}$")
 Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 PRICES = ("input_price", "cached_input_price", "output_price")
-HIGHEST_PRICE = Decimal(1_000_000)  # Per million tokens; more is a slip of the unit.
+MAX_PRICE = Decimal(1_000_000)  # Per million tokens; a higher one is a mistake of the unit.
 
 
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,8 +39,8 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def __post_init__(self) -> None:
         for key in PRICES:
             price = getattr(self, key)
-            if price is not None and not (price.is_finite() and 0 <= price <= HIGHEST_PRICE):
-                raise ValueError(f"{key} must be a number from 0 to {HIGHEST_PRICE}, not {price}")
+            if price is not None and not (price.is_finite() and 0 <= price <= MAX_PRICE):
+                raise ValueError(f"{key} must be a number from 0 to {MAX_PRICE}, not {price}")
         if self.cached_input_price is not None and self.input_price is None:
             raise ValueError("cached_input_price needs input_price beside it")
         if self.kind == "chat" and (self.input_price is None) != (self.output_price is None):
@@ -102,7 +102,7 @@ def read(path: Path) -> File:
 
 
 def _explain(message: str, document: dict[str, Any]) -> str:
-    """Say ``… - at `$.provider[0].model[1].name` `` with the names of the entries."""
+    """The message ``… - at `$.provider[0].model[1].name` `` with the names of the entries."""
     reason, _, place = message.partition(" - at `$")
     words: list[str] = []
     here: Any = document

@@ -1,4 +1,4 @@
-"""OpenAI's chat completions, and the many servers that speak them: Ollama, vLLM, llama.cpp, gateways."""
+"""The adapter of OpenAI's chat completions API, which Ollama, vLLM, llama.cpp and gateways offer too."""
 
 from collections.abc import AsyncGenerator, Iterator
 from functools import partial
@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from backend.llm import refusals
-from backend.llm.answer import Answer
+from backend.llm.answer import PartialAnswer
 from backend.llm.calls import Pieces
 from backend.llm.catalog import Provider
 from backend.llm.chat import ChatEvent, ChatRequest, Message, output_limit
@@ -15,7 +15,7 @@ from backend.llm.decoding import decoded, parsed
 from backend.llm.endings import Ending, ending
 from backend.llm.history import items_for, paired
 from backend.llm.sse import DONE
-from backend.llm.transport import Exchange, Substitutes, converse, patience
+from backend.llm.transport import Exchange, Substitutes, patience, stream_answer
 from backend.llm.usage import Counts
 
 PATH = "/chat/completions"
@@ -71,8 +71,8 @@ class Chat:
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         body = self.body(request)
-        read_by = partial(_Reader, Answer(request))
-        return converse(self.provider, PATH, body, substitutes=self.substitutes(body), read_by=read_by)
+        read_by = partial(_Reader, PartialAnswer(request))
+        return stream_answer(self.provider, PATH, body, substitutes=self.substitutes(body), read_by=read_by)
 
     def body(self, request: ChatRequest) -> dict[str, Any]:
         system = [{"role": "system", "content": request.instructions}] if request.instructions else []
@@ -105,7 +105,7 @@ class Chat:
         return message
 
     def substitutes(self, body: dict[str, Any]) -> Substitutes:
-        """What some servers refuse, and what they may take instead."""
+        """Parameters that some servers refuse, and what they may accept instead."""
         field = self.provider.max_tokens_field
         other = "max_tokens" if field == "max_completion_tokens" else "max_completion_tokens"
         return {"stream_options": {}, "temperature": {}, "tool_choice": {}, field: {other: body[field]}, other: {}}
@@ -125,9 +125,9 @@ def _message(turn: Message) -> dict[str, Any]:
 
 
 class _Reader:
-    """Turns chunks into events."""
+    """Converts chunks into chat events."""
 
-    def __init__(self, answer: Answer, current: Exchange) -> None:
+    def __init__(self, answer: PartialAnswer, current: Exchange) -> None:
         self.answer = answer
         self.current = current
         self.over = False
@@ -135,9 +135,9 @@ class _Reader:
         self.ended = False
         self._counts = Counts()
         self._pieces = Pieces(answer.call, offered=answer.offered)
-        self._message: str | None = None  # What messages in place of deltas have said so far.
+        self._message: str | None = None  # The text so far, of messages in place of deltas.
         self._went_on = False  # After its end: not every end that this server announces is one.
-        self._reasoning: list[str] | None = None  # What the provider wants back, as it called it.
+        self._reasoning: list[str] | None = None  # To be sent back.
         self._counted_last = False  # The usage came in a chunk of its own, which is the last one.
 
     @property
@@ -210,8 +210,8 @@ class _Reader:
         elif delta.reasoning_details is not None:
             events = [*self._parts(delta.reasoning_details, thought=True)]
         if isinstance(content, str):
-            said = self.answer.text(content)
-            events = [*events, *said] if events else said
+            texts = self.answer.text(content)
+            events = [*events, *texts] if events else texts
         elif content is not None:
             events += self._parts(content)
         if delta.refusal:
@@ -225,11 +225,11 @@ class _Reader:
 
     def _in_message(self, message: _Delta) -> list[ChatEvent]:
         """A message in place of a delta. Beside deltas it repeats them, and some servers send it whole each time."""
-        if self.answer.thought:
+        if self.answer.reasonings:
             message.reasoning_content = message.reasoning = message.thinking = message.reasoning_details = None
         if self.answer.calls:
             message.tool_calls = message.function_call = None
-        if self._message is None and self.answer.said:
+        if self._message is None and self.answer.texts:
             message.content = message.refusal = None
         elif isinstance(message.content, str):
             begun = self._message or ""
@@ -258,13 +258,13 @@ class _Reader:
     def end(self) -> Iterator[ChatEvent]:
         self.answer.usage = self._counts.usage(limit=output_limit(self.answer.request))
         finished = self.ended or self._counted_last or self._message is not None
-        if self.ending is None and not (finished and not self.answer.empty) and not self.answer.asks:
+        if self.ending is None and not (finished and not self.answer.empty) and not self.answer.has_whole_calls:
             raise refusals.broken("ended the answer in the middle", provider=self.current.name)
         if self.ending == "filtered":
-            yield from self.answer.spent()
+            yield from self.answer.withheld_cost()
             raise refusals.filtered(self.current.name)
         if self.ending == "failed":
             raise refusals.broken("broke off", provider=self.current.name)
         if self._reasoning is not None:  # Also where it is empty: the field itself is required.
-            self.answer.own.insert(0, {"reasoning_content": "".join(self._reasoning)})
+            self.answer.parts.insert(0, {"reasoning_content": "".join(self._reasoning)})
         yield from self.answer.finish("length" if self.ending == "length" else "stop")

@@ -1,4 +1,4 @@
-"""OpenAI's responses API, stateless: nothing is kept at the provider, the whole conversation is sent each time."""
+"""The adapter of OpenAI's responses API, used without storage there: each request holds the whole conversation."""
 
 from collections.abc import AsyncGenerator, Iterator
 from functools import partial
@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from backend.llm import refusals
-from backend.llm.answer import Answer
+from backend.llm.answer import PartialAnswer
 from backend.llm.calls import PartialCall
 from backend.llm.catalog import Model, Provider
 from backend.llm.chat import ChatEvent, ChatRequest, Message, ToolCall, output_limit
@@ -15,7 +15,7 @@ from backend.llm.decoding import decoded, parsed
 from backend.llm.endings import ending
 from backend.llm.history import ordered_parts, paired
 from backend.llm.sse import DONE
-from backend.llm.transport import Exchange, converse, patience
+from backend.llm.transport import Exchange, patience, stream_answer
 from backend.llm.usage import Counts
 
 PATH = "/responses"
@@ -81,8 +81,8 @@ class Chat:
         self.provider = provider
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
-        read_by = partial(_Reader, Answer(request))
-        return converse(self.provider, PATH, body_of(request), substitutes=SUBSTITUTES, read_by=read_by)
+        read_by = partial(_Reader, PartialAnswer(request))
+        return stream_answer(self.provider, PATH, body_of(request), substitutes=SUBSTITUTES, read_by=read_by)
 
 
 def body_of(request: ChatRequest) -> dict[str, Any]:
@@ -126,9 +126,9 @@ def _items(turn: Message, model: Model) -> Iterator[dict[str, Any]]:
 
 
 class _Reader:
-    """Turns events of the API into ours."""
+    """Converts the API's events into chat events."""
 
-    def __init__(self, answer: Answer, current: Exchange) -> None:
+    def __init__(self, answer: PartialAnswer, current: Exchange) -> None:
         self.answer = answer
         self.current = current
         self.over = self.ended = False
@@ -184,7 +184,7 @@ class _Reader:
             self.current.refuse(parsed(line, provider=self.current.name))
 
     def _called(self, event: _Event) -> PartialCall | None:
-        """The call that a piece of arguments belongs to; the last one where the piece does not say."""
+        """The call that a piece of arguments belongs to; the last one where the piece has no reference."""
         for key in (event.item_id, event.output_index):
             if key is not None and key in self._calls:
                 return self._calls[key]
@@ -194,7 +194,7 @@ class _Reader:
         if item.type == "reasoning" and done and item.encrypted_content not in self._reasoned | {None, ""}:
             self._reasoned.add(item.encrypted_content or "")
             kept = {"type": "reasoning", "summary": item.summary or [], "encrypted_content": item.encrypted_content}
-            self.answer.own.append({"id": item.id, **kept} if item.id else kept)
+            self.answer.parts.append({"id": item.id, **kept} if item.id else kept)
         if item.type != "function_call":
             return
         keys = [key for key in (item.call_id, item.id, index) if key is not None]
@@ -210,7 +210,7 @@ class _Reader:
         """The whole answer: what of it did not come as events is taken from here."""
         self.response, self.over = response, True
         self._counts.add(response.usage)
-        silent = not self.answer.said
+        silent = not self.answer.texts
         for item in response.output or ():
             self._item(None, item, done=True)
             parts = [_Part(text=item.content)] if isinstance(item.content, str) else item.content or ()
@@ -229,7 +229,7 @@ class _Reader:
         self.answer.usage = self._counts.usage(limit=output_limit(self.answer.request))
         cut = ending(response.incomplete_details.reason) if response.incomplete_details else None
         if cut == "filtered":
-            yield from self.answer.spent()
+            yield from self.answer.withheld_cost()
             raise refusals.filtered(self.current.name)
         yield from self.answer.finish("length" if response.status == "incomplete" or cut else "stop")
 

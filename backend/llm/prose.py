@@ -1,4 +1,4 @@
-"""English and Portuguese prose: where a sentence ends or goes on, and which words only hold others together."""
+"""English and Portuguese prose: where a sentence ends or continues, and which words are function words."""
 
 import re
 import unicodedata
@@ -22,9 +22,9 @@ ABBREVIATIONS = listed(
 )
 BULLET = re.compile(r"^\s*(?:[-*•–·▪◦●■]|\d{1,3}[.)]|[a-zA-Z][.)])\s+")
 ORDINAL = re.compile(r"(?:\d{1,3}\.){0,4}\d{1,3}", re.ASCII)
-LONGEST_NUMBER = 20
+MAX_ORDINAL_CHARACTERS = 20
 CLOSING = "\"'”’»)]"
-SHORTEST_WRAPPED = 25  # Characters of a line that is no heading but goes on.
+MIN_WRAPPED_CHARACTERS = 25  # Characters of a line that is no heading but goes on.
 ENGLISH = listed(
     """a about above after again all also am an and any are as at be because been before being below between both but
     by can could did do does doing done down during each few for from further had has have having he her here hers
@@ -52,18 +52,19 @@ def fold(text: str) -> str:
 
 
 def is_small(word: str) -> bool:
-    """Whether the word only holds others together."""
+    """Whether the word is a function word: an article, a preposition, a pronoun, an auxiliary verb."""
     return word in ENGLISH or word in PORTUGUESE or (len(word) == 1 and not word.isdigit())
 
 
 def abbreviated(text: str) -> bool:
-    """Whether a full stop behind this belongs to its last word and ends no sentence."""
+    """Whether a full stop after this text belongs to its last word and ends no sentence."""
     words = text[-20:].split()
     last = words[-1].strip("(\"'“‘").lower() if words else ""
     initials = last.split(".")  # S.A., p.ex, a single letter.
     if last in ABBREVIATIONS or all(len(part) == 1 and part.isalpha() for part in initials):
         return True
-    return len(text) < LONGEST_NUMBER and len(words) == 1 and bool(ORDINAL.fullmatch(last))  # “2. Price”, a list's.
+    # The number of a list's item, as in “2. Price”.
+    return len(text) < MAX_ORDINAL_CHARACTERS and len(words) == 1 and bool(ORDINAL.fullmatch(last))
 
 
 def goes_on(line: str, following: str) -> bool:
@@ -78,7 +79,7 @@ def goes_on(line: str, following: str) -> bool:
     last = line.split()[-1]
     if line[-1] in ",-–" or (last.islower() and is_small(fold(last))):
         return True
-    return following[0].islower() and len(line) >= SHORTEST_WRAPPED
+    return following[0].islower() and len(line) >= MIN_WRAPPED_CHARACTERS
 
 
 def over_pages(text: str, breaks: Iterable[int]) -> str:

@@ -1,4 +1,4 @@
-"""Sorts what providers answer instead of a stream into the few failures that a run reports."""
+"""Maps the errors of providers and of connections to the few failures that a run reports."""
 
 import logging
 import re
@@ -22,11 +22,11 @@ FILTER = re.compile(r"content.?(filter|policy|management)|safety system|responsi
 QUOTA = re.compile(r"insufficient.?quota|exceeded your current quota|billing", re.IGNORECASE)
 KEY = re.compile(r"\b(?:(?:sk|rk|pk|key)[-_]|Bearer )[\w*.\-]{4,}", re.IGNORECASE)
 MARKUP = re.compile(r"<[^<>]*>")
-LONGEST_DETAIL = 300
-LONGEST_READ = 10_000  # Characters of a message that are looked at.
-LONGEST_BODY = 100_000  # Where the words that tell one failure from another are looked for.
-LONGEST_KIND = 200
-LONGEST_WAIT = 3600.0
+MAX_DETAIL_CHARACTERS = 300
+MAX_MESSAGE_CHARACTERS = 10_000  # The rest of a message is not read.
+MAX_BODY_CHARACTERS = 100_000  # The rest of a body is not searched for the words that identify a failure.
+MAX_KIND_CHARACTERS = 200
+MAX_WAIT_SECONDS = 3600.0
 
 # Words that providers use for a failure in their error bodies and error events.
 CODES: Mapping[str, FailureCode] = {
@@ -51,9 +51,9 @@ def clean(text: str, *, key: str | None) -> str:
     """A provider's message for people: one line, short, no key, no mark-up."""
     if key and len(key) >= 4:
         text = text.replace(key, "[key]")
-    text = KEY.sub("[key]", MARKUP.sub(" ", text[:LONGEST_READ]))
+    text = KEY.sub("[key]", MARKUP.sub(" ", text[:MAX_MESSAGE_CHARACTERS]))
     text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    return text if len(text) <= LONGEST_DETAIL else text[: LONGEST_DETAIL - 1] + "…"
+    return text if len(text) <= MAX_DETAIL_CHARACTERS else text[: MAX_DETAIL_CHARACTERS - 1] + "…"
 
 
 def code_of(*, status: int | None, words: str, message: str) -> FailureCode:
@@ -71,19 +71,19 @@ def code_of(*, status: int | None, words: str, message: str) -> FailureCode:
     return "provider_unavailable"
 
 
-def _repeated(message: str, *, code: FailureCode, client: Client, provider: str, status: int | None) -> str:
-    """What clients read of a provider's own words: only what is about their request, without names of our account.
+def _shown(message: str, *, code: FailureCode, client: Client, provider: str, status: int | None) -> str:
+    """The part of a provider's message that clients read: only what concerns their request, without account names.
 
-    What a provider says of keys, limits, quotas and its own trouble names the operator's organisation, project or
-    servers: it goes to the log alone.
+    Messages about keys, limits, quotas and the provider's own faults name the operator's organisation, project or
+    servers, so they are only logged.
     """
-    said = clean(message, key=client.key)
+    cleaned = clean(message, key=client.key)
     about_the_request = code in ("context_too_long", "content_filtered") or (
         code == "provider_unavailable" and status in ABOUT_THE_REQUEST
     )
-    if said:
-        logger.warning("provider_refused provider=%s code=%s said=%s", provider, code, said)
-    return anonymous(said) if about_the_request else ""
+    if cleaned:
+        logger.warning("provider_refused provider=%s code=%s message=%s", provider, code, cleaned)
+    return anonymous(cleaned) if about_the_request else ""
 
 
 def from_status(error: Any, *, client: Client, provider: str) -> ProviderError:
@@ -92,11 +92,11 @@ def from_status(error: Any, *, client: Client, provider: str) -> ProviderError:
     message, words = _message(error.body)
     code = code_of(status=status, words=words, message=message)
     refusal = {404: "has no such model or route", 429: "asks to slow down"}.get(status, "refused the request")
-    said = _repeated(message, code=code, client=client, provider=provider, status=status)
+    message = _shown(message, code=code, client=client, provider=provider, status=status)
     failed = "failed" if status >= 500 else refusal
     return ProviderError(
         code,
-        f"{provider} {failed} (status {status}){': ' + said if said else '.'}",
+        f"{provider} {failed} (status {status}){': ' + message if message else '.'}",
         provider=provider,
         retryable=(code == "provider_rate_limited" and not QUOTA.search(f"{words} {message}"))
         or (code == "provider_unavailable" and (status >= 500 or status in (408, 409, 425))),
@@ -108,10 +108,10 @@ def from_event(error: Any, *, client: Client, provider: str) -> ProviderError:
     """From an error that came as an event, in the middle of a stream. ``error`` is whatever it held."""
     message, words = _message(error)
     code = code_of(status=_status(words), words=words, message=message)
-    said = _repeated(message, code=code, client=client, provider=provider, status=None)
+    message = _shown(message, code=code, client=client, provider=provider, status=None)
     return ProviderError(
         code,
-        f"{provider} broke off{': ' + said if said else '.'}",
+        f"{provider} broke off{': ' + message if message else '.'}",
         provider=provider,
         retryable=code in ("provider_unavailable", "provider_rate_limited"),
     )
@@ -148,7 +148,7 @@ def unwrapped(value: Any, *, event: bytes) -> Any:
     if not isinstance(value, Mapping):
         return None
     if value.get("code") in (0, 200, "0", "200"):
-        return None  # Gateways that say so of success.
+        return None  # Some gateways send these with a success.
     said = next((value[key] for key in MESSAGES if isinstance(value.get(key), str) and value[key]), None)
     errors, status = value.get("errors"), value.get("base_resp")
     if said is not None:
@@ -161,7 +161,7 @@ def unwrapped(value: Any, *, event: bytes) -> Any:
 
 
 def broken(what: str, *, provider: str, retryable: bool = True) -> ProviderError:
-    """The provider answered, but not as agreed."""
+    """The provider responded, but not as its API specifies."""
     return ProviderError("provider_unavailable", f"{provider} {what}.", provider=provider, retryable=retryable)
 
 
@@ -173,22 +173,22 @@ def filtered(provider: str) -> ProviderError:
 def _message(body: Any) -> tuple[str, str]:
     """The message of an error body, and the words that name its kind, neither longer than is of use.
 
-    Bodies that are not JSON say nothing useful.
+    A body that is not JSON holds no message.
     """
     if not isinstance(body, Mapping):
         return "", ""
     inner = body.get("error", body)
     if isinstance(inner, str):
-        return inner[:LONGEST_BODY], ""
+        return inner[:MAX_BODY_CHARACTERS], ""
     if not isinstance(inner, Mapping):
         return "", ""
     kinds = (inner.get("code"), inner.get("type"), inner.get("param"))
     message = next((inner[key] for key in MESSAGES if inner.get(key)), "")
-    return str(message)[:LONGEST_BODY], " ".join(str(kind)[:LONGEST_KIND] for kind in kinds if kind)
+    return str(message)[:MAX_BODY_CHARACTERS], " ".join(str(kind)[:MAX_KIND_CHARACTERS] for kind in kinds if kind)
 
 
 def _status(words: str) -> int | None:
-    """The HTTP status that gateways give as the code of an error in a stream; only where it says what went wrong."""
+    """The HTTP status that gateways send as the code of an error event; only where it identifies the failure."""
     return next((int(word) for word in words.split() if word in ("401", "402", "403", "413", "429")), None)
 
 
@@ -200,10 +200,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         except ValueError:
             continue
         if seconds >= 0:  # Not NaN either.
-            return min(seconds, LONGEST_WAIT)
+            return min(seconds, MAX_WAIT_SECONDS)
     try:
-        at = parsedate_to_datetime(headers.get("retry-after", "")[:LONGEST_KIND])
+        at = parsedate_to_datetime(headers.get("retry-after", "")[:MAX_KIND_CHARACTERS])
     except (ValueError, OverflowError):
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return min(max((at - datetime.now(UTC)).total_seconds(), 0.0), LONGEST_WAIT)
+    return min(max((at - datetime.now(UTC)).total_seconds(), 0.0), MAX_WAIT_SECONDS)

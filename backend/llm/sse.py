@@ -17,7 +17,7 @@ OTHER_FIELDS = (b":", b"event:", b"id:", b"retry:")
 class Payloads:
     """Takes a body in pieces that may end anywhere; gives objects of JSON, not decoded, and ``[DONE]``.
 
-    Each comes behind the name of its event, which is empty where the server sends none.
+    Each is paired with the name of its event, which is empty where the server sends none.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Tells a model's reasoning from its answer where a server leaves both in one text: ``<think>…</think>`` before it.
+"""Separates reasoning from the answer where a server sends both in one text: ``<think>…</think>`` before the answer.
 
 As Ollama, llama.cpp and LM Studio do, only tags at the beginning of an answer count: later ones are text about tags.
 """
@@ -12,7 +12,7 @@ OPENING = {
 # Without its opening tag, which is in the prompt of some models or went to another field with the reasoning.
 CLOSING = tuple(OPENING.values())
 TAGS = (*OPENING, *CLOSING)
-LONGEST_HELD = 4096  # White space that is held back; more of it belongs to no tag.
+MAX_HELD_CHARACTERS = 4096  # White space that is held back; more of it belongs to no tag.
 _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}  # str.lower() may change the length.
 
 
@@ -55,7 +55,7 @@ class Thoughts:
             if start.startswith(closing):
                 self._held, self._fresh = text[len(closing) :], True
                 return
-        if len(self._held) <= LONGEST_HELD and any(tag.startswith(start) for tag in TAGS):
+        if len(self._held) <= MAX_HELD_CHARACTERS and any(tag.startswith(start) for tag in TAGS):
             return  # Nothing but white space so far, or the beginning of a tag.
         self.over = True
         text, self._held = (text if self._fresh else self._held), ""
@@ -70,7 +70,7 @@ class Thoughts:
         else:
             certain = len(text) - _overlap(text, self._closing)
             thought = text[:certain]
-            if len(text) <= LONGEST_HELD:
+            if len(text) <= MAX_HELD_CHARACTERS:
                 thought = thought.rstrip()
             self._held = text[len(thought) :]
             self._fresh = self._fresh and not thought

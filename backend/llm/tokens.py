@@ -70,7 +70,7 @@ _FREQUENT_COST = 140
 
 
 def count_tokens(text: str) -> int:
-    """How many tokens the text is at most, or nearly so: for money set aside and for providers that do not say.
+    """How many tokens the text is at most, or nearly so: for reservations and for providers that send no usage.
 
     English prose comes out about three quarters above what it is, most other text between that and exactly what it is.
     """

@@ -8,36 +8,36 @@ from time import monotonic
 from typing import Any, Protocol
 
 from backend.llm import refusals
-from backend.llm.answer import Answer
+from backend.llm.answer import PartialAnswer
 from backend.llm.catalog import Provider
 from backend.llm.chat import ChatEvent
 from backend.llm.clients import Client, client_for
 from backend.llm.errors import ProviderError
 from backend.llm.sse import Payloads
 
-LONGEST_LINE = 16 * 1024 * 1024  # An event may repeat the whole request and the whole answer.
-LONGEST_DRAIN = 0.1  # Seconds.
-# Seconds to wait for more once an answer is whole, which servers that keep the connection open would make for ever.
+MAX_LINE_BYTES = 16 * 1024 * 1024  # An event may repeat the whole request and the whole answer.
+MAX_DRAIN_SECONDS = 0.1
+# Seconds to wait for more after a complete answer: some servers keep the connection open for ever.
 AFTER_USAGE = 0.5  # Another report of the usage, or [DONE].
 AFTER_END = 3.0  # The usage, where gateways look it up.
 AFTER_DOUBT = 4.0  # The rest, where the end that came is not the one that is specified.
 NOT_A_STREAM = ("text/html", "application/xhtml+xml", "application/xml", "text/xml")
 JSON = ("application/json", "text/json")
 
-# A parameter and what goes in its place when the provider refuses it. Found out once per provider and model.
+# A parameter and what replaces it when the provider refuses it. Learned once per provider and model.
 Substitutes = Mapping[str, Mapping[str, Any]]
 _refused: dict[tuple[str, str | None, str], frozenset[str]] = {}
 
 
 class Reader(Protocol):
-    """Turns the payloads of one API into our events."""
+    """Converts the payloads of one API into chat events."""
 
-    answer: Answer
-    over: bool  # The end was announced: from now on ``patience`` says how long more is waited for.
+    answer: PartialAnswer
+    over: bool  # The end was announced: from now on ``patience`` limits the wait for more.
 
     @property
     def whole(self) -> bool:
-        """The answer has all its parts, whatever may still follow."""
+        """The answer is complete, whatever may still follow."""
 
     @property
     def patience(self) -> float | None:
@@ -56,23 +56,23 @@ class Exchange:
         self.provider = provider
         self.client = client
         self.name = provider.name
-        self.finished = False  # Nothing more will come: what is left of the response is read, to keep the connection.
+        self.finished = False  # The rest of the response is read then, so that the connection can be kept.
         self.deadline = monotonic() + provider.total_timeout
         self.event = b""  # The name of the event that is being read.
 
     async def send(self, path: str, body: dict[str, Any], substitutes: Substitutes) -> Any:
-        """The response, open. Parameters that the provider does not know are taken back, one by one."""
+        """The open response. Parameters that the provider refuses are left out, one after another."""
         place = (self.name, self.provider.base_url, str(body["model"]))
         refused = set(_refused.get(place, ()))
         while True:
             try:
                 async with asyncio.timeout(max(self.deadline - monotonic(), 0)):
-                    response = await self.client.post(path, without(body, refused, substitutes))
+                    response = await self.client.post(path, body_without(body, refused, substitutes))
                 break
             except self.client.sdk.APIStatusError as error:
                 failure = refusals.from_status(error, client=self.client, provider=self.name)
-                sent = without(body, refused, substitutes)
-                culprit = named(error, [key for key in substitutes if key in sent and key not in refused])
+                sent = body_without(body, refused, substitutes)
+                culprit = refused_parameter(error, [key for key in substitutes if key in sent and key not in refused])
                 if error.status_code not in (400, 422) or failure.code != "provider_unavailable" or culprit is None:
                     raise failure from None
                 refused.add(culprit)
@@ -83,7 +83,7 @@ class Exchange:
         return response
 
     def failure(self, error: Any) -> ProviderError:
-        """What an error says that came as an event or in place of one."""
+        """The failure that an error event describes."""
         return refusals.from_event({"error": error}, client=self.client, provider=self.name)
 
     def refuse(self, value: Any) -> None:
@@ -101,7 +101,7 @@ class Exchange:
                 found = payloads.feed(chunk)
                 for self.event, payload in found:
                     yield payload
-                if not found and payloads.pending > LONGEST_LINE:
+                if not found and payloads.pending > MAX_LINE_BYTES:
                     raise refusals.broken("sent a line without an end", provider=self.name)
                 if monotonic() > self.deadline:
                     raise refusals.broken("took too long over the answer", provider=self.name)
@@ -117,9 +117,9 @@ class Exchange:
 async def exchange(
     provider: Provider, path: str, body: dict[str, Any], *, substitutes: Substitutes
 ) -> AsyncGenerator[tuple[Exchange, AsyncGenerator[bytes, None], str], None]:
-    """Send, and give the lines of the answer and its type; the connection is closed or given back on every way out.
+    """Send the request; yield the payloads and the content type. The connection is closed or returned on every exit.
 
-    :raises ProviderError: the provider refused, cannot be reached or answers with something else than a stream.
+    :raises ProviderError: the provider refused, cannot be reached, or did not send a stream.
     """
     current = Exchange(provider, await client_for(provider))
     response = await current.send(path, body, substitutes)
@@ -136,7 +136,7 @@ async def exchange(
         await response.aclose()
 
 
-async def converse(
+async def stream_answer(
     provider: Provider,
     path: str,
     body: dict[str, Any],
@@ -154,7 +154,7 @@ async def converse(
                 if reader.over:
                     break
             since = asyncio.get_running_loop().time()
-            while (more := await following(lines, since, reader.patience)) is not None:
+            while (more := await next_after_end(lines, since, reader.patience)) is not None:
                 for event in reader.read(more):
                     since = asyncio.get_running_loop().time()
                     yield event
@@ -168,10 +168,10 @@ async def converse(
             yield event
 
 
-async def following(lines: AsyncGenerator[bytes, None], since: float, patience: float | None) -> bytes | None:
-    """The next payload once the answer is whole, if it comes within ``patience`` seconds after the answer's last word.
+async def next_after_end(lines: AsyncGenerator[bytes, None], since: float, patience: float | None) -> bytes | None:
+    """The next payload after a complete answer, if it arrives within ``patience`` seconds after its last event.
 
-    Neither silence nor comments nor empty events, which keep a connection open, must keep the answer waiting.
+    Silence, comments and empty events, which keep a connection open, must not delay the end of the answer.
     """
     if patience == 0:
         return None
@@ -193,7 +193,7 @@ def patience(*, whole: bool, ended: bool, counted: bool, doubtful: bool = False)
 
 async def drain(lines: AsyncGenerator[bytes, None]) -> None:
     with suppress(ProviderError, TimeoutError):
-        async with asyncio.timeout(LONGEST_DRAIN):
+        async with asyncio.timeout(MAX_DRAIN_SECONDS):
             async for _ in lines:
                 pass
 
@@ -203,7 +203,7 @@ def not_a_stream(current: Exchange, content_type: str) -> ProviderError:
     return refusals.broken(what, provider=current.name, retryable=False)
 
 
-def without(body: dict[str, Any], refused: set[str], substitutes: Substitutes) -> dict[str, Any]:
+def body_without(body: dict[str, Any], refused: set[str], substitutes: Substitutes) -> dict[str, Any]:
     if not refused:
         return body
     kept = {key: value for key, value in body.items() if key not in refused}
@@ -214,7 +214,7 @@ def without(body: dict[str, Any], refused: set[str], substitutes: Substitutes) -
     return kept
 
 
-def named(error: Any, parameters: list[str]) -> str | None:
-    """The parameter that a refusal complains of, if it is one of these."""
-    message = str(getattr(error, "param", None) or "") + " " + str(error)[: refusals.LONGEST_READ]
+def refused_parameter(error: Any, parameters: list[str]) -> str | None:
+    """The parameter that the provider refused, if it is one of these."""
+    message = str(getattr(error, "param", None) or "") + " " + str(error)[: refusals.MAX_MESSAGE_CHARACTERS]
     return next((name for name in parameters if re.search(rf"(?<![\w-]){name}(?![\w-])", message)), None)

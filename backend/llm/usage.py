@@ -7,7 +7,7 @@ from backend.llm.chat import Usage
 
 Kind = Literal["input", "output", "total", "cached", "stored", "reasoning"]
 
-LONGEST_NUMBER = 32  # Characters of a number that is sent as text.
+MAX_NUMBER_CHARACTERS = 32  # Of a number that is sent as text.
 # Names in lower case without underscores: prompt_tokens, inputTokens, inputTokenCount …
 WHOLE: dict[str, Kind] = {
     "prompttokens": "input",
@@ -133,7 +133,7 @@ def _count(value: Any) -> int:
     """A count above zero, whether it is sent as an integer, with a fraction or as text; else 0."""
     if isinstance(value, bool):
         return 0
-    if isinstance(value, str) and len(value) <= LONGEST_NUMBER:
+    if isinstance(value, str) and len(value) <= MAX_NUMBER_CHARACTERS:
         try:
             value = float(value)
         except ValueError:

@@ -1,1 +1,1 @@
-"""An answer and its citations: from the markers in its text to sentences of passages."""
+"""The answer of a run: its parts, the markers in its text and the citations that they become."""

@@ -1,4 +1,4 @@
-"""The block structure of Markdown (CommonMark 0.31), as far as it tells which lines are code.
+"""Reads the block structure of Markdown (CommonMark 0.31), as far as it decides which lines are code.
 
 Line by line: which quotations and list items a line goes on with, whether it begins or ends a fence, whether its
 indentation makes it code.
@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import TypeAlias
 
 _QUOTATION = 0  # A container; any other number is a list item's, the columns by which its content is indented.
-_MOST_CONTAINERS = 32
+_MAX_CONTAINERS = 32
 _FENCE = re.compile(r"`{3,}|~{3,}")
 _ITEM = re.compile(r"[-+*]|\d{1,9}[.)]", re.ASCII)
 _UNDECIDED_ITEM = re.compile(r"\d{1,9}\Z", re.ASCII)
@@ -98,14 +98,14 @@ class Blocks:
                 return self._end(Line.LITERAL, start, containers, fence="")
             if column - base >= 4:
                 return self._indented(start, containers, goes_on=self._paragraph and not begins)
-            if line[start] == ">" and len(containers) < _MOST_CONTAINERS:
+            if line[start] == ">" and len(containers) < _MAX_CONTAINERS:
                 containers, begins = [*containers, _QUOTATION], True
                 at, base = _into_quotation(line, at)
                 continue
             item = _ITEM.match(line, start)
             if not whole and (_UNDECIDED_ITEM.match(line, start) or (item and item.end() == len(line))):
                 return None
-            if item and line[item.end() : item.end() + 1] in ("", " ", "\t") and len(containers) < _MOST_CONTAINERS:
+            if item and line[item.end() : item.end() + 1] in ("", " ", "\t") and len(containers) < _MAX_CONTAINERS:
                 at, width = _into_item(line, at, item.end(), base)
                 if at[0] == len(line) and not whole:
                     return None

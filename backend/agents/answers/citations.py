@@ -1,4 +1,4 @@
-"""From the markers ``[1]`` in an answer to the sentences of the passages that they stand for."""
+"""Makes citations of the markers ``[1]`` in an answer: each with the sentence of the passage that it refers to."""
 
 import re
 from collections import deque
@@ -8,13 +8,13 @@ from typing import Any
 from uuid import UUID
 
 from backend.agents.answers.markers import MARKER, Marker, MarkerScanner
-from backend.agents.answers.quotes import LONGEST_CLAIM, claim_before, quote_span, tells
+from backend.agents.answers.quotes import MAX_CLAIM_CHARACTERS, claim_before, quote_span, shares_a_word
 from backend.documents.queries import Passage
 from backend.http.ids import encode
 from backend.llm.prose import over_pages
 
-MOST_CITATIONS = 300  # Of one answer; what it cites beyond them stays text.
-LONGEST_AFTER = 300  # Characters after a marker in which the rest of its sentence is looked for.
+MAX_CITATIONS = 300  # Of one answer; what it cites beyond them stays text.
+MAX_AFTER_CHARACTERS = 300  # Characters after a marker in which the rest of its sentence is looked for.
 
 _SENTENCE_END = re.compile(r"[.!?…](?=\s)|\n")
 
@@ -113,40 +113,40 @@ class CitationTracker:
         sources = [self._sources[number] for number in marker.numbers if number in self._sources]
         if marker.is_range and len(sources) < len(marker.numbers):
             return []
-        return sources[: MOST_CITATIONS - self._count]
+        return sources[: MAX_CITATIONS - self._count]
 
     def _cite(self, marker: Marker, sources: list[Source], *, final: bool) -> Iterator[dict[str, Any] | None]:
-        """A citation for each source; None for one of which the text so far does not say which sentence is meant."""
+        """A citation for each source; None for one whose sentence depends on text that has not arrived."""
         if not sources:
             return
         claim, context = claim_before(self._text, marker.start - self._base), self._sentence_before(marker)
         for source in sources:
-            said = claim
-            if not tells(claim, source.passage.text):  # "According to [1], the deposit …"
+            statement = claim
+            if not shares_a_word(claim, source.passage.text):  # "According to [1], the deposit …"
                 after = self._after(marker, final=final)
                 if after is None:
                     yield None
                     return
-                said = after if tells(after, source.passage.text) else f"{claim} {after}"
+                statement = after if shares_a_word(after, source.passage.text) else f"{claim} {after}"
             where = {"part": self._part, "start": marker.start, "end": marker.end}
-            yield {**source.citation(said, context=context), **where}
+            yield {**source.citation(statement, context=context), **where}
 
     def _sentence_before(self, marker: Marker) -> str:
-        before = self._text[max(0, marker.start - self._base - LONGEST_CLAIM) : marker.start - self._base]
-        return claim_before(MARKER.sub("", before), LONGEST_CLAIM)
+        before = self._text[max(0, marker.start - self._base - MAX_CLAIM_CHARACTERS) : marker.start - self._base]
+        return claim_before(MARKER.sub("", before), MAX_CLAIM_CHARACTERS)
 
     def _after(self, marker: Marker, *, final: bool) -> str | None:
         """The rest of the sentence after a marker; None while it has not arrived."""
         start = marker.end - self._base
-        rest = self._text[start : start + LONGEST_AFTER]
+        rest = self._text[start : start + MAX_AFTER_CHARACTERS]
         end = _SENTENCE_END.search(rest)
-        if end is None and len(rest) < LONGEST_AFTER and not final:
+        if end is None and len(rest) < MAX_AFTER_CHARACTERS and not final:
             return None
         return MARKER.sub("", rest[: end.start()] if end else rest).strip()
 
     def _forget(self) -> None:
         """Drop what no claim reaches back to, so that a piece of a long answer costs no more than one of a short."""
         needed = min([self._scanner.needed_from, *(marker.start for marker in self._undecided)])
-        unused = needed - LONGEST_CLAIM - self._base
-        if unused > LONGEST_CLAIM:
+        unused = needed - MAX_CLAIM_CHARACTERS - self._base
+        if unused > MAX_CLAIM_CHARACTERS:
             self._text, self._base = self._text[unused:], self._base + unused

@@ -3,7 +3,7 @@
 A marker is one or more numbers in brackets, as models write them: ``[1]``, ``[1, 2]``, ``[1-3]``, ``[^1]``, ``【1】``,
 ``【1†source】`` (OpenAI), ``［1］``. None stands within code (a fenced or indented block, a span in backticks), and
 neither a link ``[1](address)`` nor a definition ``[1]: address`` is one. The work grows with the answer's length,
-whatever it says: the scanner keeps only what it cannot decide yet.
+whatever it holds: the scanner keeps only what it cannot decide yet.
 """
 
 import re
@@ -13,17 +13,17 @@ from typing import TypeAlias
 
 from backend.agents.answers.blocks import Blocks, Line
 
-LONGEST_LIST = 80  # Characters between the brackets.
-LONGEST_RANGE = 20  # Numbers that [1-20] stands for.
-MOST_OPEN = 100  # Brackets in brackets.
-LONGEST_PREFIX = 256  # Characters at the start of a line that may decide what the line is.
+MAX_LIST_CHARACTERS = 80  # Characters between the brackets.
+MAX_RANGE_NUMBERS = 20  # Numbers that [1-20] stands for.
+MAX_OPEN_BRACKETS = 100  # Brackets in brackets.
+MAX_PREFIX_CHARACTERS = 256  # Characters at the start of a line that may decide what the line is.
 
 _LIST = r"\d{1,3}(?:[ \t\u00a0]?[,;、，][ \t\u00a0]?\d{1,3})*"
 _RANGE = r"\d{1,3}[ \u00a0]?[-–][ \u00a0]?\d{1,3}"
 _NUMBERS = rf"(?:{_LIST}|{_RANGE})"
 # Every form, also where it is no citation: what a claim is read without.
 MARKER = re.compile(
-    rf"\[\^?(?:(?a:{_NUMBERS}))\^?\]|［{_NUMBERS}］|【{_NUMBERS}(?:†[^】\n]{{0,{LONGEST_LIST}}})?】",
+    rf"\[\^?(?:(?a:{_NUMBERS}))\^?\]|［{_NUMBERS}］|【{_NUMBERS}(?:†[^】\n]{{0,{MAX_LIST_CHARACTERS}}})?】",
 )
 _SPECIAL = re.compile(r"[\n\\`\[\]【［]")
 _TICKS = re.compile(r"`+")
@@ -100,9 +100,9 @@ class MarkerScanner:
                 return
 
     def _begin_line(self, *, final: bool) -> Steps:
-        window = self._text[self._at : self._at + LONGEST_PREFIX]
+        window = self._text[self._at : self._at + MAX_PREFIX_CHARACTERS]
         line = window.partition("\n")[0]
-        whole = final or len(line) < len(window) or len(window) == LONGEST_PREFIX
+        whole = final or len(line) < len(window) or len(window) == MAX_PREFIX_CHARACTERS
         begun = self._blocks.begin(line, whole=whole)
         if begun is None:
             return False
@@ -172,7 +172,7 @@ class MarkerScanner:
         self._at = at + 1
         found = self._marker(at, end) if end else None
         if found is None:
-            if self._text[at] == "[" and len(self._open) < MOST_OPEN:
+            if self._text[at] == "[" and len(self._open) < MAX_OPEN_BRACKETS:
                 self._open.append(len(self._bracketed))
             return True
         following = self._text[end : end + 1] if self._text[at] == "[" else "."
@@ -212,7 +212,7 @@ class MarkerScanner:
         """Where the bracket at ``at`` closes, as far as it can be a marker's; 0 if it is none's, None if unknown."""
         closing = _CLOSING[self._text[at]]
         labelled = False
-        limit = at + 2 * LONGEST_LIST
+        limit = at + 2 * MAX_LIST_CHARACTERS
         for place in range(at + 1, min(len(self._text), limit)):
             character = self._text[place]
             if character == closing:
@@ -230,7 +230,7 @@ class MarkerScanner:
         if _SEPARATOR.search(inner) or not re.search("[-–]", inner):
             return Marker(start, end, tuple(int(number) for number in _SEPARATOR.split(inner)))
         first, last = (int(number) for number in re.split("[-–]", inner))
-        if not first < last < first + LONGEST_RANGE:
+        if not first < last < first + MAX_RANGE_NUMBERS:
             return None
         return Marker(start, end, tuple(range(first, last + 1)), is_range=True)
 

@@ -1,4 +1,4 @@
-"""From a claim in an answer to the sentence of a passage that it rests on."""
+"""Finds the sentence of a passage that supports a claim of an answer."""
 
 import re
 import unicodedata
@@ -6,8 +6,8 @@ import unicodedata
 from backend.agents.answers.markers import MARKER
 from backend.llm.prose import Span, abbreviated, goes_on, literally
 
-LONGEST_CLAIM = 1000  # Characters before a marker in which its sentence is looked for.
-LONGEST_HEADING = 60  # Characters.
+MAX_CLAIM_CHARACTERS = 1000  # Characters before a marker in which its sentence is looked for.
+MAX_HEADING_CHARACTERS = 60  # Characters.
 CONTEXT = 0.3  # What a word of the claim's surroundings counts for, beside a word of the claim.
 
 _END = re.compile(r"[.!?…][\"”’»)\]]*(?=\s)|\n\s*\n|\n(?=[ \t]*[^\W\d_a-zà-öø-ÿ]|[ \t]*[§•*#–-])|\Z")
@@ -16,13 +16,12 @@ _WORD = re.compile(r"\w+")
 _STOP = re.compile(r"[.!?…](?= )|\n")
 _QUOTATION = re.compile(r"[“\"«][^“”\"«»]{8,800}[”\"»][.!?…]*\Z")
 _QUOTED = re.compile(r"[“\"«]([^”\"»]{8,800})[”\"»]")
-_SHORTEST_TELLING = 4  # Letters of a word that is not merely one that holds others together.
+_MIN_MEANINGFUL_LETTERS = 4  # Shorter words are mostly function words.
 
 
 def claim_before(text: str, end: int) -> str:
-    """The sentence that a marker at ``end`` stands behind, from the marker before it on if that is within it."""
-    said = segment_before(text, end)
-    before = MARKER.sub("", said).rstrip()
+    """The sentence before a marker at ``end``, or its part after an earlier marker in it."""
+    before = MARKER.sub("", segment_before(text, end)).rstrip()
     body = before.rstrip('.!?…"”’»)] ')
     if quotation := _QUOTATION.search(before):
         body = before[: quotation.start()]  # What is quoted may be several sentences; they belong together.
@@ -30,14 +29,13 @@ def claim_before(text: str, end: int) -> str:
 
 
 def segment_before(text: str, end: int) -> str:
-    """What was said since the marker before, or since the one before that if nothing was."""
-    start = max(0, end - LONGEST_CLAIM)
-    said = text[start:end]
-    for marker in reversed(list(MARKER.finditer(said))):
-        if any(_WORD.search(said, at, to) for at, to in [(marker.end(), len(said))]):
-            return said[marker.end() :]
-        said = said[: marker.start()]
-    return said
+    """The text since the last marker before ``end`` that words follow."""
+    segment = text[max(0, end - MAX_CLAIM_CHARACTERS) : end]
+    for marker in reversed(list(MARKER.finditer(segment))):
+        if _WORD.search(segment, marker.end()):
+            return segment[marker.end() :]
+        segment = segment[: marker.start()]
+    return segment
 
 
 def _last_end(text: str) -> int:
@@ -69,10 +67,10 @@ def quote_for(claim: str, passage: str, *, context: str = "") -> str:
     return passage[slice(*quote_span(claim, passage, context=context))]
 
 
-def tells(claim: str, passage: str) -> bool:
-    """Whether the claim shares a word with the passage that is not merely one which holds others together."""
+def shares_a_word(claim: str, passage: str) -> bool:
+    """Whether the claim shares a word with the passage, function words aside."""
     shared = _words(claim) & _words(passage)
-    return any(len(word) >= _SHORTEST_TELLING or word[0].isdigit() for word in shared)
+    return any(len(word) >= _MIN_MEANINGFUL_LETTERS or word[0].isdigit() for word in shared)
 
 
 def _quotations(claim: str) -> list[str]:
@@ -90,11 +88,11 @@ def sentence_spans(text: str) -> list[Span]:
     start = 0
     for end in _END.finditer(text):
         line = text[max(start, text.rfind("\n", 0, end.start()) + 1) : end.start()]
-        if end[0] == "\n" and len(line) > LONGEST_HEADING:
+        if end[0] == "\n" and len(line) > MAX_HEADING_CHARACTERS:
             continue
         if end[0] == "." and abbreviated(text[start : end.start()]):
             continue
-        if end[0].startswith("\n") and goes_on(line, text[end.end() : end.end() + LONGEST_HEADING]):
+        if end[0].startswith("\n") and goes_on(line, text[end.end() : end.end() + MAX_HEADING_CHARACTERS]):
             continue
         span = _stripped(text, start, end.end())
         if span[0] < span[1]:

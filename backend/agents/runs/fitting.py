@@ -22,7 +22,7 @@ def fit(request: chat.ChatRequest, run: Run, transcript: Transcript) -> tuple[ch
     model, wanted = request.model, cost.max_output_tokens(run.agent_version, request.model)
     request = trimmed(request, tokens=int((model.context_window - wanted) / transcript.density))
     input_tokens = math.ceil(chat.count_request(request) * transcript.density)
-    if input_tokens + min(wanted, chat.SMALLEST_ANSWER) > model.context_window:
+    if input_tokens + min(wanted, chat.MIN_ANSWER_TOKENS) > model.context_window:
         detail = "The question and what was found for it are more than the model can read at once."
         raise Failed("context_too_long", detail, provider=model.provider, retryable=False)
     tokens = cost.affordable_output_tokens(

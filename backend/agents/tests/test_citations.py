@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.agents.answers.citations import MOST_CITATIONS, CitationTracker, Source
+from backend.agents.answers.citations import MAX_CITATIONS, CitationTracker, Source
 from backend.agents.answers.quotes import claim_before, quote_for, sentence_spans
 from backend.documents.queries import Passage
 from backend.documents.spans import Layout, PageSpan
@@ -189,7 +189,7 @@ def test_places_count_characters_of_their_part() -> None:
 
 
 def test_an_answer_cites_so_often_and_no_more() -> None:
-    assert len(cited("It is 318 [1]. " * (MOST_CITATIONS + 50))) == MOST_CITATIONS
+    assert len(cited("It is 318 [1]. " * (MAX_CITATIONS + 50))) == MAX_CITATIONS
 
 
 @given(

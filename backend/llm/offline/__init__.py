@@ -1,4 +1,4 @@
-"""The offline model: no network and no key; it quotes and cites the best passages and says so."""
+"""The offline model: no network and no key; it quotes and cites the best passages."""
 
 from backend.llm.offline.model import Chat
 

@@ -1,4 +1,4 @@
-"""Which language a question is in, also a short one: what the offline model answers in."""
+"""Detects the language of a question, also of a short one, and chooses the language of the reply."""
 
 import re
 import unicodedata
@@ -10,7 +10,7 @@ from backend.llm.prose import ENGLISH, PORTUGUESE, listed
 
 Spoken = Literal["en", "pt", "es", "fr", "de", "it", "other"]
 
-LONGEST = 2000  # Characters that are looked at.
+MAX_CHARACTERS = 2000  # Characters that are looked at.
 
 # Words that hold others together or ask, and what short questions about documents are made of; without accents.
 LISTS: dict[Spoken, frozenset[str]] = {
@@ -67,7 +67,7 @@ _OUTSIDE_WORDS = re.compile(r"[\W\d_]+")
 
 def spoken_in(text: str) -> Spoken | None:
     """None when it does not tell, as a name or a number does; ``other`` for another script than the Latin one."""
-    text = unicodedata.normalize("NFC", text[:LONGEST]).lower()
+    text = unicodedata.normalize("NFC", text[:MAX_CHARACTERS]).lower()
     letters = _OUTSIDE_WORDS.sub("", text)
     if sum(letter > "\u024f" for letter in letters) > len(letters) / 2:
         return "other"
@@ -81,17 +81,17 @@ def spoken_in(text: str) -> Spoken | None:
                 scores[language] += 0.6 if word.endswith(ending) else 0
     for marks, language, weight in _LETTERS:
         scores[language] += weight * sum(text.count(mark) for mark in marks)
-    most = max(scores.values())
-    best = [language for language in scores if scores[language] == most]
+    highest = max(scores.values())
+    best = [language for language in scores if scores[language] == highest]
     ours = [language for language in best if language in ("en", "pt")]
-    if not most or len(ours) > 1:
+    if not highest or len(ours) > 1:
         return None
     return ours[0] if ours else best[0]
 
 
 def reply_language(questions: Sequence[str], *, reader: str, otherwise: Sequence[Language | None]) -> Language:
     """The language to answer the last question in: its own, else that of those before it, else what the reader reads.
-    :param reader: the language of the asking client, such as ``pt-br``; empty if it did not say. :param otherwise:
+    :param reader: the language of the asking client, such as ``pt-br``; empty if it is unknown. :param otherwise:
     what else may tell, the best first, where the questions are of no language."""
     for text in reversed(questions):
         match spoken_in(text):

@@ -1,4 +1,4 @@
-"""Asks the tool search_knowledge for every question, once more in other words if needed, and quotes what it gave."""
+"""Calls the tool search_knowledge for every question, again in other words if needed, and quotes the passages found."""
 
 import asyncio
 import re
@@ -22,14 +22,14 @@ from backend.llm.chat import (
 )
 from backend.llm.offline.languages import reply_language
 from backend.llm.offline.parts import parts_of
-from backend.llm.offline.questions import LONGEST_QUESTION, Question, read_question
-from backend.llm.offline.quoting import MOST_QUOTES, MOST_QUOTES_OF_PART, Passage, distinct, quotes_for
+from backend.llm.offline.questions import MAX_QUESTION_CHARACTERS, Question, read_question
+from backend.llm.offline.quoting import MAX_QUOTES, MAX_QUOTES_OF_PART, Passage, distinct, quotes_for
 from backend.llm.offline.replies import Documents, compose, search_failed, without_documents, without_question
 from backend.llm.offline.words import language_of, paraphrases
 
 SEARCH = "search_knowledge"
 BEFORE_SPACE = re.compile(r"(?<=\S)(?=\s)")
-LONGEST_ANSWER = 3.0  # Seconds that the slowed-down writing of an answer takes at most.
+MAX_WRITING_SECONDS = 3.0  # However long the answer is and however slow the model is set.
 
 
 class _Found(msgspec.Struct):
@@ -50,7 +50,7 @@ class Chat:
             yield Finished(reason="tool_calls", usage=usage)
             return
         pieces = [piece for piece in BEFORE_SPACE.split(answer) if piece]
-        pause = min(self.pause, LONGEST_ANSWER / max(len(pieces), 1))
+        pause = min(self.pause, MAX_WRITING_SECONDS / max(len(pieces), 1))
         limit = output_limit(request)
         written = ""
         for piece in pieces:
@@ -67,7 +67,7 @@ def reply_to(request: ChatRequest) -> str | ToolCall:
     asked = [turn.text for turn in request.messages if turn.role == "user"]
     results = results_since_question(request.messages)
     passages, documents, failed = found_in(results)
-    # A question of a few nouns does not tell its language; who asks it reads that of the documents.
+    # A question of a few nouns shows no language; the user who asks it reads that of the documents.
     spoken = language_of("\n".join(passage.text for passage in passages), request.instructions)
     question = read_question(asked, otherwise=spoken or "en")
     may_search = request.tool_choice == "auto"
@@ -81,8 +81,8 @@ def reply_to(request: ChatRequest) -> str | ToolCall:
     if failed and not passages:
         return search_failed(reply)
     parts = questions_in(asked, question)
-    most = MOST_QUOTES if len(parts) == 1 else MOST_QUOTES_OF_PART
-    answers = [quotes_for(part, passages, most=most) for part in parts]
+    limit = MAX_QUOTES if len(parts) == 1 else MAX_QUOTES_OF_PART
+    answers = [quotes_for(part, passages, limit=limit) for part in parts]
     unanswered = [part for part, quotes in zip(parts, answers, strict=True) if not quotes]
     if len(results) == 1 and may_search and any(tool.name == SEARCH for tool in request.tools):
         others = [word for part in unanswered for word in other_words(part) if part.language == (spoken or reply)]
@@ -109,7 +109,7 @@ def other_words(question: Question) -> list[str]:
 
 
 def search(request: ChatRequest, query: str) -> ToolCall:
-    arguments = msgspec.json.encode({"query": query[:LONGEST_QUESTION]}).decode()
+    arguments = msgspec.json.encode({"query": query[:MAX_QUESTION_CHARACTERS]}).decode()
     return ToolCall(id=f"call_{len(request.messages)}", name=SEARCH, arguments=arguments)
 
 

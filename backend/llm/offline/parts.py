@@ -7,7 +7,7 @@ from backend.llm.offline.questions import PRONOUNS, shorten
 from backend.llm.offline.words import carries_meaning, words
 from backend.llm.prose import fold, listed
 
-MOST_PARTS = 5
+MAX_PARTS = 5
 # What begins a question within a sentence, a preposition before it included.
 _ASKS = (
     r"(?:(?:at|by|for|from|in|on|to|until|with|a|ate|com|de|desde|em|para|por) )?"
@@ -34,7 +34,7 @@ def parts_of(text: str) -> list[str]:
     """The questions in a text, each as written; only the text itself where it asks for one thing."""
     text = unicodedata.normalize("NFC", shorten(text))
     parts = [thing for part in divided(text) for thing in things_of(part)]
-    return parts if 1 < len(parts) <= MOST_PARTS else [text]
+    return parts if 1 < len(parts) <= MAX_PARTS else [text]
 
 
 def divided(text: str) -> list[str]:

@@ -17,8 +17,8 @@ from backend.llm.offline.words import (
 )
 from backend.llm.prose import fold, listed
 
-LONGEST_QUESTION = 2000  # Characters that are looked at.
-MOST_TERMS = 40
+MAX_QUESTION_CHARACTERS = 2000  # Characters that are looked at.
+MAX_TERMS = 40
 FOLLOW_UP = re.compile(
     r"^\W*(and|but|also|so|then|or|what about|how about|what if|e|mas|ou|entao|tambem|e se|e quanto|e sobre)\b"
 )
@@ -86,7 +86,7 @@ def read_question(texts: list[str], *, otherwise: Language = "en") -> Question:
         text=text,
         language=language,
         query=" ".join(said),
-        terms=tuple(terms.values())[:MOST_TERMS],
+        terms=tuple(terms.values())[:MAX_TERMS],
         wants_figure=bool(FIGURES.search(folded)),
         wants_name=bool(NAMES.search(folded)),
         greeting=bool(found & GREETINGS) and not any(carries_meaning(word) for word in found),
@@ -107,8 +107,8 @@ def lighter(older: list[Term], *, than: list[Term]) -> list[Term]:
 
 
 def shorten(text: str) -> str:
-    text = " ".join(text[: 2 * LONGEST_QUESTION].split())
-    return text if len(text) <= LONGEST_QUESTION else text[:LONGEST_QUESTION].rsplit(" ", 1)[0]
+    text = " ".join(text[: 2 * MAX_QUESTION_CHARACTERS].split())
+    return text if len(text) <= MAX_QUESTION_CHARACTERS else text[:MAX_QUESTION_CHARACTERS].rsplit(" ", 1)[0]
 
 
 def is_follow_up(text: str) -> bool:

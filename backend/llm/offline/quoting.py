@@ -13,15 +13,15 @@ from backend.llm.offline.words import GENERIC, Language, alike, language_of, sai
 from backend.llm.prose import is_small, literally, over_pages
 
 ENOUGH = 0.5  # The share of what was asked for that a quotation and its surroundings must hold.
-COMMON = 0.25  # The share of the sentences above which a word tells little about one of them.
+COMMON = 0.25  # The share of the sentences above which a word does not distinguish one of them.
 CLOSE = 0.75  # A second quotation must be nearly as good as the best.
 PARAPHRASED = 0.7  # How well another word for the same meets a term.
-MOST_QUOTES = 3
-MOST_QUOTES_OF_PART = 2
-LONGEST_PASSAGE = 8000
-MOST_PASSAGES = 20
-LONGEST_QUOTE = 700
-LONGEST_NAME = 255  # Of a document.
+MAX_QUOTES = 3
+MAX_QUOTES_OF_PART = 2
+MAX_PASSAGE_CHARACTERS = 8000
+MAX_PASSAGES = 20
+MAX_QUOTE_CHARACTERS = 700
+MAX_NAME_CHARACTERS = 255  # Of a document.
 
 
 class Passage(msgspec.Struct, frozen=True):
@@ -64,9 +64,9 @@ class Candidate(msgspec.Struct):
     header: str = ""  # The names of that table's columns.
 
 
-def quotes_for(question: Question, passages: Sequence[Passage], *, most: int = MOST_QUOTES) -> list[Quote]:
+def quotes_for(question: Question, passages: Sequence[Passage], *, limit: int = MAX_QUOTES) -> list[Quote]:
     """The best sentences, in the order of the passages; none when nothing fits the question."""
-    passages = passages[:MOST_PASSAGES]
+    passages = passages[:MAX_PASSAGES]
     if not question.terms:
         return openings(passages)
     candidates = [candidate for passage in passages for candidate in candidates_of(question, passage)]
@@ -88,7 +88,7 @@ def quotes_for(question: Question, passages: Sequence[Passage], *, most: int = M
     able.sort(key=lambda candidate: -candidate.score)
     best: list[Candidate] = []
     for candidate in able:
-        if candidate.score < CLOSE * able[0].score or len(best) == most:
+        if candidate.score < CLOSE * able[0].score or len(best) == limit:
             break
         if all(candidate.sentence.text != other.sentence.text for other in best):
             best.append(candidate)
@@ -112,19 +112,24 @@ def distinct(quotes: Sequence[Quote]) -> list[Quote]:
 def openings(passages: Sequence[Passage]) -> list[Quote]:
     """For a question without a subject, such as what the document is about: how it begins."""
     found: list[Quote] = []
-    for passage in sorted(passages[:MOST_QUOTES], key=lambda passage: (passage.document, passage.page or 0))[:1]:
-        plain = [sentence.text for sentence in sentences(passage.text[:LONGEST_PASSAGE]) if sentence.kind == "text"]
+    for passage in sorted(passages[:MAX_QUOTES], key=lambda passage: (passage.document, passage.page or 0))[:1]:
+        plain = [
+            sentence.text for sentence in sentences(passage.text[:MAX_PASSAGE_CHARACTERS]) if sentence.kind == "text"
+        ]
         found += [Quote(passage, shortened(text)) for text in plain[:2]]
     return found
 
 
 def candidates_of(question: Question, passage: Passage) -> list[Candidate]:
-    text = over_pages(passage.text[:LONGEST_PASSAGE], passage.page_breaks)
+    text = over_pages(passage.text[:MAX_PASSAGE_CHARACTERS], passage.page_breaks)
     foreign = language_of(text) not in (None, question.language)
     found: list[Candidate] = []
     heading: dict[str, float] = {}
     since = 0
-    title = {term: 0.5 * met for term, met in hits_in(question, passage.document[:LONGEST_NAME], foreign=False).items()}
+    title = {
+        term: 0.5 * met
+        for term, met in hits_in(question, passage.document[:MAX_NAME_CHARACTERS], foreign=False).items()
+    }
     header: Candidate | None = None
     for place, sentence in enumerate(sentences(text)):
         hits = hits_in(question, sentence.text, foreign=foreign)
@@ -238,8 +243,8 @@ def without(terms: Sequence[Term], text: str) -> str:
 def weights_of(question: Question, candidates: Sequence[Candidate]) -> dict[str, float]:
     """What each term counts for in ``covered``: half where it stands almost everywhere, as “clause” in a contract."""
     count = Counter(term for candidate in candidates for term in candidate.hits)
-    most = max(3, COMMON * len(candidates))
-    return {term.stem: term.weight * (0.5 if count[term.stem] > most else 1) for term in question.terms}
+    common = max(3, COMMON * len(candidates))
+    return {term.stem: term.weight * (0.5 if count[term.stem] > common else 1) for term in question.terms}
 
 
 def covered(candidate: Candidate, weights: dict[str, float]) -> bool:
@@ -268,7 +273,7 @@ def joined(best: Sequence[Candidate]) -> list[Quote]:
             and f"{previous.sentence.text} {text}" in " ".join(candidate.passage.text.split())
         )
         table = (candidate.passage.n, candidate.header)
-        if neighbours and len(found[-1].text) + len(text) <= LONGEST_QUOTE:
+        if neighbours and len(found[-1].text) + len(text) <= MAX_QUOTE_CHARACTERS:
             found[-1] = msgspec.structs.replace(found[-1], text=f"{found[-1].text} {text}")
         else:
             found.append(Quote(candidate.passage, text, header="" if table in shown else candidate.header))
@@ -279,4 +284,4 @@ def joined(best: Sequence[Candidate]) -> list[Quote]:
 
 def shortened(text: str) -> str:
     """No longer than a quotation may be, and then ending with a word."""
-    return text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE].rsplit(" ", 1)[0]
+    return text if len(text) <= MAX_QUOTE_CHARACTERS else text[:MAX_QUOTE_CHARACTERS].rsplit(" ", 1)[0]

@@ -1,4 +1,4 @@
-"""The few sentences that the offline model says of its own, all in one language."""
+"""Composes the offline model's reply: the quotations and a few fixed sentences, all in one language."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import msgspec
 from backend.llm.offline.quoting import Quote
 from backend.llm.offline.words import Language
 
-LONGEST_PART = 200  # Characters of a question that are repeated.
+MAX_PART_CHARACTERS = 200  # Characters of a question that are repeated.
 _MARKS = re.compile(r"[\[\]【】`*_<>#|“”]")
 TEXTS: dict[Language, dict[str, str]] = {
     "en": {
@@ -77,7 +77,7 @@ COUNTED: dict[Language, dict[str, tuple[str, str]]] = {  # For one, and for any 
 
 
 class Documents(msgspec.Struct, frozen=True):
-    """How many documents there are to search, as the tool search_knowledge says where not all of them were."""
+    """How many documents there are to search, as the tool search_knowledge reports where not all of them were."""
 
     total: int = 0
     ready: int = 0
@@ -109,7 +109,7 @@ def compose(
 
 def repeated(part: str) -> str:
     """A part of the question, without what would be a citation or markup in an answer."""
-    return " ".join(_MARKS.sub(" ", part).split())[:LONGEST_PART].strip(" ?.!")
+    return " ".join(_MARKS.sub(" ", part).split())[:MAX_PART_CHARACTERS].strip(" ?.!")
 
 
 def cited(quote: Quote, say: dict[str, str]) -> str:
@@ -118,7 +118,7 @@ def cited(quote: Quote, say: dict[str, str]) -> str:
 
 
 def what_is_missing(language: Language, documents: Documents) -> list[str]:
-    """What the silence of the documents that were not searched must not be taken for."""
+    """Sentences about the documents that were not searched, so that the user does not take them for searched."""
     say, counted, found = TEXTS[language], COUNTED[language], []
     counts = {"ready": documents.ready, "total": documents.total}
     several = documents.ready != 1 and documents.total != 1

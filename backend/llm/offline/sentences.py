@@ -9,14 +9,14 @@ from backend.llm.prose import BULLET, abbreviated, goes_on
 
 MARKUP = re.compile(r"^\s*(?:#{1,6}\s+|>\s+|[-*•–·▪◦●■]\s+)+")
 END = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’)\]]*(?=\s)")
-LONGEST_HEADING = 90
+MAX_HEADING_CHARACTERS = 90
 
 
 class Sentence(msgspec.Struct, frozen=True):
     """``text`` has single spaces, else it is as written.
 
-    A ``heading`` (or a question) says what follows it is about and is no answer. A ``line`` stands alone without a full
-    stop: it may be a heading, or a row of a table.
+    A ``heading`` (or a question) names the subject of what follows and is no answer. A ``line`` stands alone without a
+    full stop: it may be a heading, or a row of a table.
     """
 
     text: str
@@ -100,5 +100,5 @@ def split(text: str) -> list[str]:
 
 
 def is_line(text: str) -> bool:
-    short = len(text) <= LONGEST_HEADING and len(text.split()) <= 12
+    short = len(text) <= MAX_HEADING_CHARACTERS and len(text.split()) <= 12
     return short and text[-1] not in '.!…;,")”' and not any(mark in text for mark in (": ", " | ", "; "))

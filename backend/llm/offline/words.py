@@ -57,8 +57,8 @@ ENDINGS: dict[Language, tuple[str, ...]] = {
         *("a", "o", "e", "s"),
     ),
 }
-SHORTEST_STEM = {"en": 3, "pt": 3}
-# Words that say the same in questions and answers. Of a pair, the first are asked for and the second stand there.
+MIN_STEM_LETTERS = {"en": 3, "pt": 3}
+# Synonyms. Of a pair, the first stand in questions and the second in documents.
 PARAPHRASES: dict[Language, tuple[str | tuple[str, str], ...]] = {
     "en": (
         *(
@@ -94,7 +94,7 @@ def stem(word: str, language: Language) -> str:
     if word[0].isdigit():
         return word
     for ending in ENDINGS[language]:
-        if word.endswith(ending) and len(word) - len(ending) >= SHORTEST_STEM[language]:
+        if word.endswith(ending) and len(word) - len(ending) >= MIN_STEM_LETTERS[language]:
             word = word[: -len(ending)]
             break
     if len(word) > 3 and word[-1] == word[-2]:
@@ -104,7 +104,7 @@ def stem(word: str, language: Language) -> str:
 
 @lru_cache(maxsize=2)
 def paraphrases(language: Language) -> dict[str, tuple[str, ...]]:
-    """For the stem of a word asked for: the words that say the same."""
+    """For the stem of a word of the question: its synonyms."""
     found: dict[str, tuple[str, ...]] = {}
     for entry in PARAPHRASES[language]:
         asked, there = entry if isinstance(entry, tuple) else (entry, entry)
@@ -116,7 +116,7 @@ def paraphrases(language: Language) -> dict[str, tuple[str, ...]]:
 
 @lru_cache(maxsize=20_000)
 def said_otherwise(word: str, language: Language) -> frozenset[str]:
-    """The stems of the words that say the same as one with this stem."""
+    """The stems of the synonyms of a word with this stem."""
     return frozenset(stem(other, language) for other in paraphrases(language).get(word, ()))
 
 
@@ -133,7 +133,7 @@ def carries_meaning(word: str) -> bool:
 
 
 def language_of(*texts: str) -> Language | None:
-    """The language of the first text that tells; None when none does."""
+    """The language of the first text that shows one; None when none does."""
     for text in texts:
         found = words(text[:4000])
         english = sum(word in MARKERS["en"] for word in found)

@@ -6,7 +6,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple, cast
 
 from backend.llm import anthropic, openai_chat, openai_responses
-from backend.llm.answer import Answer
+from backend.llm.answer import PartialAnswer
 from backend.llm.catalog import Model, Provider
 from backend.llm.chat import (
     ChatRequest,
@@ -100,7 +100,7 @@ def read(kind: str, body: bytes, *, cut: int = 0, tools: tuple[str, ...] = ("sea
     offered = tuple(ToolDefinition(name=name, description="", parameters={}) for name in tools)
     request = ChatRequest(model=MODEL, messages=(Message(role="user", text="Go."),), tools=offered)
     current = Exchange(PROVIDER, cast(Client, SimpleNamespace(key=None)))
-    reader = READERS[kind]._Reader(Answer(request), current)
+    reader = READERS[kind]._Reader(PartialAnswer(request), current)
     pieces = [body[at : at + cut] for at in range(0, len(body), cut)] if cut else [body]
     payloads, events = Payloads(), list[Any]()
     waits: float | None = None

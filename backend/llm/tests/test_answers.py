@@ -57,7 +57,7 @@ def test_parallel_tool_calls_are_put_together(provider: FakeProvider, model: str
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_reasoning_is_told_apart_from_text(provider: FakeProvider, model: str) -> None:
+def test_reasoning_is_separate_from_text(provider: FakeProvider, model: str) -> None:
     provider.script(Reply(reasoning="Let me think.", text="Yes."))
 
     answer = ask(model)

@@ -1,4 +1,4 @@
-"""What is read from, and said of, a server at the level of HTTP, which the fake provider speaks to the letter."""
+"""Unusual and broken responses at the level of HTTP, which the fake provider always sends as specified."""
 
 import json
 import threading

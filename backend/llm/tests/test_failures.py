@@ -13,7 +13,7 @@ from pytest_django import Settings
 
 from backend.llm.chat import ProviderError, TextDelta, chat_model
 from backend.llm.identities import anonymous
-from backend.llm.refusals import LONGEST_READ, clean, retry_after
+from backend.llm.refusals import MAX_MESSAGE_CHARACTERS, clean, retry_after
 from backend.llm.tests.asking import ask, end_of, events, request, run, text_of
 from tests.providers import FakeProvider, Reply
 from tests.work import at_most
@@ -128,7 +128,7 @@ def test_a_connection_lost_after_the_end_costs_only_the_usage(provider: FakeProv
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_line_without_an_end_is_bounded(provider: FakeProvider, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backend.llm.transport.LONGEST_LINE", 100_000)
+    monkeypatch.setattr("backend.llm.transport.MAX_LINE_BYTES", 100_000)
     provider.script(Reply(raw=b"data: " + b"x" * 1_000_000))
 
     assert "without an end" in failure(model).detail
@@ -196,7 +196,7 @@ def test_no_key_is_ever_repeated(
         provider.script(Reply(status=401, message=said))
         error = failure(model)
         assert error.code == "provider_auth"
-        assert error.detail.endswith(" refused the request (status 401).")  # Nor what it says of our account.
+        assert error.detail.endswith(" refused the request (status 401).")  # Without its message about our account.
         provider.script(Reply(status=400, message=said))
         error = failure(model)
         assert error.detail.endswith("Incorrect API key provided: [key], or was it [key]? See [key]")
@@ -212,7 +212,7 @@ def test_a_long_message_is_shortened(provider: FakeProvider) -> None:
     assert len(failure("chat").detail) < 400
 
 
-def test_a_missing_key_is_told_before_anything_is_sent(
+def test_a_missing_key_is_reported_before_anything_is_sent(
     provider: FakeProvider, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SOME_KEY", raising=False)
@@ -227,8 +227,8 @@ def test_a_missing_key_is_told_before_anything_is_sent(
 
 
 @pytest.fixture
-def nobody(settings: Settings, tmp_path: Path) -> Iterator[None]:
-    """Providers at a port where nobody listens."""
+def no_server(settings: Settings, tmp_path: Path) -> Iterator[None]:
+    """Providers at a port where no server listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         fake = FakeProvider(port=taken.getsockname()[1])
@@ -236,7 +236,7 @@ def nobody(settings: Settings, tmp_path: Path) -> Iterator[None]:
         yield
 
 
-@pytest.mark.usefixtures("nobody")
+@pytest.mark.usefixtures("no_server")
 @pytest.mark.parametrize("model", MODELS)
 def test_a_provider_that_is_not_there_got_nothing(model: str) -> None:
     error = failure(model)
@@ -307,7 +307,7 @@ def test_a_long_message_of_a_provider_is_read_in_proportion(provider: FakeProvid
 
 
 def test_a_key_at_the_end_of_what_is_read_is_not_shown() -> None:
-    shown = clean("<" + "x" * (LONGEST_READ - 12) + ">" + "secret-key-of-ours", key="secret-key-of-ours")
+    shown = clean("<" + "x" * (MAX_MESSAGE_CHARACTERS - 12) + ">" + "secret-key-of-ours", key="secret-key-of-ours")
 
     assert "secret" not in shown
 

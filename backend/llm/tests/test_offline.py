@@ -1,4 +1,4 @@
-"""The offline model: asks for passages, quotes what answers, and says when nothing does."""
+"""The offline model: asks for passages, quotes what answers, and reports when nothing does."""
 
 import asyncio
 import json
@@ -385,7 +385,7 @@ def test_without_documents_it_says_what_to_do(question: str, words: str) -> None
 
 
 @pytest.mark.parametrize("question", ["prazo do contrato?", "multa?", "Aurora Marinas", "prazo vigência"])
-def test_a_question_that_tells_no_language_is_answered_in_that_of_the_documents(question: str) -> None:
+def test_a_question_that_shows_no_language_is_answered_in_that_of_the_documents(question: str) -> None:
     assert answer_to(question, [CONTRATO]).startswith("Isto é o que dizem os documentos")
     assert answer_to("boat price?", [RENTAL]).startswith("This is what the documents say")
 
@@ -440,7 +440,7 @@ def test_a_question_without_a_subject_is_answered_with_the_beginning() -> None:
 @pytest.mark.parametrize(
     "result", ['{"error": "The search failed."}', "nonsense", "", "[]", '{"passages": [{"n": "x"}]}']
 )
-def test_a_search_that_failed_is_told(result: str) -> None:
+def test_a_search_that_failed_is_reported(result: str) -> None:
     call = ToolCall(id="call_1", name="search_knowledge", arguments="{}")
     turns = (Message(role="assistant", tool_calls=(call,)), Message(role="tool", text=result, tool_call_id="call_1"))
 
@@ -539,7 +539,7 @@ def test_a_sentence_over_the_end_of_a_page_is_quoted_whole(text: str, begins: st
         ("IPTU 2024", None),
     ],
 )
-def test_the_language_is_told_from_few_words(text: str, language: str | None) -> None:
+def test_the_language_is_detected_in_few_words(text: str, language: str | None) -> None:
     assert language_of(text) == language
 
 

@@ -144,7 +144,7 @@ def test_the_first_piece_is_given_on_before_the_last_is_sent(provider: FakeProvi
     assert run(listen()) == "one two three"
 
 
-def test_closing_leaves_nothing_behind(provider: FakeProvider) -> None:
+def test_closing_leaves_no_task_and_no_connection(provider: FakeProvider) -> None:
     """A socket or a generator left open would be reported when it is collected; warnings are errors."""
     unraised: list[object] = []
     hook = sys.unraisablehook

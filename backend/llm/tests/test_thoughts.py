@@ -3,7 +3,7 @@
 import pytest
 
 from backend.llm.tests.frames import DONE, chunk, frames, named, read
-from backend.llm.thoughts import LONGEST_HELD, Thoughts
+from backend.llm.thoughts import MAX_HELD_CHARACTERS, Thoughts
 
 SPLIT = [
     ("<think>secret plan</think>\n\nalpha beta", ("secret plan", "alpha beta")),
@@ -44,7 +44,7 @@ def split(pieces: list[str]) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(("text", "expected"), SPLIT)
-def test_reasoning_is_told_from_text_wherever_it_is_cut(text: str, expected: tuple[str, str]) -> None:
+def test_reasoning_is_separated_from_text_wherever_it_is_cut(text: str, expected: tuple[str, str]) -> None:
     for size in range(1, len(text) + 1):
         assert split([text[at : at + size] for at in range(0, len(text), size)]) == expected
     for at in range(len(text)):
@@ -54,14 +54,14 @@ def test_reasoning_is_told_from_text_wherever_it_is_cut(text: str, expected: tup
 @pytest.mark.parametrize("begun", ["", "<think>", "<think>a"])
 def test_white_space_is_not_held_back_for_ever(begun: str) -> None:
     thoughts, said = Thoughts(), 0
-    for piece in (begun, *[" " * 100] * (3 * LONGEST_HELD // 100)):
+    for piece in (begun, *[" " * 100] * (3 * MAX_HELD_CHARACTERS // 100)):
         if not thoughts.over:
             said += sum(len(text) for _, text in thoughts.feed(piece))
 
-    assert said >= LONGEST_HELD or begun == "<think>"  # White space after a tag belongs to it.
+    assert said >= MAX_HELD_CHARACTERS or begun == "<think>"  # White space after a tag belongs to it.
 
 
-def test_every_adapter_tells_them_apart() -> None:
+def test_every_adapter_separates_them() -> None:
     pieces = ["<thi", "nk>secret ", "plan</th", "ink>\n", "\nalpha", " beta"]
     expected = ("alpha beta", "secret plan")
 
