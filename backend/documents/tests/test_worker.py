@@ -98,8 +98,10 @@ def test_a_killed_worker_s_document_is_finished_by_the_next(live: Stack) -> None
 
 def test_a_stopped_worker_leaves_no_parser_running(live: Stack) -> None:
     process = live.processes["documents"]
-    of_the_worker = parsers(live)
-    assert of_the_worker
+    deadline = time.monotonic() + 30
+    while not (of_the_worker := parsers(live)):  # The worker may still be starting.
+        assert time.monotonic() < deadline, live.log("documents")
+        time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
     process.wait(15)
 
