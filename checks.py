@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent
 PYTHON = sys.executable
@@ -59,14 +60,18 @@ def lint() -> list[str]:
     return failed
 
 
-def test() -> list[str]:
-    """Every test, on as many workers as WORKERS says; a file's tests stay together, since they share servers."""
+def test() -> tuple[list[str], int]:
+    """Run every test on WORKERS workers. A file's tests run in one worker, since they share servers.
+
+    :return: the names of failed checks, and how many tests were skipped.
+    """
     say("--- pytest")
     began = time.monotonic()
     workers = os.environ.get("WORKERS") or "2"
     pytest = [PYTHON, "-m", "pytest", "-q"]
     code = subprocess.call([*pytest, "-n", workers, "--dist=loadfile"], cwd=ROOT)
     unstable = last_failed() if code == 1 else []
+    skipped = int(cached("orquestra/skipped") or 0)
     if 0 < len(unstable) <= MAX_REPEATED and all(test.startswith("tests/") for test in unstable):
         # The tests of this folder drive browsers and kill processes, which depends on the speed of a machine that does
         # two things at once. They get one more run, alone, and are named, so that they get repaired. The apps' own
@@ -76,15 +81,20 @@ def test() -> list[str]:
         if code == 0:
             say(f"--- UNSTABLE, failed once and then passed alone: {', '.join(unstable)}")
     say(f"--- pytest: {'ok' if code == 0 else 'FAILED'} ({time.monotonic() - began:.0f} s)")
-    return [] if code == 0 else ["pytest"]
+    return ([] if code == 0 else ["pytest"]), skipped
 
 
 def last_failed() -> list[str]:
     """The tests that failed in the last run of pytest, by their ids."""
+    return sorted(cached("cache/lastfailed") or [])
+
+
+def cached(name: str) -> Any:
+    """A value that the last run of pytest left in its cache; None where it left none."""
     try:
-        return sorted(json.loads((ROOT / ".pytest_cache/v/cache/lastfailed").read_text()))
+        return json.loads((ROOT / ".pytest_cache/v" / name).read_text())
     except FileNotFoundError:
-        return []
+        return None
 
 
 def lock() -> int:
@@ -101,10 +111,12 @@ def lock() -> int:
 def main(wanted: str) -> int:
     if wanted == "lock":
         return lock()
-    failed = lint()
+    failed, skipped = lint(), 0
     if wanted != "lint":
-        failed += test()
-    say(f"Failed: {', '.join(failed)}" if failed else "Every check passed")
+        failed_tests, skipped = test()
+        failed += failed_tests
+    result = f"Failed: {', '.join(failed)}" if failed else "Every check passed"
+    say(f"{result}; {skipped} tests were skipped" if skipped else result)
     return 1 if failed else 0
 
 

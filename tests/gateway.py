@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from backend.embedded.gateway import SERVICES
-from tests.live import ROOT, Stack, stack, wait_for
+from tests.live import ROOT, Stack, send_to_group, stack, wait_for
 from tests.raw_http import read_answer
 from tests.services import free_port
 
@@ -117,7 +117,7 @@ class Site:
 
     def send_signal(self, service: str, number: signal.Signals) -> None:
         """To all of its processes."""
-        os.killpg(self.stack.processes[process(service)].pid, number)
+        send_to_group(self.stack.processes[process(service)], number)
 
 
 def process(service: str) -> str:

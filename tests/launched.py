@@ -124,6 +124,13 @@ class Launcher:
         except (OSError, ValueError):
             return 0
 
+    def send(self, child: str, number: signal.Signals) -> int:
+        """Send a signal to a child, and return its process id."""
+        pid = self.pid(child)
+        assert pid > 0, f"{child} has no pid file"  # Zero names every process of our own group.
+        os.kill(pid, number)
+        return pid
+
     def pids(self) -> dict[str, int]:
         return {child: self.pid(child) for child in CHILDREN}
 

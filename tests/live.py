@@ -56,7 +56,7 @@ class Stack:
     def kill(self, name: str) -> None:
         """End a process and its children at once, as the kernel's out-of-memory killer would."""
         process = self.processes.pop(name)
-        os.killpg(process.pid, signal.SIGKILL)
+        send_to_group(process, signal.SIGKILL)
         process.wait(10)
 
     def stop(self) -> None:
@@ -66,7 +66,7 @@ class Stack:
             try:
                 process.wait(15)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+                send_to_group(process, signal.SIGKILL)
                 process.wait(5)
         self.processes.clear()
 
@@ -77,6 +77,15 @@ class Stack:
         """Ask the stack's database directly, as the owner of its tables."""
         with psycopg.connect(self.owner_url) as connection:
             return connection.execute(statement.encode(), parameters).fetchall()
+
+
+def send_to_group(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
+    """Send a signal to a process that leads its group and to its children.
+
+    The id of a process that has been waited for may belong to another by now, such as a worker of pytest.
+    """
+    assert process.returncode is None, f"process {process.pid} has ended with {process.returncode}"
+    os.killpg(process.pid, number)
 
 
 def wait_for(url: str, seconds: float = 30) -> None:

@@ -140,7 +140,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or hasattr(session.config, "workerinput"):
         return  # A worker of pytest-xdist: its controller counts.
-    if skipped := reporter.stats.get("skipped", []):
+    skipped = reporter.stats.get("skipped", [])
+    if session.config.cache is not None:
+        session.config.cache.set("orquestra/skipped", len(skipped))  # For the closing line of checks.py.
+    if skipped:
         reporter.write_line(f"{len(skipped)} tests were skipped", red=True)
         if os.environ.get("CI") and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from redis import Redis
 
 from backend.server import healthcheck
 from tests.gateway import eventually
-from tests.live import ROOT
+from tests.live import ROOT, send_to_group
 
 WORKER = ["worker", "--without-gossip", "--without-mingle", "-Q", "nobody", "--concurrency=1"]
 
@@ -86,8 +86,8 @@ def celery(file: Path, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
     try:
         yield process
     finally:
-        with suppress(ProcessLookupError):  # It may have ended.
-            os.killpg(process.pid, signal.SIGKILL)
+        if process.returncode is None:  # Else its id may belong to another process by now.
+            send_to_group(process, signal.SIGKILL)
         process.wait(10)
 
 

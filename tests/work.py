@@ -20,10 +20,10 @@ def at_most(seconds: float) -> Iterator[None]:
     def stop(*args: Any) -> None:
         raise TooMuchWork(f"more than {seconds} s of processor time")
 
-    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.signal(signal.SIGVTALRM, stop)
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
+        signal.signal(signal.SIGVTALRM, signal.SIG_IGN)  # By default, one that is still on its way ends the process.
