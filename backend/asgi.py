@@ -57,7 +57,7 @@ threads = read_bodies(
     queue_requests(
         ThreadedWSGI(wsgi, workers=settings.WEB_THREADS, overload_error=no_free_slot, account_of=_account_shown),
         paths=QUESTION_PATHS,
-        max_concurrent=1,
+        max_concurrent=settings.QUESTIONS_AT_ONCE,
     ),
     identify=_identify,
     upload_slot=_upload_slot,

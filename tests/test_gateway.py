@@ -112,6 +112,12 @@ def test_the_main_job_through_the_gateway(person: ApiClient) -> None:
     assert answer["citations"][0]["document"] == document["id"]
     assert person.call("GET", "/api/v1/billing/balance")["posted"] != "5.00"
 
+    path = f"/api/v1/conversations/{run['conversation']}/runs"
+    with person.asking(path, {"input": "Quanto custa a licença de pesca?"}) as (again, streamed):
+        events = list(streamed)
+    assert (events[0].event, events[-1].event) == ("run.queued", "run.completed")
+    assert events == person.events(again)
+
 
 # Headers --------------------------------------------------------------------------------------------------------------
 

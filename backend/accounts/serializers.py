@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from backend.accounts.models import Membership, Session, User, Workspace
 from backend.accounts.queries import Profile
+from backend.http.bodies import StrictSerializer
 from backend.http.fields import CharField, ChoiceField
 from backend.http.ids import PublicIdField
 
@@ -53,7 +54,7 @@ def user_data(profile: Profile) -> dict[str, Any]:
     return dict(_USER.to_representation(profile))
 
 
-class UserChangeSerializer(serializers.Serializer[Any]):
+class UserChangeSerializer(StrictSerializer):
     name = CharField(max_length=150, required=False, allow_blank=True)
     language = ChoiceField(choices=settings.LANGUAGES, required=False, allow_blank=True)
 
@@ -72,7 +73,7 @@ class SessionSerializer(serializers.ModelSerializer[Session]):
         return bool(session.pk == self.context["request"].user.session_id)
 
 
-class RefreshSerializer(serializers.Serializer[Any]):
+class RefreshSerializer(StrictSerializer):
     refresh_token = CharField(max_length=4096)
 
 

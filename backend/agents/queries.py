@@ -1,6 +1,6 @@
 """Reads of agents, conversations and runs, with all that their representations need."""
 
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from django.db.models import Exists, Func, Model, OuterRef, Prefetch, Q, QuerySet, Subquery, TextField
@@ -55,22 +55,6 @@ def messages(actor: Actor) -> MessageQuerySet:
     return (
         Message.objects.visible_to(actor).select_related("run").prefetch_related(Prefetch("feedback", to_attr="given"))
     )
-
-
-def branch(conversation: Conversation) -> list[UUID]:
-    """The ids from the head of the conversation back to its first message, walked in the database."""
-    if conversation.head_id is None:
-        return []
-    rows: list[Any] = list(
-        Message.objects.raw(
-            "WITH RECURSIVE line AS ("
-            " SELECT id, parent_id FROM agents_message WHERE id = %s"
-            " UNION ALL SELECT m.id, m.parent_id FROM agents_message m JOIN line ON m.id = line.parent_id"
-            ") SELECT id FROM line",
-            [conversation.head_id],
-        )
-    )
-    return [row.pk for row in rows]
 
 
 def runs(actor: Actor) -> RunQuerySet:

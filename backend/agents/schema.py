@@ -304,18 +304,8 @@ def add_agents(result: Schema, **kwargs: Any) -> Schema:
             "output_schema": {"type": ["object", "null"], "additionalProperties": True},
             "variables": {"type": "object", "additionalProperties": True},
         }
-        for name in ("AgentRequest", "PatchedAgentRequest"):
-            schemas[name]["properties"] |= {
-                "output_schema": {"anyOf": [_of("JsonObject"), {"type": "null"}]},
-                "variables": _of("JsonObject"),
-            }
         schemas["KnowledgeRequest"] |= ONE_OF_TWO
         schemas["RunRequest"] |= AGAIN_OR_NEW
-        schemas["RunRequest"]["properties"]["variables"] = {
-            "type": ["object", "null"],
-            "maxProperties": 0,
-            "description": "No agent takes any yet.",
-        }
         for name in ("RunRequest", "ConversationRequest"):
             schemas[name]["properties"]["input"]["maxLength"] = settings.RUN_INPUT_CHARACTERS
         schemas["Message"]["properties"]["parts"] = {"type": "array", "items": _of("MessagePart")}

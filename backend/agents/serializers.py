@@ -4,12 +4,14 @@ from typing import Any
 
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from backend.agents.errors import ContextTooLong
 from backend.agents.models import Agent, Knowledge
 from backend.agents.operations.runs import Question
 from backend.agents.tools import search_knowledge
+from backend.http.bodies import StrictSerializer, UnsupportedObjectField, refuse_unsupported
 from backend.http.fields import BooleanField, CharField, ChoiceField, FloatField, IntegerField, ListField
 from backend.http.ids import PublicIdField
 from backend.http.money import MoneyField
@@ -21,32 +23,30 @@ WAIT_FOR_KNOWLEDGE = (
 )
 
 
-class StrictSerializer(serializers.Serializer[Any]):
-    """Refuses members that it does not know: a misspelt setting must not be ignored in silence."""
-
-    strict = True  # For the OpenAPI document.
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
-            raise serializers.ValidationError({name: [_("There is no such field here.")] for name in unknown[:20]})
-        return super().to_internal_value(data)
-
-
 class KnowledgeSerializer(StrictSerializer):
     collection = PublicIdField("col", required=False, allow_null=True)
     document = PublicIdField("doc", required=False, allow_null=True)
-    limit = IntegerField(min_value=1, max_value=50, default=PASSAGES)
+    limit = IntegerField(min_value=1, max_value=50, required=False)
     mode = ChoiceField(Knowledge.Mode.choices, required=False, allow_null=True)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if (attrs.get("collection") is None) == (attrs.get("document") is None):
             raise serializers.ValidationError(_("Name a collection or a document, and only one of them."))
-        return {
-            "collection": attrs.get("collection"),
-            "document": attrs.get("document"),
-            "limit": attrs.get("limit", PASSAGES),  # A change of an agent leaves defaults out.
-            "mode": attrs.get("mode") or "",
-        }
+        found = {"collection": attrs.get("collection"), "document": attrs.get("document")}
+        if "limit" in attrs:
+            found["limit"] = attrs["limit"]
+        if "mode" in attrs:
+            found["mode"] = attrs["mode"] or ""
+        return found
+
+
+def _completed(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The items; one that names no limit or mode takes that of the others, since one search has one of each."""
+    for name, default in (("limit", PASSAGES), ("mode", "")):
+        named = next((item[name] for item in items if name in item), default)
+        for item in items:
+            item.setdefault(name, named)
+    return items
 
 
 class SettingsSerializer(StrictSerializer):
@@ -60,20 +60,34 @@ class LimitsSerializer(StrictSerializer):
     timeout_seconds = IntegerField(min_value=1, max_value=3600, required=False, allow_null=True)
 
 
-class AgentSerializer(serializers.Serializer[Any]):
+@extend_schema_field({"type": "string", "enum": [search_knowledge.NAME]})
+class ToolField(CharField):
+    """The name of a tool. Other tools than the search, which every agent with knowledge has, do not work yet."""
+
+    def to_internal_value(self, data: Any) -> str:
+        name = super().to_internal_value(data)
+        if name != search_knowledge.NAME:
+            refuse_unsupported()
+        return name
+
+
+class AgentSerializer(StrictSerializer):
     name = CharField(max_length=150)
     instructions = CharField(max_length=32_000, required=False, allow_blank=True, trim_whitespace=False, default="")
     model = CharField(
         max_length=200, required=False, allow_null=True, allow_blank=True, help_text="Omitted: the default model."
     )
     settings = SettingsSerializer(required=False)
-    tools = ListField(child=ChoiceField([search_knowledge.NAME]), required=False, max_length=20)
+    tools = ListField(child=ToolField(), required=False, max_length=20)
     knowledge = KnowledgeSerializer(many=True, required=False, max_length=100)  # type: ignore[call-arg]  # Of the list.
     limits = LimitsSerializer(required=False)
     starters = ListField(child=CharField(max_length=200), required=False, max_length=10)
-    output_schema = serializers.DictField(required=False, allow_null=True)
-    variables = serializers.DictField(required=False)
+    output_schema = UnsupportedObjectField()
+    variables = UnsupportedObjectField()
     visibility = ChoiceField(Agent.Visibility.choices, required=False)
+
+    def validate_knowledge(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return _completed(items)
 
     @property
     def knowledge_items(self) -> Any:
@@ -82,14 +96,22 @@ class AgentSerializer(serializers.Serializer[Any]):
 
     @property
     def agent_fields(self) -> dict[str, Any]:
-        return {name: value for name, value in self.validated_data.items() if name != "knowledge"}
+        given = {name: value for name, value in self.validated_data.items() if name != "knowledge"}
+        if "variables" in given:
+            given["variables"] = {}  # Both can only be emptied: older versions may have them.
+        if "output_schema" in given:
+            given["output_schema"] = None
+        return given
 
 
-class KnowledgeListSerializer(serializers.Serializer[Any]):
+class KnowledgeListSerializer(StrictSerializer):
     knowledge = KnowledgeSerializer(many=True, max_length=100)  # type: ignore[call-arg]  # Of the list.
 
+    def validate_knowledge(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return _completed(items)
 
-class QuerySerializer(serializers.Serializer[Any]):
+
+class QuerySerializer(StrictSerializer):
     query = CharField(max_length=search_knowledge.MAX_QUERY_CHARACTERS)
 
 
@@ -99,7 +121,7 @@ class QuestionField(CharField):
     pattern = NOT_BLANK
 
 
-class RunSerializer(serializers.Serializer[Any]):
+class RunSerializer(StrictSerializer):
     """One of: ``input``; ``regenerate_of`` an answer; ``edit_of`` a question, with the new ``input``."""
 
     input = QuestionField(required=False, trim_whitespace=False)
@@ -109,11 +131,7 @@ class RunSerializer(serializers.Serializer[Any]):
     when_busy = ChoiceField(["reject", "queue", "interrupt"], default="reject")
     wait_for_knowledge = BooleanField(default=False, help_text=WAIT_FOR_KNOWLEDGE)
     version = PublicIdField("agv", required=False, allow_null=True, help_text="The agent's current version.")
-    variables = serializers.DictField(required=False, allow_null=True, help_text="No agent takes any yet.")
-
-    def validate_variables(self, variables: dict[str, Any] | None) -> None:
-        if variables:
-            raise serializers.ValidationError(_("This agent takes no variables."))
+    variables = UnsupportedObjectField(help_text="No agent takes any yet.")
 
     def validate_input(self, text: str) -> str:
         if not text.strip():
@@ -137,7 +155,7 @@ class RunSerializer(serializers.Serializer[Any]):
         return attrs
 
 
-class ConversationSerializer(serializers.Serializer[Any]):
+class ConversationSerializer(StrictSerializer):
     agent = PublicIdField("agt")
     title = CharField(max_length=200, required=False, allow_blank=True, default="")
     input = QuestionField(
@@ -149,7 +167,7 @@ class ConversationSerializer(serializers.Serializer[Any]):
     validate_input = RunSerializer.validate_input
 
 
-class ConversationChangeSerializer(serializers.Serializer[Any]):
+class ConversationChangeSerializer(StrictSerializer):
     title = CharField(max_length=200, required=False, allow_blank=True)
     archived = BooleanField(required=False)
     head = PublicIdField(
@@ -157,6 +175,6 @@ class ConversationChangeSerializer(serializers.Serializer[Any]):
     )
 
 
-class FeedbackSerializer(serializers.Serializer[Any]):
+class FeedbackSerializer(StrictSerializer):
     rating = ChoiceField([1, -1])
     comment = CharField(max_length=4000, required=False, allow_blank=True, default="")

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from backend.documents import queries
 from backend.documents.fields import LanguageField, MetadataField, NameField, ReasonField
 from backend.documents.models import Chunk, Collection, Document, Ingestion, Language
+from backend.http.bodies import StrictSerializer
 from backend.http.fields import CharField, ChoiceField, IntegerField, ListField
 from backend.http.ids import PublicIdField, encode
 
@@ -105,7 +106,7 @@ class UploadSerializer(serializers.Serializer[Any]):
     language = LanguageField(required=False)
 
 
-class DocumentChangeSerializer(serializers.Serializer[Any]):
+class DocumentChangeSerializer(StrictSerializer):
     name = NameField(required=False)
     metadata = MetadataField(required=False)
 
@@ -185,12 +186,12 @@ class CollectionSerializer(serializers.ModelSerializer[Collection]):
         read_only_fields = fields
 
 
-class CollectionChangeSerializer(serializers.Serializer[Any]):
+class CollectionChangeSerializer(StrictSerializer):
     name = NameField(max_length=200)
     language = LanguageField(required=False, allow_null=True)
 
 
-class MembershipSerializer(serializers.Serializer[Any]):
+class MembershipSerializer(StrictSerializer):
     """Which document to put into a collection, or to take out of it."""
 
     document = PublicIdField(Document.id_prefix)
@@ -217,7 +218,7 @@ class SearchFilterSerializer(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
-class SearchSerializer(serializers.Serializer[Any]):
+class SearchSerializer(StrictSerializer):
     query = CharField(max_length=4_000)
     collections = ListField(child=CharField(max_length=64), required=False, allow_empty=True, max_length=100)
     documents = ListField(child=CharField(max_length=64), required=False, allow_empty=True, max_length=1_000)

@@ -107,7 +107,10 @@ class Message(PublicId, models.Model):
                 name="message_finish_reason_known",
             ),
         ]
-        indexes = [models.Index(fields=["conversation", "id"], name="message_of_conversation")]
+        indexes = [
+            models.Index(fields=["conversation", "id"], name="message_of_conversation"),
+            models.Index(fields=["conversation"], condition=Q(parent=None), name="message_first_of_conversation"),
+        ]
 
     def __str__(self) -> str:
         return self.public_id

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from backend.accounts.actors import Actor
 from backend.agents.models import Agent, AgentVersion, Knowledge
@@ -143,6 +144,12 @@ def _check_knowledge(workspace_id: UUID, knowledge: Sequence[KnowledgeItem]) -> 
         raise NotFound
     if wanted_documents and wanted_documents != documents.existing_documents(workspace_id, wanted_documents).keys():
         raise NotFound
+    for name in ("limit", "mode"):  # A search has one of each: items that differ would not be searched as they say.
+        values: list[Any] = [item[name] for item in knowledge]
+        if len(set(values)) > 1:
+            other = next(place for place, value in enumerate(values) if value != values[0])
+            detail = _("This is not supported yet: it must be the same for everything that the agent knows.")
+            raise FieldError(f"/knowledge/{other}/{name}", detail, code="not_supported")
 
 
 def _add_version(

@@ -1,7 +1,6 @@
 """The first request of a run: instructions, how to use the knowledge, as much of the conversation as fits."""
 
 from collections.abc import Sequence
-from uuid import UUID
 
 import msgspec
 from django.conf import settings
@@ -85,17 +84,11 @@ def room(model: Model, *, knows: bool) -> int:
 
 
 def history_of(last: Message) -> list[Message]:
-    """The branch that ends with ``last``, oldest first, bounded: one query for the neighbourhood, walked here."""
+    """The branch that ends with ``last``, which need not be stored yet: MAX_HISTORY_MESSAGES at most, oldest first."""
     if last.parent_id is None:
         return [last]
-    recent = sql.messages_until(last, limit=MAX_HISTORY_MESSAGES * 2)
-    known: dict[UUID, Message] = {message.pk: message for message in recent}
-    branch: list[Message] = []
-    message: Message | None = last
-    while message is not None and len(branch) < MAX_HISTORY_MESSAGES:
-        branch.append(message)
-        message = known.get(message.parent_id) if message.parent_id else None
-    return branch[::-1]
+    before = sql.branch_until(last.parent_id, limit=MAX_HISTORY_MESSAGES - 1)
+    return [*before[::-1], last]
 
 
 def _turn(message: Message) -> chat.Message | None:

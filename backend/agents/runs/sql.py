@@ -172,14 +172,19 @@ def knowledge(version_id: UUID) -> list[Knowledge]:
     return [_KNOWLEDGE.load(found) for found in sql.rows(statement, [version_id])]
 
 
-def messages_until(last: Message, *, limit: int) -> list[Message]:
-    """The latest messages of all branches of its conversation up to ``last``, the latest first."""
-    statement = (
-        f"SELECT {_QUESTION} FROM {_QUESTION.table} q WHERE q.conversation_id = %s AND q.id <= %s"
-        " ORDER BY q.id DESC LIMIT %s"
-    )
-    found = sql.rows(statement, [last.conversation_id, last.pk, limit])
-    return [_QUESTION.load(each) for each in found]
+_BRANCH = f"""
+WITH RECURSIVE walk (id, parent_id, step) AS (
+    SELECT id, parent_id, 1 FROM {_QUESTION.table} WHERE id = %s
+    UNION ALL
+    SELECT m.id, m.parent_id, step + 1 FROM walk JOIN {_QUESTION.table} m ON m.id = walk.parent_id WHERE step < %s
+)
+SELECT {_QUESTION} FROM walk JOIN {_QUESTION.table} q ON q.id = walk.id ORDER BY walk.step
+"""
+
+
+def branch_until(message_id: UUID, *, limit: int) -> list[Message]:
+    """The message and those before it on its branch, ``limit`` in all, the latest first."""
+    return [_QUESTION.load(found) for found in sql.rows(_BRANCH, [message_id, limit])]
 
 
 HELD = "id = %s AND epoch = %s AND status IN ('running', 'cancelling')"  # The caller's, under the epoch of its claim.

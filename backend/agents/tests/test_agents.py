@@ -100,7 +100,8 @@ def test_an_agent_is_made_with_its_first_version(owner: Person, provider: FakePr
         ({"name": "x" * 151}, "/name"),
         ({"name": "A", "settings": {"temperature": 3}}, "/settings/temperature"),
         ({"name": "A", "settings": {"temprature": 1}}, "/settings/temprature"),
-        ({"name": "A", "tools": ["rm"]}, "/tools/0"),
+        ({"name": "A", "modle": "offline"}, "/modle"),
+        ({"name": "A", "knowledge": [{"collection": None, "lmit": 3}]}, "/knowledge/0/lmit"),
         ({"name": "A", "limits": {"max_steps": 0}}, "/limits/max_steps"),
         ({"name": "A", "limits": {"max_cost": "-1"}}, "/limits/max_cost"),
         ({"name": "A", "knowledge": [{}]}, "/knowledge/0"),
@@ -117,6 +118,62 @@ def test_what_does_not_fit_is_named(owner: Person, provider: FakeProvider, body:
     assert response.json()["code"] == "validation_error"
     assert response.json()["errors"][0]["pointer"].startswith(pointer)
     assert not Agent.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"tools": ["search_knowledge", "rm"]}, "/tools/1"),
+        ({"variables": {"city": {"type": "string"}}}, "/variables"),
+        ({"variables": []}, "/variables"),
+        ({"output_schema": {"type": "object"}}, "/output_schema"),
+    ],
+)
+def test_what_does_not_work_yet_is_refused_and_not_kept(
+    owner: Person, agent: dict[str, Any], body: dict[str, Any], pointer: str
+) -> None:
+    made = owner.post("/api/v1/agents", {"name": "Reader", **body}, Accept_Language="pt-br")
+    changed = owner.patch(f"/api/v1/agents/{agent['id']}", body)
+
+    assert (made.status_code, changed.status_code) == (422, 422)
+    refusal = {"pointer": pointer, "code": "not_supported", "detail": "This is not supported yet."}
+    assert changed.json()["errors"] == [refusal]
+    assert made.json()["errors"] == [{**refusal, "detail": "Ainda não há suporte a isto."}]
+    assert Agent.objects.count() == 1
+
+
+@pytest.mark.parametrize(("name", "values"), [("limit", (3, 4)), ("mode", ("lexical", None))])
+def test_one_search_has_one_limit_and_one_mode(
+    owner: Person, agent: dict[str, Any], name: str, values: tuple[Any, Any]
+) -> None:
+    collection = make_collection(owner)
+    path = f"/api/v1/agents/{agent['id']}/knowledge"
+
+    refused = owner.put(path, {"knowledge": [{"collection": collection, name: value} for value in values]})
+    alike = owner.put(path, {"knowledge": [{"collection": collection, name: values[0]}, {"collection": collection}]})
+
+    assert refused.status_code == 422
+    [error] = refused.json()["errors"]
+    assert (error["pointer"], error["code"]) == (f"/knowledge/1/{name}", "not_supported")
+    assert [item[name] for item in alike.json()["knowledge"]] == [values[0]] * 2
+
+
+def test_what_an_agent_shows_can_be_sent_back_and_what_older_ones_have_stays(
+    owner: Person, agent: dict[str, Any]
+) -> None:
+    path = f"/api/v1/agents/{agent['id']}"
+    AgentVersion.objects.filter(agent_id=decode("agt", agent["id"])).update(
+        variables={"city": {}}, output_schema={"type": "object"}, tools=["search_knowledge"]
+    )
+
+    named = owner.patch(path, {"instructions": "Sing."}).json()
+    emptied = owner.patch(path, {"variables": {}, "output_schema": None}).json()
+    names = ("name", "instructions", "model", "settings", "tools", "knowledge", "starters", "limits")
+    again = owner.patch(path, {name: emptied[name] for name in (*names, "variables", "output_schema", "visibility")})
+
+    assert (named["variables"], named["output_schema"]) == ({"city": {}}, {"type": "object"})
+    assert (emptied["variables"], emptied["output_schema"], emptied["tools"]) == ({}, None, ["search_knowledge"])
+    assert again.status_code == 200, again.content
 
 
 def test_an_unknown_model_is_refused(owner: Person, provider: FakeProvider) -> None:

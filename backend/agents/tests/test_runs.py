@@ -399,8 +399,12 @@ def test_what_cannot_be_honoured_is_refused(owner: Person, agent: dict[str, Any]
         ({"version": 99}, "/version"),
         ({"variables": {"name": "Ana"}}, "/variables"),
         ({"variables": "z"}, "/variables"),
+        ({"max_cots": "0.10"}, "/max_cots"),
     ):
         answer = owner.post(path, {"input": "Hello?", **fields})
         assert (answer.status_code, [error["pointer"] for error in answer.json()["errors"]]) == (422, [pointer]), fields
+    begun = owner.post("/api/v1/conversations", {"agent": agent["id"], "input": "Hello?", "max_cots": "0.10"})
+    [error] = begun.json()["errors"]
+    assert (begun.status_code, error["pointer"], error["code"]) == (422, "/max_cots", "unknown_field")
     assert not Run.objects.exists()
     assert owner.post(path, {"input": "Hello?", "version": agent["version"], "variables": {}}).status_code == 202

@@ -8,13 +8,14 @@ from django.db import transaction
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins
+from rest_framework.pagination import Cursor
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from backend.accounts.authentication import actor_of
 from backend.accounts.idempotency import IdempotentCreate
-from backend.agents import queries
+from backend.agents import branches, queries
 from backend.agents.models import Agent, Conversation, Message
 from backend.agents.models.conversations import ConversationQuerySet, MessageQuerySet
 from backend.agents.operations import conversations as operations
@@ -132,7 +133,22 @@ class ConversationViewSet(
 
 
 class OldestFirst(CursorPagination):
+    """Of ``branch=head`` it reads no more of the branch than the page shows (``backend.agents.branches``)."""
+
     ordering = "id"
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
+        conversation: Conversation | None = view.branch_of
+        if conversation is not None:
+            cursor = self.decode_cursor(request) or Cursor(offset=0, reverse=False, position=None)
+            count = cursor.offset + self.get_page_size(request) + 1
+            begin: Any = cursor.position  # An id: ``position`` is IDS.
+            if cursor.reverse:  # The message that the other page begins with is not on this one.
+                ids = branches.ids_back(conversation, begin, count=count + 1)
+            else:
+                ids = branches.ids_after(conversation, begin, count=count)
+            queryset = queryset.filter(pk__in=ids)
+        return super().paginate_queryset(queryset, request, view)
 
 
 class MessageViewSet(PublicIdLookup, mixins.ListModelMixin, GenericViewSet[Message]):
@@ -142,6 +158,7 @@ class MessageViewSet(PublicIdLookup, mixins.ListModelMixin, GenericViewSet[Messa
     serializer_class = MessageRepresentation
     pagination_class = OldestFirst
     queryset = Message.objects.none()
+    branch_of: Conversation | None = None  # Whose branch the list shows; none: all of its messages.
 
     def get_queryset(self) -> MessageQuerySet:
         actor = actor_of(self.request)
@@ -153,8 +170,8 @@ class MessageViewSet(PublicIdLookup, mixins.ListModelMixin, GenericViewSet[Messa
         wanted = self.request.query_params.get("branch", "head")
         if wanted not in ("head", "all"):
             raise FieldError("/branch", "This is head or all.")
-        messages = messages.filter(conversation=conversation)
-        return messages if wanted == "all" else messages.filter(pk__in=queries.branch(conversation))
+        self.branch_of = conversation if wanted == "head" else None
+        return messages.filter(conversation=conversation)
 
     @extend_schema(
         parameters=[

@@ -185,7 +185,9 @@ def test_names_and_metadata_change(owner: Person, ids: dict[str, str]) -> None:
     assert owner.patch(path, {"metadata": {"year": 2025}}).json()["name"] == "New name.pdf"
     assert owner.patch(path, {"name": ""}).status_code == 422
     assert owner.patch(path, {"metadata": [1]}).status_code == 422
-    assert owner.patch(path, {"status": "failed"}).json()["status"] == "ready"
+    refused = owner.patch(path, {"status": "failed"})
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/status")
+    assert owner.get(path).json()["status"] == "ready"
 
 
 def test_content_is_sent_whole_or_in_part(owner: Person) -> None:
