@@ -1,4 +1,4 @@
-"""Reads of agents, conversations and runs, with all that their representations need."""
+"""Reads agents, conversations and runs, with all that their representations need."""
 
 from typing import TypeVar
 from uuid import UUID
@@ -33,12 +33,12 @@ def conversations(actor: Actor) -> ConversationQuerySet:
 
 
 def conversation(actor: Actor, conversation_id: UUID) -> Conversation:
-    """:raises NotFound: unknown, deleted, or somebody else's."""
+    """:raises NotFound: unknown, deleted, or another user's."""
     return _one(conversations(actor), conversation_id)
 
 
-class _Said(Func):
-    """What the parts of a message say in words: no names of fields, no tool's arguments, no reasoning."""
+class _MessageText(Func):
+    """The text of a message's text parts, without tools' arguments and reasoning."""
 
     function = "agents_said"
     output_field = TextField()
@@ -47,7 +47,7 @@ class _Said(Func):
 def matching(found: ConversationQuerySet, words: str) -> ConversationQuerySet:
     """Conversations whose title or messages contain the words in this order, upper case and accents aside."""
     pattern = accent_insensitive_pattern(words)
-    said = Message.objects.alias(said=_Said("parts")).filter(conversation=OuterRef("pk"), said__iregex=pattern)
+    said = Message.objects.alias(said=_MessageText("parts")).filter(conversation=OuterRef("pk"), said__iregex=pattern)
     return found.filter(Q(title__iregex=pattern) | Exists(said))
 
 
@@ -62,12 +62,12 @@ def runs(actor: Actor) -> RunQuerySet:
 
 
 def run(actor: Actor, run_id: UUID) -> Run:
-    """:raises NotFound: unknown, or somebody else's."""
+    """:raises NotFound: unknown, or another user's."""
     return _one(runs(actor), run_id)
 
 
 def run_status(actor: Actor, run_id: UUID) -> str:
-    """:raises NotFound: unknown, or somebody else's."""
+    """:raises NotFound: unknown, or another user's."""
     status = sql.run_status(actor, run_id)
     if status is None:
         raise NotFound

@@ -91,7 +91,7 @@ class AgentSerializer(StrictSerializer):
 
     @property
     def knowledge_items(self) -> Any:
-        """None if the client did not say."""
+        """None if the client sent none."""
         return self.validated_data.get("knowledge")
 
     @property

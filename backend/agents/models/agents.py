@@ -1,4 +1,4 @@
-"""Agents, each a line of immutable versions; a run points at the version it ran."""
+"""Agents and their immutable versions; a run keeps the version that it ran."""
 
 from typing import Any, Self
 from uuid import UUID
@@ -23,7 +23,7 @@ class AgentQuerySet(models.QuerySet["Agent"]):
 
 
 class Agent(PublicId, models.Model):
-    """Something to talk to. What it does is in its versions; ``version`` is the one that answers now."""
+    """An agent. Its versions define what it does; ``version`` is the one that answers now."""
 
     id_prefix = "agt"
 

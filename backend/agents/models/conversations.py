@@ -19,7 +19,7 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
 
 
 class Conversation(PublicId, models.Model):
-    """A person talking with one agent."""
+    """The messages of one user and one agent."""
 
     id_prefix = "cnv"
 
@@ -122,7 +122,7 @@ class Message(PublicId, models.Model):
 
 
 class Feedback(models.Model):
-    """What a person thinks of an answer."""
+    """A user's rating of an answer."""
 
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="feedback")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")

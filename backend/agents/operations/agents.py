@@ -95,7 +95,7 @@ def change_agent(
 
 @transaction.atomic
 def delete_agent(*, actor: Actor, agent: Agent) -> None:
-    """Take it away from everybody. Conversations with it stay readable.
+    """Hide it from all members of the workspace. Conversations with it stay readable.
 
     :raises Forbidden: only its creator and the workspace's admins may.
     """
@@ -104,7 +104,7 @@ def delete_agent(*, actor: Actor, agent: Agent) -> None:
 
 
 def try_search(*, actor: Actor, agent: Agent, query: str) -> documents.SearchResult | None:
-    """What the agent would retrieve for this query; none if it knows nothing."""
+    """Search the agent's knowledge as a run would; None for an agent without knowledge."""
     actor.require("agents:read")
     knowledge = list(agent.current.knowledge.all())
     if not knowledge:

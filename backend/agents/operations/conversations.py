@@ -1,4 +1,4 @@
-"""Beginning, naming, archiving and deleting conversations, and judging what was answered."""
+"""Creates, changes and deletes conversations; rates answers."""
 
 from typing import Any
 from uuid import UUID
@@ -66,7 +66,7 @@ def delete_conversation(*, actor: Actor, conversation: Conversation) -> None:
 
 
 def give_feedback(*, actor: Actor, message: Message, rating: int, comment: str) -> Feedback:
-    """Rate an answer, or rate it anew.
+    """Rate an answer; a second rating replaces the first.
 
     :raises FieldError: the message is a question.
     """

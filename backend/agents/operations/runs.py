@@ -60,13 +60,13 @@ def start_run(
     """Queue a run of the conversation's agent, its most possible cost set aside.
 
     :param wait_for_knowledge: start it only when no document that the agent knows is being read.
-    :param language: that the asking client reads, as Django names it; empty if it did not say.
-    :param when_busy: ``reject``, ``queue`` behind the run that goes on, or ``interrupt`` it.
+    :param language: that the client asks for, as Django names it; empty if it asks for none.
+    :param when_busy: ``reject``, ``queue`` after the run that has not ended, or ``interrupt`` it.
     :raises NotFound: the conversation or the message is unknown or not the actor's.
     :raises ConversationBusy: another run of this conversation has not ended.
-    :raises AgentDeleted: there is nobody to answer.
+    :raises AgentDeleted: the conversation's agent was deleted, or the actor may no longer see it.
     :raises ContextTooLong: the question does not fit the model.
-    :raises ModelUnpriced: nobody knows what this would cost.
+    :raises ModelUnpriced: the model has no price.
     :raises InsufficientBalance: the wallet cannot cover that cost; nothing is left behind.
     :raises RateLimited: too many runs of the workspace have not ended; nothing is left behind.
     """

@@ -62,7 +62,7 @@ class AgentViewSet(
 
     @extend_schema(request=AgentSerializer, responses={201: AgentRepresentation})
     def create(self, request: Request) -> Response:
-        """Make an agent."""
+        """Create an agent."""
         given = AgentSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         actor = actor_of(request)
@@ -92,7 +92,7 @@ class AgentViewSet(
     @extend_schema(methods=["PUT"], request=KnowledgeListSerializer, responses=KnowledgeListRepresentation)
     @action(methods=["get", "put"], detail=True)
     def knowledge(self, request: Request, pk: str) -> Response:
-        """What the agent knows, or all of what it is to know from now on."""
+        """Show the agent's knowledge, or replace all of it."""
         agent: Agent = self.get_object()
         if request.method == "PUT":
             given = KnowledgeListSerializer(data=_wrapped(request.data))

@@ -93,7 +93,7 @@ class ConversationViewSet(
 
     @extend_schema(request=ConversationSerializer, responses={201: BegunConversationRepresentation})
     def create(self, request: Request) -> Response:
-        """Begin a conversation, if wanted with the first question: then ``run`` is the run that answers."""
+        """Create a conversation. With ``input`` it also starts a run: both exist, or neither."""
         given = ConversationSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         actor, values, run = actor_of(request), given.validated_data, None
@@ -127,7 +127,7 @@ class ConversationViewSet(
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
-        """Delete it with everything that was said; a run that goes on is cancelled."""
+        """Delete it with all its messages; a run that has not ended is cancelled."""
         operations.delete_conversation(actor=actor_of(request), conversation=self.get_object())
         return Response(status=HTTPStatus.NO_CONTENT)
 
@@ -181,12 +181,12 @@ class MessageViewSet(PublicIdLookup, mixins.ListModelMixin, GenericViewSet[Messa
         ]
     )
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """What was said, oldest first."""
+        """The messages, oldest first."""
         return super().list(request, *args, **kwargs)
 
     @extend_schema(request=FeedbackSerializer, responses=FeedbackRepresentation)
     def feedback(self, request: Request, pk: str) -> Response:
-        """Say what you think of an answer."""
+        """Rate an answer."""
         given = FeedbackSerializer(data=request.data)
         message: Message = self.get_object()
         given.is_valid(raise_exception=True)

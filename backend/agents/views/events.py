@@ -79,7 +79,7 @@ def _authorize(request: HttpRequest, pk: str) -> tuple[Actor, UUID, str]:
 
 
 def _look(run_id: UUID) -> Glance | None:
-    """The run as PostgreSQL has it; none while that does not answer."""
+    """The run as PostgreSQL has it; None while PostgreSQL does not answer."""
     try:
         run = queries.run_for_events(run_id)
         run.output_message.run = run

@@ -1,4 +1,4 @@
-"""Runs: started in a conversation, looked at, cancelled, tried again."""
+"""Starts, shows, cancels and retries runs."""
 
 from http import HTTPStatus
 from typing import Any
@@ -27,12 +27,12 @@ from backend.http.views import PublicIdLookup
 
 
 def language_of(request: Request) -> str:
-    """Of ours, the one that the client reads; empty if it did not say."""
+    """The one of our languages that the client asks for; empty if it asks for none."""
     return get_language() or "" if "Accept-Language" in request.headers else ""
 
 
 def accepted(run: Run) -> Response:
-    """202: the run is on its way; Location says where to watch it."""
+    """202 with the run; Location has its path."""
     location = {"Location": f"/api/v1/runs/{run.public_id}"}
     return Response(run_data(run), status=HTTPStatus.ACCEPTED, headers=location)
 
@@ -79,7 +79,9 @@ class RunViewSet(
         try:
             given.is_valid(raise_exception=True)
         except (ValidationError, DomainError):
-            queries.conversation(actor, conversation_id)  # Nobody learns from a body's faults what others have.
+            queries.conversation(
+                actor, conversation_id
+            )  # A refused body must not show that another user's conversation exists.
             raise
         run = operations.start_run(
             actor=actor,
