@@ -1,7 +1,7 @@
 """Lists of messages: the branch that is shown, page by page, whatever the length of the conversation."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from backend.agents.models import Conversation, Message
+from backend.db import sql
 from backend.http.ids import decode, encode, new_id
 from tests.actors import Person
 
@@ -73,10 +74,10 @@ def test_pages_show_the_branch_to_the_head_and_nothing_else(
     assert len(everything["results"]) == 22
 
 
-def rows_read(statement: str) -> int:
+def rows_read(statement: str, parameters: Sequence[Any] | None = None) -> int:
     """Rows that PostgreSQL reads or makes for the statement, in all steps of its plan."""
     with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
         [(found,)] = cursor.fetchall()
     plan = json.loads(found) if isinstance(found, str) else found
 
@@ -88,7 +89,17 @@ def rows_read(statement: str) -> int:
 
 
 @pytest.mark.parametrize("page", ["first", "next", "last", "previous"])
-def test_a_page_reads_no_more_of_a_long_conversation(owner: Person, agent: dict[str, Any], page: str) -> None:
+def test_a_page_reads_no_more_of_a_long_conversation(
+    owner: Person, agent: dict[str, Any], page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[tuple[str, Sequence[Any]]] = []
+    rows = sql.rows
+
+    def recording(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        prepared.append((statement, parameters))
+        return rows(statement, parameters)
+
+    monkeypatch.setattr(sql, "rows", recording)
     read: list[tuple[int, int]] = []
     for length in (30, 3_000):
         conversation = owner.post("/api/v1/conversations", {"agent": agent["id"]}).json()
@@ -101,13 +112,13 @@ def test_a_page_reads_no_more_of_a_long_conversation(owner: Person, agent: dict[
             "last": f"&cursor=n0_{messages[-11].hex}",
             "previous": f"&cursor=p0_{messages[-1].hex}",
         }
-        with CaptureQueriesContext(
-            connection,
-        ) as asked:
+        prepared.clear()
+        with CaptureQueriesContext(connection) as asked:
             answer = owner.get(f"/api/v1/conversations/{conversation['id']}/messages?limit=10{cursor_of[page]}")
         assert len(answer.json()["results"]) == 10
-        statements = [query["sql"] for query in asked if query["sql"].startswith(("SELECT", "\n"))]
-        read.append((len(asked), sum(rows_read(statement) for statement in statements)))
+        composed = [query["sql"] for query in asked if str(query["sql"]).startswith("SELECT")]
+        total = sum(map(rows_read, composed)) + sum(rows_read(*each) for each in prepared)
+        read.append((len(asked), total))
 
     (statements_of_short, rows_of_short), (statements_of_long, rows_of_long) = read
     assert statements_of_long == statements_of_short
