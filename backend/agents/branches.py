@@ -19,8 +19,9 @@ from backend.agents.models import Conversation, Message
 from backend.db import sql
 
 TABLE = Message._meta.db_table
-FIRST = "conversation_id = %s AND parent_id IS NULL"
-CHILD = "conversation_id = %s AND parent_id = %s"
+FIRST = f"SELECT id FROM {TABLE} WHERE conversation_id = %s AND parent_id IS NULL LIMIT 2"  # noqa: S608  # A table's name.
+CHILD = f"""SELECT m.id FROM {TABLE} p JOIN {TABLE} m ON m.parent_id = p.id
+            WHERE p.conversation_id = %s AND p.id = %s LIMIT 2"""  # noqa: S608  # Likewise.
 
 
 @cache
@@ -28,7 +29,7 @@ def _forward(start: str) -> str:
     """Ids along messages that have no sibling, up to the head."""
     return f"""
     WITH RECURSIVE walk (id, step) AS (
-        SELECT (array_agg(id))[1], 1 FROM (SELECT id FROM {TABLE} WHERE {start} LIMIT 2) two HAVING count(*) = 1
+        SELECT (array_agg(id))[1], 1 FROM ({start}) two HAVING count(*) = 1
         UNION ALL
         SELECT child.id, step + 1 FROM walk CROSS JOIN LATERAL (
             SELECT (array_agg(two.id))[1] AS id

@@ -52,9 +52,12 @@ def matching(found: ConversationQuerySet, words: str) -> ConversationQuerySet:
 
 
 def messages(actor: Actor) -> MessageQuerySet:
-    return (
-        Message.objects.visible_to(actor).select_related("run").prefetch_related(Prefetch("feedback", to_attr="given"))
-    )
+    return shown(Message.objects.visible_to(actor))
+
+
+def shown(found: MessageQuerySet) -> MessageQuerySet:
+    """The messages with what their representation needs."""
+    return found.select_related("run").prefetch_related(Prefetch("feedback", to_attr="given"))
 
 
 def runs(actor: Actor) -> RunQuerySet:

@@ -74,6 +74,16 @@ def test_pages_show_the_branch_to_the_head_and_nothing_else(
     assert len(everything["results"]) == 22
 
 
+def test_a_cursor_of_another_conversation_shows_nothing_of_it(owner: Person, agent: dict[str, Any]) -> None:
+    mine, other = (owner.post("/api/v1/conversations", {"agent": agent["id"]}).json() for _ in range(2))
+    grow(mine, None, 2)
+    foreign = grow(other, None, 6)
+
+    for way in "np":
+        path = f"/api/v1/conversations/{mine['id']}/messages?cursor={way}0_{foreign[2].hex}"
+        assert not {*ids_of(owner.get(path).json())} & {*foreign}
+
+
 def rows_read(statement: str, parameters: Sequence[Any] | None = None) -> int:
     """Rows that PostgreSQL reads or makes for the statement, in all steps of its plan."""
     with connection.cursor() as cursor:

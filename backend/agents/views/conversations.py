@@ -170,8 +170,10 @@ class MessageViewSet(PublicIdLookup, mixins.ListModelMixin, GenericViewSet[Messa
         wanted = self.request.query_params.get("branch", "head")
         if wanted not in ("head", "all"):
             raise FieldError("/branch", "This is head or all.")
-        self.branch_of = conversation if wanted == "head" else None
-        return messages.filter(conversation=conversation)
+        if wanted == "all":
+            return messages.filter(conversation=conversation)
+        self.branch_of = conversation  # The page names its messages: without a join PostgreSQL reads no others.
+        return queries.shown(Message.objects.all())
 
     @extend_schema(
         parameters=[
