@@ -89,7 +89,9 @@ def test_what_i_may_not_change_stays(owner: Person) -> None:
         },
     )
 
-    assert response.status_code == 200
+    assert response.status_code == 422
+    pointers = {error["pointer"] for error in response.json()["errors"]}
+    assert pointers == {"/email", "/is_staff", "/is_superuser", "/id", "/password", "/role"}
     assert User.objects.values().get(pk=owner.user.pk) == before
 
 
