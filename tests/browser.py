@@ -53,7 +53,7 @@ def chromium() -> Iterator[Browser]:
 
 
 class Visitor:
-    """Somebody before the page. ``complaints``: what the browser's console said that nobody should ever see."""
+    """A person with the page open. ``complaints``: what the browser's console logged that no page may cause."""
 
     def __init__(self, context: BrowserContext, base_url: str) -> None:
         self.context, self.base_url = context, base_url
@@ -135,7 +135,7 @@ def answer_with(page: Page, **run: object) -> None:
 
 
 def visitor(browser: Browser, base_url: str, **options: object) -> Iterator[Visitor]:
-    """Somebody before the page at a desk, unless ``options`` of the browser's context say otherwise."""
+    """A person with the page open on a desktop, unless ``options`` of the browser's context say otherwise."""
     context = browser.new_context(
         **{"viewport": {"width": 1440, "height": 900}, "locale": "en-US", "reduced_motion": "reduce"} | options  # type: ignore[arg-type]  # Options of several types.
     )

@@ -75,7 +75,7 @@ def _is_about_more_than_form(case: Any, response: Any) -> bool:
     """Whether a request of the right form was refused for what it means, which is no matter of a schema."""
     path = case.operation.path
     if response.status_code == 422 and path.startswith(("/api/v1/auth/", "/api/v1/account/")):
-        return True  # A password, a code, a key or an address of nobody's.
+        return True  # A password, a code, a key or an address that does not exist.
     if response.status_code == 422 and path in ("/api/v1/billing/usage", "/api/v1/billing/transactions"):
         return True  # The order and the distance of two times.
     return bool(response.status_code == 415 and case.operation.label == "POST /api/v1/documents")  # The file's content.

@@ -84,7 +84,7 @@ class Site:
 
 
 def bearer(user_id: UUID | None = None) -> bytes:
-    """The header that a person of this installation sends; the site looks nobody up."""
+    """The header that a person of this installation sends; the site does not look the user up."""
     session = Session(id=uuid4(), user_id=user_id or uuid4(), amr=["pwd"])
     return f"Authorization: Bearer {AccessToken.of(session)}".encode()
 

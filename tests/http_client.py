@@ -25,7 +25,7 @@ class Event:
 
 @dataclass
 class ApiClient:
-    """Somebody signed in. Paths are relative to the base URL; every answer of 400 or more is an AssertionError."""
+    """A user who is logged in. Paths are relative to the base URL; every answer of 400 or more is an AssertionError."""
 
     http: httpx2.Client
     email: str

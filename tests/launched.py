@@ -108,7 +108,7 @@ class Launcher:
         return self.process is not None and self.process.poll() is not None
 
     def status(self, path: str = "/readyz") -> int:
-        """The HTTP status of a path; 0 when nobody answers."""
+        """The HTTP status of a path; 0 when no server answers."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as response:
                 return int(response.status)

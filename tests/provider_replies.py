@@ -28,7 +28,7 @@ FAULTS = {
 
 
 def by_model(model: str, body: dict[str, Any]) -> Reply:
-    """The reply to a request that nobody scripted."""
+    """The reply to a request that no script covers."""
     if model in FAULTS:
         return FAULTS[model]
     question, answered, tools = conversation(body)

@@ -106,7 +106,7 @@ def minutes(text: str) -> bytes:
 
 
 def furnish(base_url: str, scene: Scene) -> str:
-    """Somebody with an agent that knows three documents; returns their e-mail address."""
+    """Make a user with an agent that knows three documents; returns their e-mail address."""
     person = ApiClient.sign_up(base_url, password=PASSWORD)
     person.call("PATCH", "/api/v1/users/me", {"name": scene.person})
     known = [

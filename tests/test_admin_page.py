@@ -20,7 +20,7 @@ VIOLATIONS = """addEventListener("securitypolicyviolation", ({ violatedDirective
 
 @pytest.fixture(scope="module")
 def furnished(live: Stack) -> Stack:
-    """An operator, and something to see in every list: somebody with documents, an agent, an answer and its price."""
+    """An operator, and a row in every list: a user with documents, an agent, an answer and its price."""
     command = [sys.executable, "manage.py", "create_operator", "--email", OPERATOR, "--password", PASSWORD]
     subprocess.run(command, cwd=ROOT, env=live.environment, check=True, capture_output=True, timeout=60)
     person = ApiClient.sign_up(live.base_url)

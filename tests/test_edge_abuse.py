@@ -1,4 +1,4 @@
-"""No request, however bad, gets a 500 or a page: every operation of the contract, with whatever anybody could send."""
+"""No request, however bad, gets a 500 or a page: every operation of the contract, with whatever a client could send."""
 
 import json
 import re
@@ -116,15 +116,15 @@ def without_limit(settings: Any) -> None:
 
 
 @pytest.fixture
-def nobody() -> Client:
+def anonymous() -> Client:
     return Client(raise_request_exception=False)
 
 
 @pytest.mark.parametrize(("path", "method"), operations())
-def test_no_anonymous_request_gets_a_page_or_a_500(nobody: Client, path: str, method: str) -> None:
+def test_no_anonymous_request_gets_a_page_or_a_500(anonymous: Client, path: str, method: str) -> None:
     address = fill(path, encode("doc", new_id()))
     for kind in KINDS:
-        examine(nobody.generic(method.upper(), address, b"{}", content_type=kind), (method, path, kind))
+        examine(anonymous.generic(method.upper(), address, b"{}", content_type=kind), (method, path, kind))
     for token in (
         "",
         "Bearer",
@@ -135,7 +135,9 @@ def test_no_anonymous_request_gets_a_page_or_a_500(nobody: Client, path: str, me
         "Bearer orq_x",
         "Bearer " + "a" * 9000,
     ):
-        response = nobody.generic(method.upper(), address, b"{}", "application/json", headers={"Authorization": token})
+        response = anonymous.generic(
+            method.upper(), address, b"{}", "application/json", headers={"Authorization": token}
+        )
         examine(response, (method, path, token))
         if contract()["paths"][path][method].get("security") and any(contract()["paths"][path][method]["security"]):
             assert response.status_code == 401, (method, path, token)

@@ -1,4 +1,4 @@
-"""The gateway in front of the four services: who answers what, and what is refused before anybody has to answer."""
+"""The gateway in front of the four services: which service gets a request, and what nginx refuses itself."""
 
 import json
 import re

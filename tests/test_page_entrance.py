@@ -95,12 +95,12 @@ def careful(live: Stack) -> tuple[str, SecondFactor]:
 
 @pytest.fixture
 def door(browser: Browser, live: Stack) -> Iterator[Visitor]:
-    """Somebody before the entrance, at a desk."""
+    """A person without a log-in, on a desktop."""
     yield from visitor(browser, live.base_url)
 
 
 def log_in(page: Page, address: str) -> None:
-    """With the password, from the form that somebody new is shown."""
+    """With the password, from the form that a new person is shown."""
     page.locator("#entrance-other").click()
     page.locator("#entrance [name=email]").fill(address)
     page.locator("#entrance [name=password]").fill(PASSWORD)

@@ -18,7 +18,7 @@ LONG = "Um relatório anual de nome muito comprido, que não termina nunca, vers
 
 @pytest.fixture(scope="module")
 def owner(live: Stack) -> Iterator[ApiClient]:
-    """Somebody with a document that is fine, one that is a scan, and one that is damaged, known to two agents."""
+    """A user with a document that is fine, one that is a scan, and one that is damaged, known to two agents."""
     client = ApiClient.sign_up(live.base_url, password=PASSWORD)
     known = [
         client.upload("Lagoa Itaperema.pdf", REGULATION),
@@ -32,7 +32,7 @@ def owner(live: Stack) -> Iterator[ApiClient]:
 
 
 def enter(visitor: Visitor, owner: ApiClient) -> Page:
-    """Log in as somebody whom the API knows already."""
+    """Log in as a user who exists already."""
     page = visitor.page
     tokens = {**owner.tokens, "sub": "", "ends": 9e15}
     page.evaluate("(tokens) => localStorage.setItem('orquestra.tokens', JSON.stringify(tokens))", tokens)
