@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 from uuid import UUID
 
 import uvloop
-from celery.signals import worker_shutting_down
+from celery.signals import worker_shutdown, worker_shutting_down
 from django.conf import settings
 from redis.exceptions import RedisError
 
@@ -133,8 +133,9 @@ def worker_loop() -> asyncio.AbstractEventLoop:
         return _loop[1]
 
 
-def close() -> None:
-    """End the event loop of this process, if there is one."""
+@worker_shutdown.connect
+def close(**_: Any) -> None:
+    """End the event loop of this process, if there is one; its connections are closed first."""
     global _loop  # noqa: PLW0603  # One loop per process.
     with _lock:
         if _loop is not None and _loop[0] == os.getpid():
