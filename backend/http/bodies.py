@@ -26,7 +26,7 @@ def refuse_unsupported() -> NoReturn:
     raise serializers.ValidationError(_("This is not supported yet."), code="not_supported")
 
 
-@extend_schema_field({"type": ["object", "null"], "maxProperties": 0})
+@extend_schema_field({"type": "object", "maxProperties": 0})
 class UnsupportedObjectField(serializers.Field[Any, Any, Any, Any]):
     """An object that does not work yet: it may be empty or null, which means the same as leaving it out."""
 
