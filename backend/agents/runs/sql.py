@@ -138,19 +138,27 @@ def run_status(actor: Actor, run_id: UUID) -> str | None:
     return None if found is None else found[0]
 
 
+_WITH_ALL = f"""
+LEFT JOIN {_VERSION.table} v ON v.id = r.agent_version_id
+LEFT JOIN {_AGENT.table} a ON a.id = v.agent_id
+LEFT JOIN {_QUESTION.table} q ON q.id = r.input_message_id
+LEFT JOIN {_ANSWER.table} m ON m.id = r.output_message_id
+"""
+_CLAIMED = f"SELECT {_RUN}, {_VERSION}, {_AGENT}, {_QUESTION}, {_ANSWER}, m.id IS NOT NULL AND v.id IS NOT NULL"
 # In claim.sql: one round trip, in which claims are counted one after the other.
 _CLAIM = f"""
-SELECT {_RUN}, {_VERSION}, {_AGENT}, {_QUESTION}, {_ANSWER}
-FROM agents_claim_run(%s::uuid, %s::text, %s::timestamptz, %s::timestamptz, %s::int) r
-JOIN {_VERSION.table} v ON v.id = r.agent_version_id
-JOIN {_AGENT.table} a ON a.id = v.agent_id
-JOIN {_QUESTION.table} q ON q.id = r.input_message_id
-JOIN {_ANSWER.table} m ON m.id = r.output_message_id
+{_CLAIMED} FROM agents_claim_run(%s::uuid, %s::text, %s::timestamptz, %s::timestamptz, %s::int) r {_WITH_ALL}
 """
+_CLAIM_AGAIN = f"{_CLAIMED} FROM {_RUN.table} r {_WITH_ALL} WHERE r.id = %s"
 
 
 def claim(hint: UUID | None, *, owner: str, now: datetime, until: datetime, bound: int) -> Run | None:
     """Take the queued run that is to start next, with its version, agent and messages; none if none may start.
+
+    The function claims what is committed when it gets its lock. The joins around it see what was committed when the
+    statement began, before it waited for that lock: they may lack the messages of a run that came in between. With
+    inner joins such a run would be claimed and returned to no worker, until its lease expires. So they are outer
+    joins, and a row that lacks them is read once more.
 
     :param hint: the run to take among those of its workspace.
     :param bound: how many runs of one workspace may be at work.
@@ -158,6 +166,8 @@ def claim(hint: UUID | None, *, owner: str, now: datetime, until: datetime, boun
     found = sql.row(_CLAIM, [hint, owner, now, until, bound])
     if found is None:
         return None
+    if not found[-1]:
+        found = sql.rows(_CLAIM_AGAIN, [found[0]])[0]
     run, start = _RUN.load(found), len(_RUN)
     run.agent_version, start = _VERSION.load(found, start=start), start + len(_VERSION)
     run.agent_version.agent, start = _AGENT.load(found, start=start), start + len(_AGENT)

@@ -1,5 +1,6 @@
 """The hand-written statements: what they store is what the models read, and how few there are."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -132,3 +133,28 @@ def test_statements_work_with_and_without_preparing(threshold: int | None, setti
     assert len(captured) == 1
     prepared = connection.connection.execute(count, prepare=False).fetchone()[0]
     assert (prepared > before) is (threshold is not None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_that_is_committed_while_a_claim_waits_is_claimed_with_all_it_needs(ask: Ask) -> None:
+    """The claim's statement began before the run existed; its function sees the run all the same, and takes it."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+    def claim() -> Run | None:
+        try:
+            return lease.claim(None)
+        finally:
+            connection.close()
+
+    with connection.cursor() as cursor, ThreadPoolExecutor(1) as pool:
+        cursor.execute("SELECT pg_advisory_lock(hashtextextended('agents_claim_run', 0))")
+        claiming = pool.submit(claim)
+        while not claiming.done() and database.row(waiting, []) == (0,):
+            pass
+        shown = ask(TEXT, carry=False)
+        cursor.execute("SELECT pg_advisory_unlock(hashtextextended('agents_claim_run', 0))")
+        run = claiming.result()
+
+    assert run is not None
+    assert run.public_id == shown["id"]
+    assert (run.input_message.text, run.agent_version.agent.name) == (TEXT, "Reader")
