@@ -13,10 +13,10 @@ from django.utils.translation import gettext as _
 from backend.accounts.actors import Actor
 from backend.agents import tasks
 from backend.agents.errors import AgentDeleted, ContextTooLong, ConversationBusy, RunEnded, RunNotRetryable
-from backend.agents.models import Agent, Conversation, Knowledge, Message, Run
+from backend.agents.models import Agent, Conversation, Message, Run
 from backend.agents.readiness import kept
 from backend.agents.representations import run_data
-from backend.agents.runs import awaiting, cost, offer, prompt, recovery, settlement, sql
+from backend.agents.runs import awaiting, cost, offer, prompt, recovery, settlement, sql, toolbox
 from backend.agents.runs.endings import Ending
 from backend.agents.stream.publish import publish, publish_cancel
 from backend.billing import operations as billing
@@ -80,7 +80,7 @@ def start_run(
         raise ConversationBusy
     run, is_new = _new_run(actor, conversation, question, situation, max_cost=max_cost, retry_of=retry_of)
     run.wait_for_knowledge, run.language = wait_for_knowledge, language
-    events = _look_at_knowledge(run) if situation.passages else []
+    events = _look_at_knowledge(run) if situation.knowledge else []
     if run.reserved == 0:
         sql.lock_starts(run.workspace_id)  # Else the wallet's lock, held until the commit, does the same.
     billing.reserve(
@@ -204,10 +204,10 @@ def _new_run(
     model = catalog().get(version.model)
     asked, is_new = _question_message(conversation, question)
     history = prompt.history_of(asked)
-    knows = situation.passages > 0
-    request = prompt.opening(version=version, model=model, history=history, knows=knows)
+    tools = toolbox.toolbox_of(situation.knowledge)
+    request = prompt.opening(version=version, model=model, history=history, toolbox=tools)
     input_tokens = chat.count_request(request)
-    room = prompt.room(model, knows=knows)
+    room = prompt.room(model, tools)
     if input_tokens > room:
         raise ContextTooLong
     if situation.busy:  # It will read the answers that it waits for, however long they become.
@@ -231,7 +231,7 @@ def _new_run(
             model=model,
             version=version,
             input_tokens=input_tokens,
-            passages=situation.passages,
+            toolbox=tools,
             max_cost=max_cost,
         ),
         offer=offer.offer_of(model),
@@ -246,7 +246,7 @@ def _answers_to_come(conversation: Conversation) -> int:
     total = 0
     for run in Run.objects.unfinished().filter(conversation=conversation).select_related("agent_version"):
         model, version = offer.agreed_model(run), run.agent_version
-        total += cost.longest_answer(version, model, searches=Knowledge.objects.filter(version=version).exists())
+        total += cost.longest_answer(version, model, toolbox.toolbox_of(sql.knowledge(version.pk)))
     return total
 
 

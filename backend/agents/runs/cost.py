@@ -5,12 +5,11 @@ from decimal import Decimal
 from django.conf import settings
 
 from backend.agents.models import AgentVersion
-from backend.agents.tools import search_knowledge
+from backend.agents.runs.toolbox import Toolbox
 from backend.billing import pricing
 from backend.http.money import MICRO
 from backend.llm.catalog import Model
 
-PASSAGE_TOKENS = 750  # A generous passage with its name and number, as the model reads it.
 MIN_OUTPUT_TOKENS = 32  # An answer cut shorter than this is not worth its input.
 MIN_OUTPUT_LIMIT = 16  # Providers take no lower limit on an answer, so fewer tokens are never what it may cost.
 ESTIMATE_OF_OUTPUT = 2  # What was so many tokens as an answer may be estimated as this many times that when it is read.
@@ -22,18 +21,14 @@ def max_output_tokens(version: AgentVersion, model: Model) -> int:
     return max(1, min(wanted, model.max_output_tokens, model.context_window // 2))
 
 
-def search_tokens(*, passages: int) -> int:
-    """Tokens that the model may have to read of one search."""
-    return min(passages * PASSAGE_TOKENS, search_knowledge.MAX_OUTPUT_TOKENS)
+def longest_answer(version: AgentVersion, model: Model, toolbox: Toolbox) -> int:
+    """Tokens that a whole answer, with all text between tool calls, may be estimated as when it is read again."""
+    return ESTIMATE_OF_OUTPUT * max_output_tokens(version, model) * max_steps(version, toolbox)
 
 
-def longest_answer(version: AgentVersion, model: Model, *, searches: bool) -> int:
-    """Tokens that a whole answer, with all text between searches, may be estimated as when it is read again."""
-    return ESTIMATE_OF_OUTPUT * max_output_tokens(version, model) * max_steps(version, searches=searches)
-
-
-def max_steps(version: AgentVersion, *, searches: bool) -> int:
-    return int(version.limit("max_steps", settings.RUN_MAX_STEPS)) if searches else 1
+def max_steps(version: AgentVersion, toolbox: Toolbox) -> int:
+    """Requests to the model in one run. Without tools the first reply is the answer."""
+    return int(version.limit("max_steps", settings.RUN_MAX_STEPS)) if toolbox.definitions else 1
 
 
 def limit_on_cost(version: AgentVersion, max_cost: int | None) -> int | None:
@@ -42,23 +37,23 @@ def limit_on_cost(version: AgentVersion, max_cost: int | None) -> int | None:
 
 
 def max_possible_cost(
-    *, model: Model, version: AgentVersion, input_tokens: int, passages: int, max_cost: int | None
+    *, model: Model, version: AgentVersion, input_tokens: int, toolbox: Toolbox, max_cost: int | None
 ) -> int:
     """Micro-units to set aside: every step in full, each reading what the ones before it returned.
 
-    ``passages`` is how many one search gives; 0 means no search, hence one step. Never above the limits on cost.
+    Never above the limits on cost.
 
     :raises ModelUnpriced: the model has no price.
     """
     output = max_output_tokens(version, model)
-    grown = search_tokens(passages=passages) + output
+    grown = toolbox.max_output_tokens + output
     total = sum(
         pricing.max_request_cost(
             model,
             input_tokens=min(input_tokens + step * grown, model.context_window - output),
             max_output_tokens=max(output, MIN_OUTPUT_LIMIT),
         )
-        for step in range(max_steps(version, searches=passages > 0))
+        for step in range(max_steps(version, toolbox))
     )
     limit = limit_on_cost(version, max_cost)
     return total if limit is None else min(total, limit)

@@ -38,11 +38,11 @@ def fit(request: chat.ChatRequest, run: Run, transcript: Transcript) -> tuple[ch
     return msgspec.structs.replace(request, max_tokens=tokens), input_tokens
 
 
-def room_for_output(opening: chat.ChatRequest, run: Run, transcript: Transcript, *, passages: int) -> int:
+def room_for_output(opening: chat.ChatRequest, run: Run, transcript: Transcript, *, bound: int) -> int:
     """Tokens that a tool may give the model to read: they fit its window, and money was held for them.
 
-    :param passages: that money was held for.
+    :param bound: the tool's ``output_tokens``, which the money held for the run covers.
     """
     answered = cost.max_output_tokens(run.agent_version, opening.model)
     fitting = int(prompt.spare(transcript.extend(opening), answered=answered) / transcript.density)
-    return min(fitting, cost.search_tokens(passages=passages))
+    return min(fitting, bound)

@@ -1,4 +1,4 @@
-"""The first request of a run: instructions, how to use the knowledge, as much of the conversation as fits."""
+"""The first request of a run: instructions, those of its tools, and as much of the conversation as fits."""
 
 from collections.abc import Sequence
 
@@ -8,44 +8,33 @@ from django.conf import settings
 from backend.agents.answers.markers import MARKER
 from backend.agents.models import AgentVersion, Message
 from backend.agents.runs import sql
-from backend.agents.runs.toolbox import definition_of
-from backend.agents.tools import search_knowledge
+from backend.agents.runs.toolbox import Toolbox
 from backend.llm import chat
 from backend.llm.catalog import Model
 
 MAX_HISTORY_MESSAGES = 100  # Messages.
 SPARE_OVERHEAD = 100  # Tokens of what is put around the passages of a search, and of the last step's instruction.
 
-KNOWLEDGE = """\
-You have documents that may answer the user. Call search_knowledge before answering anything they may cover; search \
-again in other words if the passages do not fit. Rest what you say on the passages and put the number of the passage, \
-such as [1], right behind each statement that it supports. Cite only numbers you were given. When the passages do not \
-answer the question, say so. Answer in the language of the question."""
-
-SEARCH = definition_of(search_knowledge.SearchKnowledge(()))
 LAST_STEP = "Do not call a tool again: answer now from what you have."
 
 
-def instructions_of(version: AgentVersion, *, knows: bool) -> str:
-    return "\n\n".join(text for text in (version.instructions.strip(), KNOWLEDGE if knows else "") if text)
+def instructions_of(version: AgentVersion, toolbox: Toolbox) -> str:
+    return "\n\n".join(text for text in (version.instructions.strip(), *toolbox.instructions) if text)
 
 
 def opening(
-    *, version: AgentVersion, model: Model, history: Sequence[Message], knows: bool, language: str = ""
+    *, version: AgentVersion, model: Model, history: Sequence[Message], toolbox: Toolbox, language: str = ""
 ) -> chat.ChatRequest:
-    """The first request of a run; ``history`` ends with the question. Old messages are left out until it fits.
-
-    :param knows: whether the agent has knowledge to search.
-    """
+    """The first request of a run; ``history`` ends with the question. Old messages are left out until it fits."""
     request = chat.ChatRequest(
         model=model,
-        instructions=instructions_of(version, knows=knows),
+        instructions=instructions_of(version, toolbox),
         messages=tuple(turn for message in history if (turn := _turn(message)) is not None),
-        tools=(SEARCH,) if knows else (),
+        tools=toolbox.definitions,
         temperature=version.setting("temperature", None) if model.temperature else None,
         language=language,
     )
-    return fitted(request, tokens=room(model, knows=knows))
+    return fitted(request, tokens=room(model, toolbox))
 
 
 def fitted(request: chat.ChatRequest, *, tokens: int) -> chat.ChatRequest:
@@ -76,11 +65,11 @@ def _last_question(turns: Sequence[chat.Message]) -> int:
     return max((place for place, turn in enumerate(turns) if turn.role == "user"), default=0)
 
 
-def room(model: Model, *, knows: bool) -> int:
-    """Tokens for the conversation, with the answer and one search left free."""
-    searched = min(search_knowledge.MAX_OUTPUT_TOKENS, model.context_window // 4) if knows else 0
+def room(model: Model, toolbox: Toolbox) -> int:
+    """Tokens for the conversation, with the answer and the output of one tool call left free."""
+    returned = min(toolbox.max_output_tokens, model.context_window // 4)
     answered = min(settings.RUN_MAX_OUTPUT_TOKENS, model.max_output_tokens, model.context_window // 2)
-    return model.context_window - answered - searched
+    return model.context_window - answered - returned
 
 
 def history_of(last: Message) -> list[Message]:

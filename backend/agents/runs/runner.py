@@ -25,6 +25,7 @@ from backend.agents.runs import (
     prompt,
     settlement,
     sql,
+    toolbox,
     transcript,
     worker,
 )
@@ -32,7 +33,6 @@ from backend.agents.runs.endings import Ending, Failed
 from backend.agents.runs.lease import RunLost
 from backend.agents.runs.live import LiveRun, Reply, Stopped
 from backend.agents.runs.settlement import Ended, LastStep
-from backend.agents.runs.toolbox import toolbox_of
 from backend.agents.runs.worker import Admission, RunHandle
 from backend.agents.tools.interface import Context
 from backend.db.connection import release_connection, retry_on_disconnect
@@ -159,13 +159,13 @@ class Runner:
         self.model, self.adapter = offer.reach(self.run)
         knows = self.run.knowledge is not None  # Since it was accepted; plain agents save the statement.
         self.knowledge = retry_on_disconnect(lambda: sql.knowledge(self.version.pk)) if knows else []
-        self.toolbox = toolbox_of(self.knowledge)
-        self.max_steps = cost.max_steps(self.version, searches=bool(self.knowledge))
+        self.toolbox = toolbox.toolbox_of(self.knowledge)
+        self.max_steps = cost.max_steps(self.version, self.toolbox)
         self.opening = prompt.opening(
             version=self.version,
             model=self.model,
             history=retry_on_disconnect(lambda: prompt.history_of(self.run.input_message)),
-            knows=bool(self.knowledge),
+            toolbox=self.toolbox,
             language=self.run.language,
         )
         if self.knowledge:
@@ -257,8 +257,8 @@ class Runner:
         self.live.answer.add_call(id=identity, name=call.name, arguments=arguments)
         which = {"message": self.live.message, "id": identity}
         self.live.publish(("tool.call", {**which, "name": call.name, "arguments": arguments}))
-        passages = max((row.limit for row in self.knowledge), default=0)
-        tokens = fitting.room_for_output(self.opening, self.run, self.transcript, passages=passages)
+        bound = tool.bounds.output_tokens if tool else 0
+        tokens = fitting.room_for_output(self.opening, self.run, self.transcript, bound=bound)
         context = Context(workspace_id=self.run.workspace_id, tokens=tokens, tracker=self.live.tracker)
         outcome = self.toolbox.use(call.name, arguments, context)
         if outcome.readiness is not None:

@@ -53,26 +53,28 @@ class Situation:
     """What a question meets in its conversation.
 
     :ivar busy: a run of it has not ended.
-    :ivar passages: how many one search of the agent gives; 0 when it knows nothing.
+    :ivar knowledge: what the agent knows.
     """
 
     busy: bool
-    passages: int
+    knowledge: list[Knowledge]
 
 
 _SITUATION = f"""
 SELECT EXISTS (
     SELECT FROM {_RUN.table}
     WHERE conversation_id = %s AND status IN ('queued', 'running', 'requires_action', 'cancelling')
-), (SELECT coalesce(max("limit"), 0) FROM {_KNOWLEDGE.table} WHERE version_id = %s)
+), {_KNOWLEDGE}
+FROM (SELECT) one_row LEFT JOIN {_KNOWLEDGE.table} k ON k.version_id = %s
+ORDER BY k.position
 """
 
 
 def situation(conversation: Conversation) -> Situation:
     """Asked after ``lock_conversation``, in a statement of its own: only that one sees what it waited for."""
-    found = sql.row(_SITUATION, [conversation.pk, conversation.agent.version_id])
-    assert found is not None  # noqa: S101  # A SELECT without FROM has one row.
-    return Situation(busy=found[0], passages=found[1])
+    found = sql.rows(_SITUATION, [conversation.pk, conversation.agent.version_id])
+    known = [_KNOWLEDGE.load(row, start=1) for row in found if row[1] is not None]  # One row of NULLs if it has none.
+    return Situation(busy=found[0][0], knowledge=known)
 
 
 @cache

@@ -28,7 +28,13 @@ def definition_of(tool: Tool) -> chat.ToolDefinition:
 
 
 def toolbox_of(knowledge: Sequence[Knowledge]) -> "Toolbox":
-    """The tools of a version of an agent. A new kind of tool is added to this list."""
+    """The tools of a version of an agent. A new kind of tool is added to this list.
+
+    This list alone decides what the model is offered, how many steps a run may take, and how much money and room in the
+    window it needs for the outputs of tools: when the run is accepted, and again when a worker carries it.
+
+    :param knowledge: of the version.
+    """
     tools: list[Tool] = []
     if knowledge:
         tools.append(SearchKnowledge(knowledge))
@@ -48,6 +54,16 @@ class Toolbox:
     def definitions(self) -> tuple[chat.ToolDefinition, ...]:
         """What the model is offered."""
         return tuple(map(definition_of, self._tools.values()))
+
+    @property
+    def instructions(self) -> tuple[str, ...]:
+        """What each tool adds to the instructions of the agent."""
+        return tuple(tool.instructions for tool in self._tools.values())
+
+    @property
+    def max_output_tokens(self) -> int:
+        """Tokens that the model may have to read of one call; 0 without tools."""
+        return max((tool.bounds.output_tokens for tool in self._tools.values()), default=0)
 
     def find(self, name: str) -> Tool | None:
         return self._tools.get(name)

@@ -14,7 +14,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from backend.agents.answers.answer import replay
 from backend.agents.models import Run, Step
 from backend.agents.reasons import in_words
-from backend.agents.runs import lease, recovery, runner, settlement, transcript, worker
+from backend.agents.runs import lease, recovery, runner, settlement, toolbox, transcript, worker
 from backend.agents.runs.endings import Ending
 from backend.agents.runs.lease import RunLost
 from backend.agents.runs.toolbox import ApprovalNeeded, Toolbox
@@ -349,6 +349,7 @@ class Pay:
     name: str = "search_knowledge"
     description: str = "Pays."
     parameters: dict[str, Any] = field(default_factory=lambda: {"type": "object"})
+    instructions: str = ""
     policy: Policy = Policy.AUTO
     side_effects: bool = True
     bounds: Bounds = field(default_factory=lambda: Bounds(output_bytes=100))
@@ -365,7 +366,7 @@ class Pay:
 @pytest.fixture
 def pay(monkeypatch: pytest.MonkeyPatch) -> Pay:
     tool = Pay()
-    monkeypatch.setattr(runner, "toolbox_of", lambda _: Toolbox([tool]))
+    monkeypatch.setattr(toolbox, "toolbox_of", lambda _: Toolbox([tool]))
     return tool
 
 
@@ -405,6 +406,32 @@ def test_a_tool_with_side_effects_whose_outcome_is_stored_lets_the_run_go_on(
     assert (after["status"], pay.paid) == ("completed", 2)
     results = [message["content"] for message in provider.requests[1].body["messages"] if message["role"] == "tool"]
     assert all(result.startswith("Paid. Paid.") and len(result.encode()) <= 100 for result in results)
+
+
+@pytest.mark.parametrize("knows", [False, True])
+def test_a_tool_in_the_toolbox_is_offered_called_and_paid_for(
+    ask: Ask, owner: Person, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch, knows: bool
+) -> None:
+    from backend.agents.tests.test_agents import make_collection
+
+    pay = Pay(name="pay", instructions="Pay only once.", bounds=Bounds(output_tokens=500))
+    real = toolbox.toolbox_of
+    known = {"knowledge": [{"collection": make_collection(owner)}]} if knows else {}
+    plain = ask(carry=False, limits={"max_steps": 2}, **known)
+    without = row(plain).reserved
+    owner.post(f"/api/v1/runs/{plain['id']}/cancel")
+    monkeypatch.setattr(toolbox, "toolbox_of", lambda known: Toolbox([*real(known)._tools.values(), pay]))
+    provider.script(Reply(tool_calls=(ReplyCall("pay", "{}"),)), Reply(text="It is paid."))
+
+    run = ask(limits={"max_steps": 2}, **known)
+
+    assert (run["status"], answer_of(owner, run)["parts"][-1]["text"], pay.paid) == ("completed", "It is paid.", 1)
+    first, second = [request.body for request in provider.requests]
+    assert [tool["function"]["name"] for tool in first["tools"]] == ["search_knowledge"] * knows + ["pay"]
+    assert "Pay only once." in first["messages"][0]["content"]
+    assert second["messages"][-1]["content"].startswith("Paid.")
+    assert row(run).reserved > without
+    assert_settled(owner, run)
 
 
 def test_a_tool_that_asks_cannot_be_used_yet_and_a_forbidden_one_is_not_offered() -> None:

@@ -30,10 +30,13 @@ class Bounds:
 
     :ivar seconds: the tool ends itself within this time, by time-outs of its own; the run's lease is renewed for it.
     :ivar output_bytes: of the text that the model reads; the toolbox cuts what is longer.
+    :ivar output_tokens: of the same text. A run holds money and leaves room in the window for them, and
+        ``Context.tokens`` is at most this many. The tool itself keeps its output within ``Context.tokens``.
     """
 
     seconds: float = 10.0
     output_bytes: int = 64 * 1024
+    output_tokens: int = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +79,14 @@ class Tool(Protocol):
 
     :ivar name: what the model calls it; unique in a toolbox.
     :ivar parameters: a JSON Schema of an object: what ``parse`` takes.
+    :ivar instructions: added to the agent's instructions, on how to use the tool and its output; may be empty.
     :ivar side_effects: whether it changes anything outside the run.
     """
 
     name: str
     description: str
     parameters: dict[str, Any]
+    instructions: str
     policy: Policy
     side_effects: bool
     bounds: Bounds

@@ -20,9 +20,17 @@ from backend.llm.chat import count_tokens
 NAME = "search_knowledge"
 MAX_QUERY_CHARACTERS = 4000  # As many as search takes.
 MAX_OUTPUT_TOKENS = 8000
+PASSAGE_TOKENS = 750  # A generous passage with its name and number, as the model reads it.
 MAX_SECONDS = 15.0  # A search is refused after SEARCH_SECONDS; a PostgreSQL that went away is waited for.
 NO_ROOM = "There was no room for them. Answer from what you have."
 NOTICE = "These were not searched. Tell the user so, and do not say that the documents hold no answer."
+
+
+INSTRUCTIONS = """\
+You have documents that may answer the user. Call search_knowledge before answering anything they may cover; search \
+again in other words if the passages do not fit. Rest what you say on the passages and put the number of the passage, \
+such as [1], right behind each statement that it supports. Cite only numbers you were given. When the passages do not \
+answer the question, say so. Answer in the language of the question."""
 
 
 class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,12 +89,18 @@ class SearchKnowledge:
         "required": ["query"],
         "additionalProperties": False,
     }
+    instructions = INSTRUCTIONS
     policy = Policy.AUTO
     side_effects = False
-    bounds = Bounds(seconds=MAX_SECONDS, output_bytes=256 * 1024)  # Whole passages are left out before that.
 
     def __init__(self, knowledge: Sequence[Knowledge]) -> None:
         self.knowledge = knowledge
+        passages = max((row.limit for row in knowledge), default=0)
+        self.bounds = Bounds(
+            seconds=MAX_SECONDS,
+            output_bytes=256 * 1024,  # Whole passages are left out before that.
+            output_tokens=min(passages * PASSAGE_TOKENS, MAX_OUTPUT_TOKENS),
+        )
 
     def parse(self, arguments: Any) -> str:
         """The query."""
