@@ -11,8 +11,8 @@ def queue_requests(
 ) -> Application:
     """Wrap the application so that it works on ``max_concurrent`` POSTs to these paths at a time.
 
-    Such requests wait for CPU time alone. Side by side all of them would end when the last one does; one after the
-    other, the last one ends no later. A request waits ``max_wait`` seconds at most while none of the others gets a
+    Such requests wait for CPU time most of all. Side by side all of them would end when the last one does; few at a
+    time, the last one ends no later. A request waits ``max_wait`` seconds at most while none of the others gets a
     slot, whatever blocks them; then it passes without one. Put this inside ``read_bodies``, so that a slow sender
     blocks no slot. A request leaves its slot when its response begins: one that streams may last for hours.
     """
