@@ -8,7 +8,7 @@ first. A walk back from the head would read the whole conversation for each page
 3. A page before another one walks back from there, and reads as many rows as it shows.
 
 A page that begins at a message of another branch, since the head was changed between two pages, shows how that other
-branch goes on: to know better, it would have to walk the whole conversation.
+branch continues: to know better, it would have to walk the whole conversation.
 """
 
 from functools import cache

@@ -1,4 +1,4 @@
-"""What members of agents, conversations and runs mean, for the OpenAPI document; others explain themselves."""
+"""What members of agents, conversations and runs mean, for the OpenAPI document, where the name does not say it."""
 
 from backend.http.openapi.descriptions import Schema
 
@@ -38,7 +38,7 @@ MEMBERS = {
     "Conversation.archived": "Left out of the list, unless it is asked for.",
     "Run.version": "The agent's version that answers.",
     "Run.input_message": "The question.",
-    "Run.output_message": "The answer; it grows while the run goes on.",
+    "Run.output_message": "The answer; it grows until the run has ended.",
     "Run.retry_of": "The run that failed or was cancelled before.",
     "Run.attempt": "Counted from 1; one more each time a worker was lost.",
     "Run.usage": "Tokens of all steps together.",

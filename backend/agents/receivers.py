@@ -1,4 +1,4 @@
-"""What agents do about news from accounts and documents."""
+"""Receives signals of accounts and documents: makes the first content, starts runs that waited for documents."""
 
 import logging
 from typing import Any

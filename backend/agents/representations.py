@@ -179,7 +179,7 @@ class RunRepresentation(serializers.ModelSerializer[Run]):
     retry_of = PublicIdField("run", source="retry_of_id", allow_null=True)
     usage = serializers.SerializerMethodField()
     cost = MoneyField()
-    reserved = MoneyField(help_text="Set aside while the run goes on.")
+    reserved = MoneyField(help_text="Set aside until the run has ended.")
     max_cost = MoneyField(allow_null=True)
     error = FailureRepresentation(allow_null=True)
     knowledge = ReadinessRepresentation(allow_null=True)

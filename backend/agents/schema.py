@@ -92,8 +92,8 @@ TEXTS: dict[str, Texts] = {
         "Ask a question",
         "Queues a run and holds the maximum that its answer can cost; what it does not use is given back when it ends. "
         "With `Accept: text/event-stream` the response is the run's event stream. A client that leaves does not stop "
-        "the run; it goes on with the path in `Location` and `/events`, and `Last-Event-ID`. Otherwise the response is "
-        "202 with the run at once.",
+        "the run; it continues with the path in `Location` and `/events`, and `Last-Event-ID`. Otherwise the response "
+        "is 202 with the run at once.",
         ASKING,
         headers=STARTED,
     ),
@@ -257,7 +257,7 @@ EVENTS = Events(
     id_pattern="^[0-9]{1,9}-[0-9]{1,9}$",
     payloads={
         "run.queued": ("The run waits for a worker; again if a worker was lost.", _object(run=_of("Run"))),
-        "run.started": ("A worker has begun, or goes on after another one was lost.", _object(run=_of("Run"))),
+        "run.started": ("A worker has begun, or continues after another one was lost.", _object(run=_of("Run"))),
         "run.completed": ("The answer is complete. The stream ends.", _object(run=_of("Run"))),
         "run.failed": ("The run failed: see `run.error`. The stream ends.", _object(run=_of("Run"))),
         "run.cancelled": ("The run was cancelled. The stream ends.", _object(run=_of("Run"))),
@@ -279,7 +279,7 @@ EVENTS = Events(
         ),
         "snapshot": (
             "The question and the answer so far: replace what you show. Sent when earlier events have "
-            "expired, and when another worker goes on with the run.",
+            "expired, and when another worker continues the run.",
             _object(messages={"type": "array", "items": _of("Message")}),
         ),
     },

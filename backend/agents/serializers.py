@@ -171,7 +171,7 @@ class ConversationChangeSerializer(StrictSerializer):
     title = CharField(max_length=200, required=False, allow_blank=True)
     archived = BooleanField(required=False)
     head = PublicIdField(
-        "msg", required=False, help_text="The answer that the next question goes on from: it chooses a branch."
+        "msg", required=False, help_text="The answer that the next question follows: it chooses a branch."
     )
 
 

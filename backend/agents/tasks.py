@@ -41,7 +41,7 @@ def notify_on_commit(run_id: UUID) -> None:
 @shared_task(ignore_result=True, acks_late=False)
 def reap_runs() -> None:
     """Recover the runs of dead workers and those whose notification was lost; runs every few seconds."""
-    notify(recovery.reap())
+    notify(recovery.sweep())
 
 
 @shared_task(ignore_result=True, acks_late=False)

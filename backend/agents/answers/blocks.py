@@ -1,6 +1,6 @@
 """Reads the block structure of Markdown (CommonMark 0.31), as far as it decides which lines are code.
 
-Line by line: which quotations and list items a line goes on with, whether it begins or ends a fence, whether its
+Line by line: which quotations and list items a line continues, whether it begins or ends a fence, whether its
 indentation makes it code.
 """
 
@@ -20,7 +20,7 @@ Place: TypeAlias = tuple[int, int]  # A character of the line and its column, wi
 
 class Line(Enum):
     TEXT = auto()
-    HEADING = auto()  # Text that no later line goes on.
+    HEADING = auto()  # Text that no later line continues.
     LITERAL = auto()  # Code, or a fence, or blank: nothing in it means anything.
 
 
@@ -40,7 +40,7 @@ class Blocks:
         self._containers: list[int] = []
         self._fence = ""  # The run that began it; none outside.
         self._fence_level = 0  # How many containers it is in.
-        self._paragraph = False  # The line before was text that this one may go on.
+        self._paragraph = False  # The line before was text that this one may continue.
         self._bare = False  # The line before began an item and nothing in it: a blank line ends it.
 
     def begin(self, line: str, *, whole: bool) -> Begun | None:
@@ -115,7 +115,7 @@ class Blocks:
         return self._leaf(line, start, containers, begins=begins, whole=whole)
 
     def _indented(self, start: int, containers: list[int], *, goes_on: bool) -> Begun:
-        """Code, unless it goes on with a paragraph."""
+        """Code, unless it continues a paragraph."""
         if goes_on:
             return Begun(Line.TEXT, start, ends_paragraph=False)
         return self._end(Line.LITERAL, start, containers, fence="")

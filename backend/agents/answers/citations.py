@@ -62,7 +62,7 @@ class CitationTracker:
         self._part = part
         self._scanner = MarkerScanner()
         self._text, self._base = "", 0  # The end of the part, and where in the part it begins.
-        self._undecided: deque[Marker] = deque()  # Markers whose sentence may go on after them.
+        self._undecided: deque[Marker] = deque()  # Markers whose sentence may continue after them.
 
     def number(self, chunk_id: UUID) -> int:
         """The number of a passage: its own if it was found before, else the next."""
@@ -74,7 +74,7 @@ class CitationTracker:
         self._by_chunk[source.passage.chunk_id] = source
 
     def resume(self, sources: Iterable[Source], *, cited: int) -> None:
-        """Go on with an answer that another worker began, which had cited so often."""
+        """Continue an answer that another worker began and that has ``cited`` citations."""
         for source in sources:
             self.add_source(source)
         self._count = cited

@@ -32,7 +32,7 @@ _INNER = frozenset("0123456789,;、，-–^ \t\u00a0")
 _SEPARATOR = re.compile(r"[,;、，]")
 
 
-# The markers found on the way; at its end, whether reading can go on or depends on what has not arrived.
+# The markers found on the way; at its end, whether reading can continue or depends on what has not arrived.
 Steps: TypeAlias = Generator["Marker", None, bool]
 
 
@@ -60,7 +60,7 @@ class MarkerScanner:
         self._line_begins = True
         self._line: Line | None = None
         self._word_at = -1  # Where the current line's first word begins in the whole text.
-        self._run: tuple[int, int] | None = None  # A run of backticks that may go on: where it begins, its length.
+        self._run: tuple[int, int] | None = None  # A run of backticks that may continue: where it begins, its length.
         # From a run of backticks on that has not been closed yet: the runs, and the markers that are code if it is.
         self._runs: list[tuple[int, int]] = []
         self._held: list[Marker] = []
@@ -73,7 +73,7 @@ class MarkerScanner:
 
     @property
     def needed_from(self) -> int:
-        """Where the earliest marker begins that may yet be found, at the latest where reading goes on."""
+        """Where the needed text begins: at the earliest marker that may yet be found, else where reading continues."""
         return min([self._base + self._at, *(marker.start for marker in (*self._held[:1], *self._bracketed[:1]))])
 
     def feed(self, text: str) -> list[Marker]:

@@ -82,7 +82,8 @@ def _quotations(claim: str) -> list[str]:
 
 def sentence_spans(text: str) -> list[Span]:
     """The sentences of a text. A line break ends one only after a short line such as a heading's: PDFs break long
-    sentences over several lines. A paragraph's end is none of a sentence that goes on after it, over a page's end.
+    sentences over several lines. Nor does the end of a paragraph end a sentence that continues in the next paragraph,
+    as over the end of a page.
     """
     spans: list[Span] = []
     start = 0

@@ -97,7 +97,7 @@ class Run(PublicId, models.Model):
     recovery_failures = models.PositiveSmallIntegerField(default=0, db_default=0)
     recovery_after = models.DateTimeField(null=True)
 
-    offer = models.JSONField(null=True)  # Its model's prices and limits when it was accepted (agents/offer.py).
+    offer = models.JSONField(null=True)  # Its model's prices and limits when it was accepted (agents/runs/offer.py).
     currency = models.CharField(max_length=3)
     reserved = models.BigIntegerField(default=0)
     max_cost = models.BigIntegerField(null=True)

@@ -26,7 +26,7 @@ def create_conversation(*, actor: Actor, agent_id: UUID, title: str = "") -> Con
 
 @transaction.atomic
 def change_conversation(*, actor: Actor, conversation: Conversation, fields: dict[str, Any]) -> Conversation:
-    """Change ``title``, ``archived`` or ``head``: the answer that the next question goes on from.
+    """Change ``title``, ``archived`` or ``head``: the answer that the next question follows.
 
     :raises NotFound: the conversation has no such message, or was deleted meanwhile.
     :raises FieldError: the head is a question.

@@ -57,7 +57,7 @@ def start_run(
     language: str = "",
     retry_of: Run | None = None,
 ) -> Run:
-    """Queue a run of the conversation's agent, its most possible cost set aside.
+    """Queue a run of the conversation's agent, and set its maximum cost aside.
 
     :param wait_for_knowledge: start it only when no document that the agent knows is being read.
     :param language: that the client asks for, as Django names it; empty if it asks for none.
@@ -116,7 +116,7 @@ def _look_at_knowledge(run: Run) -> list[awaiting.Event]:
 
 @transaction.atomic
 def cancel_run(*, actor: Actor, run: Run) -> Run:
-    """Stop a run: at once if it was only queued, else as soon as its worker hears of it.
+    """Stop a run: at once if it was only queued, else as soon as its worker is notified.
 
     :raises RunEnded: it has completed or failed. Cancelling twice is no mistake.
     """

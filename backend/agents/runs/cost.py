@@ -12,7 +12,7 @@ from backend.llm.catalog import Model
 
 MIN_OUTPUT_TOKENS = 32  # An answer cut shorter than this is not worth its input.
 MIN_OUTPUT_LIMIT = 16  # Providers take no lower limit on an answer, so fewer tokens are never what it may cost.
-ESTIMATE_OF_OUTPUT = 2  # What was so many tokens as an answer may be estimated as this many times that when it is read.
+ESTIMATE_OF_OUTPUT = 2  # The estimate of an answer as later input is at most so many times its tokens.
 
 
 def max_output_tokens(version: AgentVersion, model: Model) -> int:

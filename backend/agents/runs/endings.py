@@ -32,7 +32,7 @@ class Ending:
 
 
 class Failed(Exception):
-    """The run cannot go on."""
+    """The run cannot continue."""
 
     def __init__(self, code: str, detail: str, *, provider: str | None = None, retryable: bool = True) -> None:
         super().__init__(detail)

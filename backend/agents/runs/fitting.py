@@ -20,8 +20,8 @@ def fit(request: chat.ChatRequest, run: Run, transcript: Transcript) -> tuple[ch
     :raises Failed: what cannot be left out fills the window, or too little money is left for an answer.
     """
     model, wanted = request.model, cost.max_output_tokens(run.agent_version, request.model)
-    request = trimmed(request, tokens=int((model.context_window - wanted) / transcript.density))
-    input_tokens = math.ceil(chat.count_request(request) * transcript.density)
+    request = trimmed(request, tokens=int((model.context_window - wanted) / transcript.estimate_ratio))
+    input_tokens = math.ceil(chat.count_request(request) * transcript.estimate_ratio)
     if input_tokens + min(wanted, chat.MIN_ANSWER_TOKENS) > model.context_window:
         detail = "The question and what was found for it are more than the model can read at once."
         raise Failed("context_too_long", detail, provider=model.provider, retryable=False)
@@ -44,5 +44,5 @@ def room_for_output(opening: chat.ChatRequest, run: Run, transcript: Transcript,
     :param bound: the tool's ``output_tokens``, which the money held for the run covers.
     """
     answered = cost.max_output_tokens(run.agent_version, opening.model)
-    fitting = int(prompt.spare(transcript.extend(opening), answered=answered) / transcript.density)
+    fitting = int(prompt.spare(transcript.extend(opening), answered=answered) / transcript.estimate_ratio)
     return min(fitting, bound)

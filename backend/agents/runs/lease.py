@@ -2,7 +2,7 @@
 
 Each claim and each recovery counts the run's ``epoch`` up, and every write of a worker names the epoch of its claim.
 Case: a worker is frozen for a minute, its lease expires, the sweep queues the run and another worker claims it; then
-the first one wakes up. Without the epoch it would go on writing text, steps and charges beside the second one.
+the first one wakes up. Without the epoch it would continue to write text, steps and charges beside the second one.
 """
 
 import os
@@ -24,7 +24,10 @@ class RunLost(Exception):
 
 
 def claim(hint: UUID | None = None) -> Run | None:
-    """Take the queued run that is next, in its workspace the one of ``hint`` first; none if none may start."""
+    """Claim the queued run that is to start next; None if no run may start.
+
+    :param hint: the run to take among those of its workspace.
+    """
     now, owner = timezone.now(), f"{socket.gethostname()}:{os.getpid()}"[:128]
     bound = settings.RUNS_AT_ONCE_PER_WORKSPACE
     return sql.claim(hint, owner=owner, now=now, until=now + lease_time(), bound=bound)
@@ -60,8 +63,8 @@ def give_back(run: Run) -> bool:
 
     Repeating it after a lost connection returns the same, unless another worker has claimed the run meanwhile.
     """
-    held = Run.objects.filter(pk=run.pk, epoch=run.epoch, status__in=[Run.Status.RUNNING, Run.Status.QUEUED])
-    return bool(held.update(**queued_again(), notified_at=timezone.now()))
+    owned = Run.objects.filter(pk=run.pk, epoch=run.epoch, status__in=[Run.Status.RUNNING, Run.Status.QUEUED])
+    return bool(owned.update(**queued_again(), notified_at=timezone.now()))
 
 
 def queued_again() -> dict[str, Any]:

@@ -45,8 +45,14 @@ class Stopped(Exception):
 class Reply:
     """What one request to a provider returned.
 
-    :ivar began: the provider had begun to answer, so that it will charge even if it did not end.
-    :ivar shown: the client has seen some of it, so that it must not be requested again unseen.
+    The first three become true in this order, and say what may be done after a failure:
+
+    :ivar sent: the adapter was called, so the provider may have received the request. A reply that we interrupt after
+        this is charged.
+    :ivar began: the provider has returned text, reasoning, a tool call or an end. It will charge even for a reply that
+        broke off, so the workspace is charged too.
+    :ivar shown: text or reasoning was written to the stream, so readers may have it. The request is not repeated: a
+        second reply would contradict the first.
     :ivar interrupted: we ended it ourselves.
     """
 
@@ -104,7 +110,7 @@ class LiveRun:
             logger.warning("run_stream_not_closed run=%s error=%r", self.run.public_id, error)
 
     def check(self) -> None:
-        """Return only if the run may go on.
+        """Return only if the run may continue.
 
         :raises Stopped: its time is over, or it was interrupted.
         """
@@ -148,7 +154,13 @@ class LiveRun:
         return {"parts": self.answer.parts(), "citations": self.answer.citations()}
 
     def _tick(self) -> None:
-        """Renew the lease, store the text so far, notice a cancel whose message was lost."""
+        """What the run's thread does about once a second while it waits:
+
+        1. Store the answer so far, if it has changed, and renew the lease with it. If it has not changed, renew the
+           lease after a quarter of its time.
+        2. Stop the run if the row says that it is cancelled: the message to this process may be lost.
+        3. Stop it if the row belongs to another worker.
+        """
         answer = self.unstored()
         due = time.monotonic() - self._renewed > settings.RUN_LEASE_SECONDS / 4
         if answer is None and not due:

@@ -28,7 +28,7 @@ def offer_of(model: Model) -> dict[str, Any]:
 def agreed_model(run: Run) -> Model:
     """The model at the prices and limits that the run was accepted with.
 
-    Runs accepted before offers were kept have none: the catalog of the moment speaks for them.
+    Runs accepted before offers were kept have none: they get the prices and limits of the current catalog.
 
     :raises UnknownModel: such a run's model is not offered any more.
     """

@@ -36,7 +36,7 @@ MAX_FULL_RECOVERIES = 3  # After so many failed recoveries a run ends without th
 MIN_DELAY, MAX_DELAY = timedelta(seconds=30), timedelta(hours=1)  # Until the next recovery of a run that failed.
 
 
-def reap() -> list[UUID]:
+def sweep() -> list[UUID]:
     """One sweep; returns the runs that workers are to be notified of. Two sweeps at once do no harm.
 
     Raises only what keeps every run from being recovered, such as a database that does not answer.
@@ -46,8 +46,8 @@ def reap() -> list[UUID]:
     never_begun_or_long_ago = Q(started_at=None) | Q(started_at__lt=too_old)
     overdue = Run.objects.filter(never_begun_or_long_ago, status=Run.Status.QUEUED, created_at__lt=too_old)
     found += _each(overdue, _end_overdue)
-    found += _each(_forgotten(), _promote)
-    found += _look_at_waiting()
+    found += _each(_unpromoted(), _promote)
+    found += _check_awaiting_knowledge()
     silent = timezone.now() - timedelta(seconds=settings.RUN_NOTIFY_SECONDS)
     unnotified = Run.objects.startable().filter(notified_at__lt=silent)
     found += unnotified.order_by("notified_at").values_list("pk", flat=True)[:BATCH]
@@ -122,8 +122,9 @@ def _recover(lost: Run) -> list[UUID]:
 def _may_continue(run: Run, steps: list[Step]) -> bool:
     """Whether another worker continues from the transcript: nothing was in flight, or only what may be repeated.
 
-    A model step without an end was sent to the provider for all that we know: to send it again would charge twice, and
-    could contradict what people have read. A tool step without an end is run again, if that changes nothing outside.
+    A model step that has no end may have been sent to the provider, and the row does not show whether it was. To send
+    it again could charge twice, and could contradict the text that readers have received. A tool step without an end
+    is run again, if that changes nothing outside.
     """
     if run.cancel_requested_at is not None or run.attempt >= MAX_ATTEMPTS:
         return False
@@ -141,8 +142,8 @@ def _end_overdue(overdue: Run) -> list[UUID]:
     return announce(_end(overdue, Ending.failed("timed_out", "No worker was free to answer in time."), None))
 
 
-def _look_at_waiting() -> list[UUID]:
-    """Runs that wait for documents to be read: those that were not looked at for the longest time come first."""
+def _check_awaiting_knowledge() -> list[UUID]:
+    """Check runs that wait for documents, first those that were checked longest ago; returns those that may start."""
     waiting = Run.objects.awaiting_knowledge().order_by("notified_at").values_list("pk", flat=True)[:BATCH]
     ids = list(waiting)
     found = _each(Run.objects.filter(pk__in=ids).select_related("agent_version", "output_message"), _end_wait)
@@ -151,7 +152,7 @@ def _look_at_waiting() -> list[UUID]:
 
 
 def _end_wait(waiting: Run) -> list[UUID]:
-    """Let it start if it may, or end it when it has waited for as long as its agent may take.
+    """Let a run that waits for documents start if they are read; end it once it has waited for its agent's time limit.
 
     :raises RunLost: it has started or ended.
     """
@@ -163,8 +164,11 @@ def _end_wait(waiting: Run) -> list[UUID]:
 
 
 def _end(run: Run, ending: Ending, answer: Answer | None) -> Ended:
-    """As ``settlement.finish``. A run that this failed for again and again ends uncharged, and its hold expires: we
-    bear what it used, but its conversation is free again.
+    """As ``settlement.finish``. A run for which this failed repeatedly ends uncharged, and its hold expires: we bear
+    what it used, but its conversation is free again.
+
+    Recovery gives up in two stages. After ``MAX_FULL_RECOVERIES`` failures the next recovery leaves out the usage of
+    the unfinished step, and still charges what is recorded. Only if that fails too, the one after it does not charge.
     """
     return settlement.finish(
         run_id=run.pk,
@@ -216,7 +220,7 @@ def _ending(run: Run, steps: list[Step]) -> Ending:
 
 
 def _best_known(run: Run, streamed: Answer | None) -> Answer:
-    """The row is up to a second older than the stream; returns the one that has more text."""
+    """The answer of the row or that of the stream, whichever has more text: the row is up to a second older."""
     stored = Answer()
     stored.replace(parts=run.output_message.parts, citations=run.output_message.citations)
     if streamed is not None and _length(streamed) > _length(stored):
@@ -229,8 +233,8 @@ def _length(answer: Answer) -> int:
 
 
 def _end_unfinished(run: Run, steps: list[Step], ending: Ending, answer: Answer) -> None:
-    """End the step that the worker had begun. The provider will charge for what it answered of a model's step, so the
-    workspace pays for what people read of it, as we estimate it.
+    """End the step that the worker had begun. The provider will charge for the part of the answer that it sent, so
+    the workspace pays for the part that readers received, as we estimate it.
 
     A run without an offer whose model has no price any more pays only what was recorded before.
     """
@@ -263,8 +267,8 @@ def _estimate(step: Step, text: str) -> Usage:
     )
 
 
-def _forgotten() -> RunQuerySet:
-    """Runs that wait for a run of their conversation that has ended."""
+def _unpromoted() -> RunQuerySet:
+    """Runs that still wait for another run of their conversation, although none of them is active any more."""
     active = Run.objects.active().filter(conversation=OuterRef("conversation"))
     return Run.objects.filter(status=Run.Status.QUEUED, waits=True).exclude(Exists(active))
 

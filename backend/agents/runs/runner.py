@@ -33,7 +33,7 @@ from backend.agents.runs.endings import Ending, Failed
 from backend.agents.runs.lease import RunLost
 from backend.agents.runs.live import LiveRun, Reply, Stopped
 from backend.agents.runs.settlement import Ended, LastStep
-from backend.agents.runs.worker import Admission, RunHandle
+from backend.agents.runs.worker import RunHandle, StartSlot
 from backend.agents.tools.interface import Context
 from backend.db.connection import release_connection, retry_on_disconnect
 from backend.documents.queries import Readiness
@@ -47,18 +47,20 @@ MAX_TOOL_FAILURES = 3
 
 
 def execute(*, run_id: UUID | None = None) -> UUID | None:
-    """Claim the run that is next, in its workspace the one named, and carry it to its end.
+    """Claim the queued run that is to start next, and carry it to its end.
 
     Returns the run that workers are to be notified of: of the same workspace, if one waits that may start now.
+
+    :param run_id: the run to prefer if its workspace is the next one; another run may be claimed instead.
     """
     try:
-        with Admission() as admission:
+        with StartSlot() as slot:
             run = retry_on_disconnect(lambda: lease.claim(run_id))
             if run is None:
                 return None
             with worker.holding(run.pk) as handle:
                 try:
-                    Runner(run, handle, admission).carry()
+                    Runner(run, handle, slot).carry()
                 except RunLost:
                     logger.warning("run_lost run=%s epoch=%s", run.public_id, run.epoch)
         return retry_on_disconnect(lambda: sql.next_queued(run.workspace_id))
@@ -69,18 +71,19 @@ def execute(*, run_id: UUID | None = None) -> UUID | None:
 class Runner:
     """One claimed run. What it must remember is in the transcript; the rest follows from that and the run.
 
-    :ivar last: a model step that has ended and is not stored: stored with the end of the run, unless the run goes on.
+    :ivar unstored_step: a model step that has ended and is not stored: stored with the end of the run or, if the run
+        continues, before its next step.
     """
 
-    def __init__(self, run: Run, handle: RunHandle, admission: Admission) -> None:
-        self.run, self.handle, self.admission, self.version = run, handle, admission, run.agent_version
+    def __init__(self, run: Run, handle: RunHandle, slot: StartSlot) -> None:
+        self.run, self.handle, self.slot, self.version = run, handle, slot, run.agent_version
         self.live = LiveRun(run, handle)
-        self.last: LastStep | None = None
+        self.unstored_step: LastStep | None = None
 
     def carry(self) -> None:
         """From the claim to the end:
 
-        1. Load the transcript, and publish that the run has started or goes on.
+        1. Load the transcript, and publish that the run has started or continues.
         2. Converse with the model until there is an ending.
         3. A worker that shuts down between two steps gives the run back, for another one to continue.
         4. Else end the run: commit first, publish afterwards, so that no reader sees an end that is not stored.
@@ -89,7 +92,7 @@ class Runner:
         """
         try:
             ending = self._ending()
-            if self.last is None and self.handle.stop_reason == "shutdown":
+            if self.unstored_step is None and self.handle.stop_reason == "shutdown":
                 if retry_on_disconnect(lambda: lease.give_back(self.run)):
                     logger.info("run_given_back run=%s", self.run.public_id)
                     return
@@ -133,18 +136,18 @@ class Runner:
                 epoch=run.epoch,
                 ending=ending,
                 answer=self.live.answer,
-                last=self.last,
+                last=self.unstored_step,
             )
         )
-        finished = [] if self.last is None else [("step.finished", step_data(self.last.step))]
+        finished = [] if self.unstored_step is None else [("step.finished", step_data(self.unstored_step.step))]
         self.live.publish(*finished, *ended.events)
         return ended
 
     def _load(self) -> None:
-        """Load all that the run needs, and publish that it has started or, where another worker began it, goes on.
+        """Load all that the run needs, and publish that it has started or, if another worker began it, continues.
 
-        Readers of a run that goes on have seen its first part. A snapshot replaces what they have by what is stored, so
-        that nothing they show contradicts what follows.
+        Readers of a run that is continued have seen its first part. A snapshot replaces what they have by what is
+        stored, so that nothing they show contradicts what follows.
         """
         self.transcript = retry_on_disconnect(lambda: transcript.load(self.run))
         started = ("run.started", {"run": run_data(self.run)})
@@ -157,7 +160,9 @@ class Runner:
         else:
             self.live.publish(started, ("message.started", {"message": self.live.snapshot()["messages"][-1]}))
         self.model, self.adapter = offer.reach(self.run)
-        knows = self.run.knowledge is not None  # Since it was accepted; plain agents save the statement.
+        knows = (
+            self.run.knowledge is not None
+        )  # Set at acceptance if the agent has any: else there are no rows to read.
         self.knowledge = retry_on_disconnect(lambda: sql.knowledge(self.version.pk)) if knows else []
         self.toolbox = toolbox.toolbox_of(self.knowledge)
         self.max_steps = cost.max_steps(self.version, self.toolbox)
@@ -172,7 +177,7 @@ class Runner:
             self._note(retry_on_disconnect(lambda: readiness_of(self.run.workspace_id, self.knowledge)))
 
     def _converse(self) -> Ending:
-        """The loop that the product exists for.
+        """Ask the model and run the tools that it calls, until there is an ending.
 
         1. Run the tools that the last reply called. Of a run that is continued, those whose results are missing.
         2. A reply without calls ends the run.
@@ -184,22 +189,30 @@ class Runner:
             if self.transcript.is_answered():  # Only where an earlier version had stored it apart from the end.
                 return Ending.completed("stop")
             reply = self._ask(self._request())
-            if not reply.calls or (self.transcript.replies + 1 >= self.max_steps and reply.text):
+            if not reply.calls or (self.is_last_request and reply.text):
                 return Ending.completed("length" if reply.finish_reason == "length" else "stop")
-            if self.transcript.replies + 1 >= self.max_steps:
+            if self.is_last_request:
                 raise Failed("budget_exhausted", "The agent used all its steps without coming to an answer.")
             self._store()
+
+    @property
+    def is_last_request(self) -> bool:
+        """Whether the request to the model that is next, or whose reply is not stored yet, is the last one allowed."""
+        return self.transcript.replies + 1 >= self.max_steps
 
     def _request(self) -> chat.ChatRequest:
         """The opening and the transcript, complete."""
         request = self.transcript.extend(self.opening)
-        if not request.tools or self.transcript.replies + 1 < self.max_steps:
+        if not request.tools or not self.is_last_request:
             return request
         instructions = f"{request.instructions}\n\n{prompt.LAST_STEP}"
         return msgspec.structs.replace(request, instructions=instructions, tool_choice="none")
 
     def _ask(self, request: chat.ChatRequest) -> Reply:
-        """One reply of the model, requested again only while the client has seen nothing of it."""
+        """One reply of the model. A failed request is repeated only while the client has received nothing of the reply.
+
+        Each try is a step of its own, stored with what it used; only a complete reply counts against ``max_steps``.
+        """
         for tries in range(settings.RUN_PROVIDER_RETRIES + 1):
             reply = self._step(request)
             if reply.interrupted or self.handle.stop_reason not in {None, "shutdown"}:
@@ -229,14 +242,14 @@ class Runner:
         self._begin(step)
         self.live.publish(("step.started", step_data(step)))
         streaming = worker.submit(self.live.stream_step(self.adapter, request))
-        self.admission.leave()
+        self.slot.leave()
         reply = self.live.wait_for(streaming)
         if self.handle.stop_reason == "lease_lost":
             raise RunLost
         usage = metering.used(reply, request, input_tokens)
         step.error = metering.failure_of(reply.error)
         transcript.end_model_step(step, reply)
-        self.last = LastStep(step, usage)
+        self.unstored_step = LastStep(step, usage)
         if usage is not None and usage.input_tokens > input_tokens:
             logger.warning(
                 "input_estimated_too_low run=%s estimated=%s measured=%s",
@@ -281,14 +294,14 @@ class Runner:
             self.handle.stop("cancelled")
 
     def _store(self) -> None:
-        """Store the last model step, since the run goes on after it.
+        """Store the last model step, since the run continues after it.
 
         :raises RunLost: the run is not ours any more; nothing is recorded.
         """
-        assert self.last is not None  # noqa: S101  # Its callers have just asked the model.
-        step, usage = self.last.step, self.last.usage
+        assert self.unstored_step is not None  # noqa: S101  # Its callers have just asked the model.
+        step, usage = self.unstored_step.step, self.unstored_step.usage
         self._commit(step, usage)
-        self.last = None
+        self.unstored_step = None
         self.live.publish(("step.finished", step_data(step)))
 
     def _commit(self, step: Step, usage: chat.Usage | None = None) -> None:

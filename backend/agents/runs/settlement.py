@@ -67,10 +67,12 @@ def finish(
     4. Store the run, its answer and the last step.
     5. Let the next run of the conversation start, if one waits.
 
-    The last step is part of it, so that no worker finds a run whose answer is complete, or was shown in part and broke
-    off, and that still looks as if it could be continued. Repeating it after a lost connection finds the same end.
+    The last step is stored in the same transaction. Case: it is stored in one before, and the worker dies in between.
+    Then the run has no unfinished step, so the sweep lets another worker continue it, although its answer is complete,
+    or failed after readers had received a part of it. Repeating the call after a lost connection finds the
+    run ended, and returns the same end.
 
-    :param answer: what the message is to hold; none keeps what is stored.
+    :param answer: the parts and citations of the message; None leaves those that are stored.
     :param charges: without it the run costs nothing, and its hold stays until it expires.
     :raises RunLost: the run is not the caller's any more.
     """
@@ -116,6 +118,7 @@ def promote(conversation_id: UUID) -> UUID | None:
 def _usage(run: Run, last: Step | None) -> tuple[dict[str, int], Decimal]:
     """The tokens that its steps used, and their exact cost in units of the currency."""
     total, used = {"input_tokens": 0, "cached_input_tokens": 0, "output_tokens": 0}, Decimal(0)
+    # If the last step is the first one, no other step is stored: a plain answer saves the statement.
     stored = [] if last is not None and last.index == 1 else Step.objects.filter(run=run).values_list("usage", "cost")
     for usage, step_cost in [*stored, *([] if last is None else [(last.usage, last.cost)])]:
         used += step_cost

@@ -80,7 +80,7 @@ def situation(conversation: Conversation) -> Situation:
 @cache
 def _insert(messages: int) -> str:
     return f"""
-    WITH said AS (
+    WITH inserted AS (
         INSERT INTO {_ANSWER.table} ({_ANSWER.names}) VALUES {", ".join([f"({_ANSWER.places})"] * messages)}
     ), queued AS (
         INSERT INTO {_RUN.table} ({_RUN.names}) VALUES ({_RUN.places})
@@ -100,9 +100,9 @@ def insert_run(run: Run, *, question: Message | None, title: str) -> int:
     which starts a run in the workspace takes before.
     """
     messages = [message for message in (question, run.output_message) if message is not None]
-    said = [value for message in messages for value in _ANSWER.values(message)]
+    message_values = [value for message in messages for value in _ANSWER.values(message)]
     changed = [run.output_message_id, run.created_at, title, run.conversation_id]
-    others = sql.row(_insert(len(messages)), [*said, *_RUN.values(run), *changed, run.workspace_id])
+    others = sql.row(_insert(len(messages)), [*message_values, *_RUN.values(run), *changed, run.workspace_id])
     assert others is not None  # noqa: S101  # The conversation is locked, so it is there.
     for stored in (run, *messages):
         stored._state.adding, stored._state.db = False, connection.alias
@@ -155,7 +155,7 @@ _CLAIM_AGAIN = f"{_CLAIMED} FROM {_RUN.table} r {_WITH_ALL} WHERE r.id = %s"
 
 
 def claim(hint: UUID | None, *, owner: str, now: datetime, until: datetime, bound: int) -> Run | None:
-    """Take the queued run that is to start next, with its version, agent and messages; none if none may start.
+    """Take the queued run that is to start next, with its version, agent and messages; None if no run may start.
 
     The function claims what is committed when it gets its lock. The joins around it see what was committed when the
     statement began, before it waited for that lock: they may lack the messages of a run that came in between. With
@@ -199,21 +199,21 @@ def branch_until(message_id: UUID, *, limit: int) -> list[Message]:
     return [_QUESTION.load(found) for found in sql.rows(_BRANCH, [message_id, limit])]
 
 
-HELD = "id = %s AND epoch = %s AND status IN ('running', 'cancelling')"  # The caller's, under the epoch of its claim.
+_OWNED = "id = %s AND epoch = %s AND status IN ('running', 'cancelling')"  # The run that the caller claimed.
 
 
 @cache
 def _begin_step(renews: bool) -> str:
-    held = (
-        f"UPDATE {_RUN.table} SET lease_until = %s::timestamptz WHERE {HELD} RETURNING cancel_requested_at"
+    owned = (
+        f"UPDATE {_RUN.table} SET lease_until = %s::timestamptz WHERE {_OWNED} RETURNING cancel_requested_at"
         if renews
-        else f"SELECT cancel_requested_at FROM {_RUN.table} WHERE {HELD} FOR UPDATE"
+        else f"SELECT cancel_requested_at FROM {_RUN.table} WHERE {_OWNED} FOR UPDATE"
     )
     return f"""
-    WITH held AS ({held}), stored AS (
-        INSERT INTO {_STEP.table} ({_STEP.names}) SELECT {_STEP.places} FROM held ON CONFLICT DO NOTHING
+    WITH owned AS ({owned}), stored AS (
+        INSERT INTO {_STEP.table} ({_STEP.names}) SELECT {_STEP.places} FROM owned ON CONFLICT DO NOTHING
     )
-    SELECT cancel_requested_at IS NOT NULL FROM held
+    SELECT cancel_requested_at IS NOT NULL FROM owned
     """
 
 
@@ -232,12 +232,12 @@ def begin_step(run: Run, step: Step, *, until: datetime | None = None) -> bool |
     return bool(found[0])
 
 
-_HOLD = f"SELECT true FROM {_RUN.table} WHERE {HELD} FOR UPDATE"
+_LOCK_OWNED = f"SELECT true FROM {_RUN.table} WHERE {_OWNED} FOR UPDATE"
 
 
-def hold_run(run: Run) -> bool:
+def lock_owned_run(run: Run) -> bool:
     """Lock the run's row until the transaction ends; False if the run is not the caller's any more."""
-    return sql.row(_HOLD, [run.pk, run.epoch]) is not None
+    return sql.row(_LOCK_OWNED, [run.pk, run.epoch]) is not None
 
 
 _END_OF_STEP = """reply = %s::jsonb, usage = %s::jsonb, cost = %s::numeric, error = %s::jsonb,
@@ -254,15 +254,15 @@ def _end_of_step(step: Step) -> list[Any]:
 def _end_step(with_answer: bool) -> str:
     stored = f""", stored AS (
         UPDATE {_ANSWER.table} m SET parts = %s::jsonb, citations = %s::jsonb
-        FROM held WHERE m.id = held.output_message_id
+        FROM owned WHERE m.id = owned.output_message_id
     )"""
     return f"""
-    WITH held AS (
-        SELECT output_message_id FROM {_RUN.table} WHERE {HELD} FOR UPDATE
+    WITH owned AS (
+        SELECT output_message_id FROM {_RUN.table} WHERE {_OWNED} FOR UPDATE
     ){stored if with_answer else ""}, ended AS (
-        UPDATE {_STEP.table} s SET {_END_OF_STEP} FROM held WHERE s.id = %s
+        UPDATE {_STEP.table} s SET {_END_OF_STEP} FROM owned WHERE s.id = %s
     )
-    SELECT true FROM held
+    SELECT true FROM owned
     """
 
 
@@ -277,15 +277,15 @@ def end_step(run: Run, step: Step, *, answer: tuple[list[Any], list[Any]] | None
 def _checkpoint(with_answer: bool) -> str:
     stored = f""", stored AS (
         UPDATE {_ANSWER.table} m SET parts = %s::jsonb, citations = %s::jsonb
-        FROM held WHERE m.id = held.output_message_id
+        FROM owned WHERE m.id = owned.output_message_id
     )"""
     return f"""
-    WITH held AS (
+    WITH owned AS (
         UPDATE {_RUN.table} SET lease_until = %s
-        WHERE {HELD} AND set_config('synchronous_commit', 'off', true) IS NOT NULL
+        WHERE {_OWNED} AND set_config('synchronous_commit', 'off', true) IS NOT NULL
         RETURNING cancel_requested_at, output_message_id
     ){stored if with_answer else ""}
-    SELECT cancel_requested_at IS NOT NULL FROM held
+    SELECT cancel_requested_at IS NOT NULL FROM owned
     """
 
 
@@ -316,7 +316,7 @@ FOR NO KEY UPDATE OF r
 def lock_run(*, run_id: UUID, conversation_id: UUID, epoch: int) -> Run | None:
     """The run with its version, agent and answer, if that is its epoch; its conversation is locked before it.
 
-    The answer may be older than the lock: only ``end_run`` returns what it says now.
+    The answer may be older than the lock: only ``end_run`` returns its present text.
     """
     found = sql.row(_LOCK_RUN, [conversation_id, run_id, epoch])
     if found is None:
@@ -330,7 +330,7 @@ def lock_run(*, run_id: UUID, conversation_id: UUID, epoch: int) -> Run | None:
 
 @cache
 def _end_run(with_step: bool, with_answer: bool) -> str:
-    step = f", stepped AS (UPDATE {_STEP.table} SET {_END_OF_STEP} WHERE id = %s)" if with_step else ""
+    step = f", step_ended AS (UPDATE {_STEP.table} SET {_END_OF_STEP} WHERE id = %s)" if with_step else ""
     answer = ", parts = %s::jsonb, citations = %s::jsonb" if with_answer else ""
     return f"""
     WITH ended AS (
@@ -348,15 +348,15 @@ def _end_run(with_step: bool, with_answer: bool) -> str:
 def end_run(run: Run, *, step: Step | None, answer: tuple[list[Any], list[Any]] | None) -> bool:
     """Store the end of a locked run, of its answer and of its last ``step``; whether a run of the conversation waits.
 
-    :param answer: parts and citations; none keeps what is stored, and reads it into ``run.output_message``.
+    :param answer: parts and citations; None leaves those that are stored, and reads them into ``run.output_message``.
     """
     message, usage = run.output_message, Jsonb(run.usage)
     error = None if run.error is None else Jsonb(run.error)
     ended = [run.status, error, run.finished_at, usage, run.cost, run.pk]
-    stepped = [] if step is None else [*_end_of_step(step), step.pk]
-    said = [message.status, usage, run.cost, message.finish_reason]
+    step_values = [] if step is None else [*_end_of_step(step), step.pk]
+    answer_values = [message.status, usage, run.cost, message.finish_reason]
     parts = [] if answer is None else [Jsonb(value) for value in answer]
-    values = [*ended, *stepped, *said, *parts, message.pk, run.conversation_id, run.pk]
+    values = [*ended, *step_values, *answer_values, *parts, message.pk, run.conversation_id, run.pk]
     found = sql.row(_end_run(step is not None, answer is not None), values)
     assert found is not None  # noqa: S101  # The run is locked, so its answer is there.
     message.parts, message.citations = json.loads(found[0]), json.loads(found[1])

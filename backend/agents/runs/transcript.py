@@ -1,4 +1,4 @@
-"""What the model has read and said in one run: loaded, appended to, trimmed, stored. The only memory of the loop.
+"""What the model has read and written in one run: loaded, appended to, trimmed, stored. The only memory of the loop.
 
 A transcript is the history of the conversation, which ends with the question, followed by the messages that the steps
 of the run added. Each step is a row: stored before it begins, and again when it ends, together with its messages, its
@@ -38,15 +38,16 @@ class Transcript:
     """The steps of a run and the messages that they added.
 
     :ivar spent: micro-units, exact.
-    :ivar density: tokens of the provider in one of our estimates, where that was too low.
-    :ivar replies: answers of the model so far; each counts against ``max_steps``.
+    :ivar estimate_ratio: tokens that the provider measured for each that we estimated; at least 1. Later estimates are
+        multiplied by it: if we count the tokens of a model too low, its requests still fit the window and the money.
+    :ivar replies: complete replies of the model so far, without failed tries; each counts against ``max_steps``.
     :ivar tool_failures: how many tools failed by themselves.
     """
 
     def __init__(self, run: Run, steps: list[Step]) -> None:
         self.run, self.steps = run, steps
         self.messages: list[chat.Message] = []
-        self.spent, self.density = Decimal(0), 1.0
+        self.spent, self.estimate_ratio = Decimal(0), 1.0
         self.replies = self.tool_failures = 0
         for step in steps:
             if step.finished_at is not None:
@@ -116,7 +117,7 @@ class Transcript:
         self.replies += bool(messages)
         estimated, measured = step.request.get("estimated_input_tokens"), step.usage.get("input_tokens")
         if estimated and measured and not step.usage.get("estimated"):
-            self.density *= max(1.0, measured / estimated)
+            self.estimate_ratio *= max(1.0, measured / estimated)
 
 
 def load(run: Run) -> Transcript:
@@ -125,20 +126,20 @@ def load(run: Run) -> Transcript:
 
 
 def store(run: Run, step: Step, *, usage: chat.Usage | None, answer: dict[str, Any] | None) -> None:
-    """Store a step that has ended and after which the run goes on, record what it used, and store the answer so far.
+    """Store a step that has ended and after which the run continues, record what it used, and store the answer so far.
 
     :raises RunLost: the run is not the caller's any more; nothing is stored or recorded.
     """
     parts = None if answer is None else (answer["parts"], answer["citations"])
     if usage is None:
-        held = sql.end_step(run, step, answer=parts)
+        owned = sql.end_step(run, step, answer=parts)
     else:
         with transaction.atomic():  # The run's lock is taken before billing's, as everywhere.
-            if not sql.hold_run(run):
+            if not sql.lock_owned_run(run):
                 raise RunLost
             metering.record(step, usage)
-            held = sql.end_step(run, step, answer=parts)
-    if not held:
+            owned = sql.end_step(run, step, answer=parts)
+    if not owned:
         raise RunLost
 
 

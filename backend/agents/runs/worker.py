@@ -1,4 +1,4 @@
-"""The worker process: its one event loop, the runs that it holds, their admission, and its shutdown."""
+"""The worker process: its one event loop, the runs that it holds, their start slots, and its shutdown."""
 
 import asyncio
 import logging
@@ -25,13 +25,13 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MAX_AT_ONCE = 2  # One thread waits for PostgreSQL while the other computes.
-MAX_WAIT_SECONDS = 0.5  # Then a thread goes on without admission, whatever delays those before it.
+MAX_WAIT_SECONDS = 0.5  # A thread that has waited so long starts without a slot, whatever delays those before it.
 
 _lock = threading.Lock()
 _loop: tuple[int, asyncio.AbstractEventLoop] | None = None  # With the process it belongs to: a fork has none.
 _handles: dict[UUID, "RunHandle"] = {}
 _stop_reason: str | None = None  # Why every run of this process is to stop, once ``stop_all`` was called.
-_admissions = threading.BoundedSemaphore(MAX_AT_ONCE)
+_start_slots = threading.BoundedSemaphore(MAX_AT_ONCE)
 
 
 class RunHandle:
@@ -71,26 +71,26 @@ def holding(run_id: UUID) -> Iterator[RunHandle]:
             del _handles[run_id]
 
 
-class Admission:
+class StartSlot:
     """Limits how many threads are on the way from a claim to their first request.
 
     That way is processor time. Side by side, all runs that arrive together would send their request when the last one
-    does; in order of arrival, few at a time, the last one sends it no later and the others sooner. A thread is admitted
-    from ``with`` until ``leave()`` or, without that call, until the end of the block.
+    does; in order of arrival, few at a time, the last one sends it no later and the others sooner. A thread has
+    its slot from ``with`` until ``leave()`` or, without that call, until the end of the block.
     """
 
     def __init__(self) -> None:
-        self._held = False
+        self._taken = False
 
     def __enter__(self) -> Self:
-        self._held = _admissions.acquire(timeout=MAX_WAIT_SECONDS)
+        self._taken = _start_slots.acquire(timeout=MAX_WAIT_SECONDS)
         return self
 
     def leave(self) -> None:
-        """Admit the next thread. A second call does nothing."""
-        if self._held:
-            self._held = False
-            _admissions.release()
+        """Free the slot for the next thread. A second call does nothing."""
+        if self._taken:
+            self._taken = False
+            _start_slots.release()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.leave()

@@ -15,12 +15,12 @@ from backend.db.redis import run_limited
 
 logger = logging.getLogger(__name__)
 
-SILENCE_SECONDS, MAX_SILENCE_SECONDS = 5.0, 15.0  # Without an event; then the reader looks at the row.
+SILENCE_SECONDS, MAX_SILENCE_SECONDS = 5.0, 15.0  # Without an event; then the reader reads the row.
 PUBLISHING_SECONDS = 0.3  # The terminal event is published within this time after its commit.
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
+class RunState:
     """The run as PostgreSQL has it at one moment, with its question and its answer."""
 
     run: Mapping[str, Any]
@@ -28,34 +28,35 @@ class Glance:
 
     @property
     def ending(self) -> str | None:
-        """The name of the terminal event; none while the run goes on."""
+        """The name of the terminal event; none while the run has not ended."""
         name = f"run.{self.run['status']}"
         return name if name in TERMINAL else None
 
 
-Look = Callable[[], Awaitable[Glance | None]]  # None: PostgreSQL does not answer.
+# Reads the run from PostgreSQL.
+ReadState = Callable[[], Awaitable[RunState | None]]  # None: PostgreSQL does not answer.
 
 
-async def follow(*, run_id: UUID, status: str, after: Position, look: Look) -> AsyncIterator[list[Event]]:
+async def follow(*, run_id: UUID, status: str, after: Position, read_state: ReadState) -> AsyncIterator[list[Event]]:
     """Yield the run's events after ``after`` until the terminal one, those that are there together as one list.
 
     1. A run that has ended: yield the rest of its stream, or a snapshot and the terminal event.
     2. Else subscribe. If Redis has no stream of a run that has begun, yield a snapshot first.
-    3. Yield events as they come. After a silence, or a failure of Redis, look at the row: the terminal event may never
+    3. Yield events as they come. After a silence, or a failure of Redis, read the row: the terminal event may never
        come, because it is published after the commit that ends the run, and Redis may be away then.
-    4. Once the row has ended, go on as in 1.
+    4. Once the row has ended, continue as in 1.
 
-    Holds no database connection between looks.
+    Holds no database connection between two reads of the row.
 
     :param status: of the run, a moment ago.
     """
     key, position = key_of(run_id), after
     if f"run.{status}" in TERMINAL:
-        yield await _ending(key, position, look)
+        yield await _ending(key, position, read_state)
         return
     async with hub().follow(key, position) as subscription:
-        if status != "queued" and await _is_gone(key) and (seen := await look()) is not None:
-            yield [_snapshot(position, seen)]
+        if status != "queued" and await _is_gone(key) and (state := await read_state()) is not None:
+            yield [_snapshot(position, state)]
         silence = SILENCE_SECONDS
         while True:
             events = await subscription.next(silence)
@@ -74,10 +75,10 @@ async def follow(*, run_id: UUID, status: str, after: Position, look: Look) -> A
                 await asyncio.sleep(PUBLISHING_SECONDS)
             else:
                 silence = min(silence * 1.5, MAX_SILENCE_SECONDS)
-            seen = await look()
-            if seen is not None and seen.ending:
+            state = await read_state()
+            if state is not None and state.ending:
                 break
-    yield await _ending(key, position, look)
+    yield await _ending(key, position, read_state)
 
 
 def _after(position: Position, events: list[Event]) -> list[Event]:
@@ -92,7 +93,7 @@ def _after(position: Position, events: list[Event]) -> list[Event]:
     return new
 
 
-async def _ending(key: str, position: Position, look: Look) -> list[Event]:
+async def _ending(key: str, position: Position, read_state: ReadState) -> list[Event]:
     """The rest of a run that has ended: from its stream while that is whole, else a snapshot and the end."""
     for wait in (PUBLISHING_SECONDS, 0.0):
         events = await _range(key, position)
@@ -104,13 +105,13 @@ async def _ending(key: str, position: Position, look: Look) -> list[Event]:
             break  # Its position is none of this stream: start again from a snapshot.
         if wait:
             await asyncio.sleep(wait)
-    while (seen := await look()) is None:  # noqa: ASYNC110  # PostgreSQL does not notify when it is back.
+    while (state := await read_state()) is None:  # noqa: ASYNC110  # PostgreSQL does not notify when it is back.
         await asyncio.sleep(1)
-    return [_snapshot(position, seen), Event(_next(position), str(seen.ending), json_of({"run": seen.run}))]
+    return [_snapshot(position, state), Event(_next(position), str(state.ending), json_of({"run": state.run}))]
 
 
-def _snapshot(position: Position, seen: Glance) -> Event:
-    return Event(position, "snapshot", json_of({"messages": seen.messages}))
+def _snapshot(position: Position, state: RunState) -> Event:
+    return Event(position, "snapshot", json_of({"messages": state.messages}))
 
 
 def _next(position: Position) -> Position:

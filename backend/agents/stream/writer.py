@@ -10,8 +10,8 @@ from uuid import UUID
 from django.conf import settings
 from redis.asyncio.client import Pipeline
 
+from backend.agents.stream.event_sender import event_sender
 from backend.agents.stream.events import TERMINAL, event_of, fields_of, json_of, key_of
-from backend.agents.stream.outbox import outbox
 from backend.agents.stream.publish import MAX_STREAM_SECONDS
 from backend.db.redis import async_client
 
@@ -37,12 +37,12 @@ class _Entry:
 class StreamWriter:
     """Events in the order they were put; text that waits is joined. Used in one event loop.
 
-    The loop's outbox sends them. What Redis does not take waits, and is sent again after pauses that grow: Redis may be
-    away, or refuse every write because it is full, cannot save, or is a replica. What waits is bounded: beyond
-    ``MAX_BACKLOG`` events, and when Redis has lost the stream, the next event is a ``snapshot`` of the answer as it is
-    at that moment, so that readers miss no word.
+    The event sender of the loop sends them. What Redis does not take waits, and is sent again after pauses that grow:
+    Redis may be away, or refuse every write because it is full, cannot save, or is a replica. What waits is bounded:
+    beyond ``MAX_BACKLOG`` events, and when Redis has lost the stream, the next event is a ``snapshot`` of the answer as
+    it is at that moment, so that readers miss no word.
 
-    :ivar due: when the outbox is to send what waits.
+    :ivar due: when the event sender is to send what waits.
     :ivar fenced: another worker claimed the run after this one; nothing more is written.
     :ivar closed: nothing more is sent, whatever waits.
     """
@@ -75,7 +75,7 @@ class StreamWriter:
         if len(self._waiting) + len(self._sending) > MAX_BACKLOG:
             self._drop_all_but_lasting()
         self._idle.clear()
-        outbox().post(self)
+        event_sender().post(self)
 
     def delta(self, name: str, *, message: str, part: int, text: str) -> None:
         """Write ``text.delta`` or ``reasoning.delta``, joined with one of the same part that still waits."""
@@ -99,7 +99,7 @@ class StreamWriter:
                 logger.warning("run_stream_not_drained run=%s", self._key)
         self.closed = True
         self._waiting, self._sending = [], []
-        outbox().remove(self)
+        event_sender().remove(self)
 
     def compose(self, pipeline: Pipeline) -> int:
         """Add what waits to the pipeline. It is kept until Redis has confirmed it."""

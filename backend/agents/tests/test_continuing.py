@@ -82,7 +82,7 @@ def die(monkeypatch: pytest.MonkeyPatch, run: dict[str, Any], *place: Any) -> Ru
 
 def go_on(person: Person, run: dict[str, Any]) -> dict[str, Any]:
     """What the sweep and the next worker make of it."""
-    for found in recovery.reap():
+    for found in recovery.sweep():
         runner.execute(run_id=found)
     return shown(person, run)
 
@@ -213,7 +213,7 @@ def test_a_run_with_a_request_in_flight_ends_and_is_charged_once(
 
     assert (after["status"], after["error"]["code"]) == ("failed", "worker_lost")
     assert len(provider.requests) == sent
-    assert recovery.reap() == []
+    assert recovery.sweep() == []
     if place[0] is settlement:  # Its text was read: that costs what it is estimated to have used.
         assert answer_of(owner, after)["parts"][-1]["text"] == SECOND.text
         assert Decimal(after["cost"]) > Decimal("0.00104")
@@ -237,7 +237,7 @@ def test_a_run_is_continued_twice_at_most(
 ) -> None:
     for number in (1, 2, 3):
         die(monkeypatch, begun, transcript, "store", 1, "after" if number == 1 else "before")
-        assert bool(recovery.reap()) == (number < 3)
+        assert bool(recovery.sweep()) == (number < 3)
 
     after = shown(owner, begun)
     assert (after["status"], after["error"]["code"], after["attempt"]) == ("failed", "worker_lost", 3)
@@ -249,8 +249,8 @@ def test_a_worker_that_wakes_up_late_writes_nothing(
     begun: dict[str, Any], owner: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late = die(monkeypatch, begun, transcript, "store", 1, "after")
-    [found] = recovery.reap()
-    assert recovery.reap() == []
+    [found] = recovery.sweep()
+    assert recovery.sweep() == []
     taken = lease.claim(found)
     assert taken is not None
     assert lease.claim(found) is None

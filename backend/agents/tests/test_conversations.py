@@ -99,7 +99,7 @@ def test_pages_follow_each_other(owner: Person, agent: dict[str, Any]) -> None:
     assert ids(first) + ids(second) == made[::-1][:4]
 
 
-def test_answers_are_judged_and_judged_anew(ask: Any, owner: Person) -> None:
+def test_answers_are_judged_and_judged_again(ask: Any, owner: Person) -> None:
     run = ask()
     path = f"/api/v1/messages/{run['output_message']}/feedback"
 

@@ -78,7 +78,7 @@ def test_a_waiting_run_starts_when_the_last_document_is_read(owner: Person) -> N
     run_id = decode("run", run["id"])
     assert (run["status"], run["knowledge"]) == ("queued", counts(2, 0))
 
-    assert (lease.claim(run_id), recovery.reap()) == (None, [])
+    assert (lease.claim(run_id), recovery.sweep()) == (None, [])
     read(second)
     assert (lease.claim(run_id), shown(owner, run)["knowledge"]) == (None, counts(2, 1))
     message = {"message": run["output_message"], "waiting": True}
@@ -143,11 +143,11 @@ def test_a_wait_ends_with_the_sweep_if_its_news_was_lost(owner: Person, no_news:
     document = uploaded(owner)
     run = ask_about(owner, document, wait_for_knowledge=True)
     run_id = decode("run", run["id"])
-    assert recovery.reap() == []
+    assert recovery.sweep() == []
     read(document)
 
-    assert recovery.reap() == [run_id]
-    assert (row(run).awaits_knowledge, recovery.reap()) == (False, [])
+    assert recovery.sweep() == [run_id]
+    assert (row(run).awaits_knowledge, recovery.sweep()) == (False, [])
 
 
 def test_a_wait_is_cancelled_at_once(owner: Person, stranger: Person) -> None:
@@ -167,9 +167,9 @@ def test_a_wait_takes_no_longer_than_its_agent_may(owner: Person) -> None:
     document = uploaded(owner)
     run = ask_about(owner, document, wait_for_knowledge=True)
     Run.objects.update(created_at=timezone.now() - timedelta(seconds=299))
-    assert recovery.reap() == []
+    assert recovery.sweep() == []
     Run.objects.update(created_at=timezone.now() - timedelta(seconds=301))
-    assert recovery.reap() == []
+    assert recovery.sweep() == []
 
     after = shown(owner, run)
     assert (after["status"], after["error"]["code"], after["error"]["retryable"]) == ("failed", "timed_out", True)
@@ -201,7 +201,7 @@ def test_a_worker_killed_after_the_wait_makes_no_run_wait_again(owner: Person) -
     assert lease.claim(decode("run", run["id"])) is not None
     Run.objects.update(lease_until=timezone.now())
 
-    assert recovery.reap() == [decode("run", run["id"])]
+    assert recovery.sweep() == [decode("run", run["id"])]
     assert carried(owner, run)[0]["status"] == "completed"
 
 

@@ -195,7 +195,7 @@ def test_a_killed_worker_leaves_the_truth_and_the_text(person: ApiClient, live: 
     text = answer_text(person, after)
     assert text.split() == WORDS[: len(text.split())]
     assert len(text.split()) >= 10
-    assert deltas(events) == text  # The tail came from the stream: nobody saw a word that is not kept.
+    assert deltas(events) == text  # The tail came from the stream: no reader saw a word that is not kept.
     assert Decimal(after["cost"]) > 0
     again = person.call("POST", f"/api/v1/runs/{run['id']}/retry")
     assert person.events(again["id"])[-1].event == "run.completed"

@@ -56,11 +56,11 @@ def test_a_run_that_sent_nothing_is_queued_again_twice(ask: Any, owner: Person, 
     run = ask(carry=False)
     for attempt in (2, 3):
         claimed(run)
-        assert recovery.reap() == [decode("run", run["id"])]
+        assert recovery.sweep() == [decode("run", run["id"])]
         assert (row(run).status, row(run).attempt) == ("queued", attempt)
     claimed(run)
 
-    assert recovery.reap() == []
+    assert recovery.sweep() == []
 
     after = shown(owner, run)
     assert (after["status"], after["error"]["code"]) == ("failed", "worker_lost")
@@ -72,7 +72,7 @@ def test_a_run_that_sent_nothing_is_queued_again_twice(ask: Any, owner: Person, 
 def test_a_run_queued_again_is_carried_by_the_next_worker(ask: Any, owner: Person) -> None:
     run = ask(carry=False)
     claimed(run)
-    [again] = recovery.reap()
+    [again] = recovery.sweep()
 
     runner.execute(run_id=again)
 
@@ -82,14 +82,14 @@ def test_a_run_queued_again_is_carried_by_the_next_worker(ask: Any, owner: Perso
     assert_settled(owner, after)
 
 
-def test_a_run_that_was_sent_fails_with_what_it_had_said(ask: Any, owner: Person, provider: FakeProvider) -> None:
+def test_a_run_that_was_sent_fails_and_keeps_its_text(ask: Any, owner: Person, provider: FakeProvider) -> None:
     run = ask(carry=False)
     worker = claimed(run)
     begin_step(worker)
     lease.checkpoint(worker, {"parts": [{"type": "text", "text": "The fee "}], "citations": []})
     expire(worker)
 
-    assert recovery.reap() == []
+    assert recovery.sweep() == []
 
     after = shown(owner, run)
     assert (after["status"], after["error"]["code"], after["error"]["retryable"]) == ("failed", "worker_lost", True)
@@ -121,7 +121,7 @@ def test_the_tail_comes_from_the_stream_where_it_still_is(ask: Any, owner: Perso
         ],
     )
 
-    recovery.reap()
+    recovery.sweep()
 
     assert answer_of(owner, run)["parts"] == [{"type": "text", "text": "The fee is nine."}]
 
@@ -134,7 +134,7 @@ def test_what_was_asked_to_stop_counts_as_stopped(ask: Any, owner: Person) -> No
     assert owner.post(f"/api/v1/runs/{run['id']}/cancel").json()["status"] == "cancelling"
     expire(taken)
 
-    recovery.reap()
+    recovery.sweep()
 
     after = shown(owner, run)
     assert (after["status"], after["error"]) == ("cancelled", None)
@@ -143,18 +143,18 @@ def test_what_was_asked_to_stop_counts_as_stopped(ask: Any, owner: Person) -> No
 
 def test_a_lost_notification_is_repeated(ask: Any) -> None:
     run = ask(carry=False)
-    assert recovery.reap() == []
+    assert recovery.sweep() == []
     Run.objects.update(notified_at=timezone.now() - timedelta(minutes=1))
 
-    assert recovery.reap() == [decode("run", run["id"])]
-    assert recovery.reap() == []
+    assert recovery.sweep() == [decode("run", run["id"])]
+    assert recovery.sweep() == []
 
 
 def test_a_run_that_no_worker_took_fails(ask: Any, owner: Person) -> None:
     run = ask(carry=False)
     Run.objects.update(created_at=timezone.now() - timedelta(hours=2))
 
-    assert recovery.reap() == []
+    assert recovery.sweep() == []
 
     after = shown(owner, run)
     assert (after["status"], after["error"]["code"]) == ("failed", "timed_out")
@@ -167,7 +167,7 @@ def test_the_next_run_starts_when_a_dead_one_ends(owner: Person, conversation: d
     begin_step(claimed(first))
     Run.objects.filter(pk=decode("run", first["id"])).update(lease_until=timezone.now())
 
-    assert recovery.reap() == [decode("run", second["id"])]
+    assert recovery.sweep() == [decode("run", second["id"])]
     assert balance(owner)["held"] == Decimal(second["reserved"])
 
 
@@ -175,7 +175,7 @@ def test_a_run_that_waits_for_an_ended_one_is_let_through(owner: Person, convers
     run = start(owner, conversation).json()
     Run.objects.update(waits=True)
 
-    assert recovery.reap() == [decode("run", run["id"])]
+    assert recovery.sweep() == [decode("run", run["id"])]
     assert row(run).waits is False
 
 
@@ -183,5 +183,5 @@ def test_a_living_lease_is_left_alone(ask: Any) -> None:
     run = ask(carry=False)
     assert lease.claim(decode("run", run["id"])) is not None
 
-    assert recovery.reap() == []
+    assert recovery.sweep() == []
     assert row(run).status == "running"

@@ -54,7 +54,7 @@ def fails_for(monkeypatch: pytest.MonkeyPatch, broken: set[Any], target: Any, na
 def again(run: Run | None = None) -> list[Any]:
     """The next sweep, once what was set aside is due."""
     Run.objects.exclude(recovery_after=None).update(recovery_after=timezone.now())
-    return recovery.reap()
+    return recovery.sweep()
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -67,7 +67,7 @@ def test_a_model_that_is_gone_stops_no_other_run(ask: Any, owner: Person, settin
         Run.objects.filter(pk=decode("run", bad["id"])).update(offer=None)
     rename_model(settings, "fake-slow", "renamed")
 
-    assert recovery.reap() == []
+    assert recovery.sweep() == []
 
     for run in (bad, good):
         after = shown(owner, run)
@@ -88,7 +88,7 @@ def test_a_row_that_breaks_recovery_stops_no_other_run(
     Run.objects.filter(pk=decode("run", old["id"])).update(created_at=timezone.now() - timedelta(hours=2))
     fails_for(monkeypatch, {decode("run", bad["id"])}, settlement, "finish")
 
-    recovery.reap()
+    recovery.sweep()
 
     assert shown(owner, good)["status"] == "failed"
     assert shown(owner, old)["error"]["code"] == "timed_out"
@@ -105,7 +105,7 @@ def test_many_bad_rows_in_front_starve_no_other(ask: Any, owner: Person, monkeyp
         lost(run)
     fails_for(monkeypatch, {decode("run", run["id"]) for run in runs[:2]}, settlement, "finish")
 
-    recovery.reap()
+    recovery.sweep()
     assert row(runs[2]).status == "running"
     again()
 
@@ -162,7 +162,7 @@ def test_a_waiting_run_that_cannot_be_let_through_stops_no_other(
 
     monkeypatch.setattr(settlement, "promote", promote)
 
-    assert recovery.reap() == [decode("run", good["id"])]
+    assert recovery.sweep() == [decode("run", good["id"])]
     assert (row(bad).waits, row(bad).recovery_failures, row(good).waits) == (True, 1, False)
 
 

@@ -365,7 +365,7 @@ def test_a_provider_that_fails_in_the_middle(ask: Any, owner: Person, provider: 
     assert_settled(owner, run)
 
 
-def test_retries_are_steps_that_everybody_sees(ask: Any, owner: Person, provider: FakeProvider) -> None:
+def test_retries_are_steps_that_every_reader_sees(ask: Any, owner: Person, provider: FakeProvider) -> None:
     provider.script(Reply(status=429, retry_after=1), Reply(text="Here I am."))
 
     began = time.monotonic()

@@ -15,7 +15,7 @@ from backend.agents.stream import hub, reader
 from backend.agents.stream.events import START, Event, key_of, position_of
 from backend.agents.stream.hub import Hub, Subscription
 from backend.agents.stream.publish import publish, recorded
-from backend.agents.stream.reader import Glance, follow
+from backend.agents.stream.reader import RunState, follow
 from backend.agents.stream.writer import StreamWriter
 from backend.db.redis import close_async_client
 from backend.http.ids import new_id
@@ -45,16 +45,16 @@ def writer_for(run_id: UUID, epoch: int = 1) -> StreamWriter:
     return StreamWriter(run_id=run_id, epoch=epoch, snapshot=lambda: SNAPSHOT)
 
 
-def going_on(**run: Any) -> Callable[[], Awaitable[Glance | None]]:
-    async def look() -> Glance | None:
-        return Glance(run={"status": "running", **run}, messages=SNAPSHOT["messages"])
+def going_on(**run: Any) -> Callable[[], Awaitable[RunState | None]]:
+    async def look() -> RunState | None:
+        return RunState(run={"status": "running", **run}, messages=SNAPSHOT["messages"])
 
     return look
 
 
-def ended(name: str = "run.completed") -> Callable[[], Awaitable[Glance | None]]:
-    async def look() -> Glance | None:
-        return Glance(run={"status": name.removeprefix("run.")}, messages=SNAPSHOT["messages"])
+def ended(name: str = "run.completed") -> Callable[[], Awaitable[RunState | None]]:
+    async def look() -> RunState | None:
+        return RunState(run={"status": name.removeprefix("run.")}, messages=SNAPSHOT["messages"])
 
     return look
 
@@ -63,11 +63,11 @@ async def collect(batches: AsyncIterator[list[Event]]) -> list[Event]:
     return [event async for batch in batches for event in batch]
 
 
-def test_what_cannot_be_written_keeps_back_nobody_else() -> None:
+def test_what_cannot_be_written_delays_no_other_run() -> None:
     broken, other = new_id(), new_id()
 
     async def work() -> None:
-        for epoch in (1, 2):  # The outbox goes on after the first.
+        for epoch in (1, 2):  # The event sender continues after the first.
             writers = [writer_for(broken, epoch), writer_for(other, epoch), writer_for(new_id())]
             writers[0].put("step.started", {"never": object()})
             writers[1].delta("text.delta", message="msg_1", part=0, text="half \ud83c and whole")
@@ -176,7 +176,7 @@ def test_readers_of_many_runs_share_one_connection() -> None:
 
     async def work() -> None:
         async def read(run_id: UUID) -> None:
-            found[run_id] = await collect(follow(run_id=run_id, after=START, status="running", look=going_on()))
+            found[run_id] = await collect(follow(run_id=run_id, after=START, status="running", read_state=going_on()))
 
         readers = [asyncio.create_task(read(run_id)) for run_id in runs for _ in range(2)]
         followed = hub.hub()._followed
@@ -210,7 +210,7 @@ def test_a_process_that_follows_many_runs_reads_what_they_write_together(monkeyp
     async def work() -> None:
         with Redis.from_url(settings.REDIS_URL) as redis:
             readers = [
-                asyncio.create_task(collect(follow(run_id=run_id, after=START, status="queued", look=going_on())))
+                asyncio.create_task(collect(follow(run_id=run_id, after=START, status="queued", read_state=going_on())))
                 for run_id in runs
             ]
             await asyncio.to_thread(publish, run_id=runs[0], epoch=1, events=[("run.completed", {})])
@@ -245,16 +245,18 @@ def test_a_reader_who_comes_late_gets_everything_once() -> None:
         writer = writer_for(run_id)
         writer.put("message.started", {})
         await until(lambda: len(recorded(run_id)) == 1)
-        first = asyncio.create_task(collect(follow(run_id=run_id, after=START, status="running", look=going_on())))
+        first = asyncio.create_task(
+            collect(follow(run_id=run_id, after=START, status="running", read_state=going_on()))
+        )
         for number in range(30):
             writer.delta("text.delta", message="m", part=0, text=f"w{number} ")
             await asyncio.sleep(0.01)
             if number == 15:
                 second = asyncio.create_task(
-                    collect(follow(run_id=run_id, after=START, status="running", look=going_on()))
+                    collect(follow(run_id=run_id, after=START, status="running", read_state=going_on()))
                 )
                 third = asyncio.create_task(
-                    collect(follow(run_id=run_id, after=(1, 2), status="running", look=going_on()))
+                    collect(follow(run_id=run_id, after=(1, 2), status="running", read_state=going_on()))
                 )
         writer.put("run.completed", {})
         found.extend(await asyncio.gather(first, second, third))
@@ -274,12 +276,12 @@ def test_a_run_that_ended_is_replayed_from_where_the_reader_stopped() -> None:
     )
 
     async def work() -> None:
-        everything = await collect(follow(run_id=run_id, after=START, status="failed", look=ended("run.failed")))
-        rest = await collect(follow(run_id=run_id, after=(1, 2), status="failed", look=ended("run.failed")))
-        again = await collect(follow(run_id=run_id, after=(1, 3), status="failed", look=ended("run.failed")))
+        everything = await collect(follow(run_id=run_id, after=START, status="failed", read_state=ended("run.failed")))
+        rest = await collect(follow(run_id=run_id, after=(1, 2), status="failed", read_state=ended("run.failed")))
+        again = await collect(follow(run_id=run_id, after=(1, 3), status="failed", read_state=ended("run.failed")))
         assert [event.id for event in everything] == ["1-1", "1-2", "1-3"]
         assert [event.id for event in rest] == ["1-3"]
-        assert [event.id for event in again] == ["1-3"]  # It is over: said again to somebody who comes back.
+        assert [event.id for event in again] == ["1-3"]  # It is over: sent again to a reader that reconnects.
 
     run_async(work)
 
@@ -287,7 +289,7 @@ def test_a_run_that_ended_is_replayed_from_where_the_reader_stopped() -> None:
 @pytest.mark.parametrize("after", [START, (1, 7), (999, 9)])
 def test_an_expired_stream_becomes_a_snapshot_and_the_end(after: tuple[int, int]) -> None:
     async def work() -> None:
-        events = await collect(follow(run_id=new_id(), after=after, status="completed", look=ended()))
+        events = await collect(follow(run_id=new_id(), after=after, status="completed", read_state=ended()))
         assert [event.name for event in events] == ["snapshot", "run.completed"]
         assert events[0].payload == SNAPSHOT
         assert events[1].payload == {"run": {"status": "completed"}}
@@ -302,7 +304,7 @@ def test_a_silent_stream_is_checked_against_the_row(monkeypatch: pytest.MonkeyPa
 
     async def work() -> None:
         publish(run_id=run_id, epoch=1, events=[("message.started", {})])
-        events = await collect(follow(run_id=run_id, after=START, status="running", look=lambda: looks.pop(0)()))  # noqa: PLW0108  # Another each time.
+        events = await collect(follow(run_id=run_id, after=START, status="running", read_state=lambda: looks.pop(0)()))  # noqa: PLW0108  # Another each time.
         assert [event.name for event in events] == ["message.started", "snapshot", "run.completed"]
         assert events[-1].position > events[0].position
 
@@ -313,7 +315,7 @@ def test_a_run_whose_stream_is_gone_is_shown_as_it_is_now() -> None:
     run_id = new_id()
 
     async def work() -> None:
-        events = follow(run_id=run_id, after=(1, 4), status="running", look=going_on())
+        events = follow(run_id=run_id, after=(1, 4), status="running", read_state=going_on())
         [first] = await anext(events)
         publish(run_id=run_id, epoch=2, events=[("run.completed", {})])
         [second] = await anext(events)
@@ -323,7 +325,7 @@ def test_a_run_whose_stream_is_gone_is_shown_as_it_is_now() -> None:
 
 
 def test_a_reader_who_comes_back_at_once_misses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The read that goes on for the one who left must not answer the one who came."""
+    """The read that continues for the one who left must not answer the one who came."""
     run_id = new_id()
     publish(run_id=run_id, epoch=1, events=[("text.delta", {"delta": letter}) for letter in "abc"])
     wake = Hub._wake
@@ -334,12 +336,12 @@ def test_a_reader_who_comes_back_at_once_misses_nothing(monkeypatch: pytest.Monk
         await wake(self, subscription)
 
     async def work() -> None:
-        first = follow(run_id=run_id, after=START, status="running", look=going_on())
+        first = follow(run_id=run_id, after=START, status="running", read_state=going_on())
         assert [event.id for event in await anext(first)] == ["1-1", "1-2", "1-3"]
         await asyncio.sleep(0.1)  # The hub asks for what follows.
         await first.aclose()  # type: ignore[attr-defined]  # A generator.
         monkeypatch.setattr(Hub, "_wake", late)
-        second = await collect(follow(run_id=run_id, after=START, status="running", look=going_on()))
+        second = await collect(follow(run_id=run_id, after=START, status="running", read_state=going_on()))
         assert [event.id for event in second] == ["1-1", "1-2", "1-3", "2-1"]
 
     run_async(work)

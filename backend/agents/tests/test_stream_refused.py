@@ -1,4 +1,4 @@
-"""A Redis that takes no writes: full, read-only or unable to save. Its runs go on, and their writers can be closed."""
+"""A Redis that takes no writes: full, read-only or unable to save. Runs continue, and their writers can be closed."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from pytest_django import Settings
 from redis import Redis
 
 from backend.agents.answers.answer import replay
-from backend.agents.stream import outbox, writer
+from backend.agents.stream import event_sender, writer
 from backend.agents.stream.events import key_of
 from backend.agents.stream.publish import publish, recorded
 from backend.agents.stream.writer import StreamWriter
@@ -63,15 +63,15 @@ def take_writes(redis: "Redis") -> None:
 
 @pytest.fixture
 def attempts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many senders each send had."""
+    """How many writers each send had."""
     made: list[int] = []
-    real = outbox.Outbox._send
+    real = event_sender.EventSender._send
 
-    async def send(self: outbox.Outbox, senders: list[outbox.Sender]) -> None:
-        made.append(len(senders))
-        await real(self, senders)
+    async def send(self: event_sender.EventSender, writers: list[event_sender.Writer]) -> None:
+        made.append(len(writers))
+        await real(self, writers)
 
-    monkeypatch.setattr(outbox.Outbox, "_send", send)
+    monkeypatch.setattr(event_sender.EventSender, "_send", send)
     return made
 
 
@@ -144,14 +144,14 @@ def test_a_writer_is_closed_in_time_and_sends_no_more(
 
     async def work() -> None:
         refuse_writes(redis, "full")
-        senders = [writer_for(run_id, epoch) for epoch in (1, 2, 3)]
-        for sender in senders:
+        writers = [writer_for(run_id, epoch) for epoch in (1, 2, 3)]
+        for sender in writers:
             sender.put("run.started", {})
         async with asyncio.timeout(2):
-            await asyncio.gather(*(sender.close() for sender in senders))
+            await asyncio.gather(*(sender.close() for sender in writers))
         await asyncio.sleep(0.3)
         attempts.clear()
-        senders[0].put("run.completed", {})
+        writers[0].put("run.completed", {})
         await asyncio.sleep(1)
         assert attempts == []
         take_writes(redis)

@@ -97,7 +97,7 @@ def test_a_place_is_free_again_when_its_worker_died(queue: Queue, owner: Person,
     expire(dead)
     assert taken() == []
 
-    assert recovery.reap() == [decode("run", runs[1]["id"])]
+    assert recovery.sweep() == [decode("run", runs[1]["id"])]
 
     assert taken() == [runs[1]["id"]]
 

@@ -116,7 +116,7 @@ class ConversationViewSet(
 
     @extend_schema(request=ConversationChangeSerializer, responses=ConversationRepresentation)
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Rename it, archive it, or choose the branch that is shown and that the next question goes on from."""
+        """Rename it, archive it, or choose the branch that is shown and that the next question follows."""
         conversation: Conversation = self.get_object()
         given = ConversationChangeSerializer(data=request.data, partial=True)
         given.is_valid(raise_exception=True)
@@ -178,7 +178,7 @@ class MessageViewSet(PublicIdLookup, mixins.ListModelMixin, GenericViewSet[Messa
     @extend_schema(
         parameters=[
             OpenApiParameter(
-                "branch", OpenApiTypes.STR, enum=["head", "all"], description="head: without answers given anew."
+                "branch", OpenApiTypes.STR, enum=["head", "all"], description="head: the messages of the chosen branch."
             )
         ]
     )

@@ -21,7 +21,7 @@ from backend.agents.models import Run
 from backend.agents.representations import message_data, run_data
 from backend.agents.schema import EVENTS
 from backend.agents.stream.events import START, Position, position_of
-from backend.agents.stream.reader import Glance, follow
+from backend.agents.stream.reader import RunState, follow
 from backend.db.connection import release_connection
 from backend.http.concurrency import Slot, hold_stream_slot, keep_slot
 from backend.http.ids import decode
@@ -63,8 +63,8 @@ def _still_allowed(actor: Actor, run_id: UUID) -> StillAllowed:
 
 
 async def _frames(run_id: UUID, status: str, after: Position) -> AsyncIterator[bytes]:
-    look = sync_to_async(_look, thread_sensitive=False)
-    async for events in follow(run_id=run_id, status=status, after=after, look=lambda: look(run_id)):
+    read_state = sync_to_async(_read_state, thread_sensitive=False)
+    async for events in follow(run_id=run_id, status=status, after=after, read_state=lambda: read_state(run_id)):
         yield b"".join([event.frame for event in events])
 
 
@@ -78,12 +78,12 @@ def _authorize(request: HttpRequest, pk: str) -> tuple[Actor, UUID, str]:
         release_connection()
 
 
-def _look(run_id: UUID) -> Glance | None:
+def _read_state(run_id: UUID) -> RunState | None:
     """The run as PostgreSQL has it; None while PostgreSQL does not answer."""
     try:
         run = queries.run_for_events(run_id)
         run.output_message.run = run
-        return Glance(
+        return RunState(
             run=run_data(run),
             messages=[message_data(run.input_message), message_data(run.output_message)],
         )

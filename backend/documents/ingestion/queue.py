@@ -4,8 +4,8 @@ The queue is a query in PostgreSQL; a Celery task is only a notification that it
 
 1. The workspace with the fewest running ingestions.
 2. The workspace that was served longest ago. The processor time of its last ingestion is added to that time. A
-workspace
-   that was never served counts from its oldest waiting file, so that a new one does not come before all others.
+   workspace that was never served counts from its oldest waiting file, so that a new one does not come before all
+   others.
 3. The smallest file. Its size is halved for each minute that it has waited, so that a large file does not starve.
 """
 

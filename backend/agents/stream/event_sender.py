@@ -1,7 +1,8 @@
 """Sends the events of all runs of a process to Redis together: one round trip, however many of them stream.
 
-A round trip for each piece of each run would cost more than everything else about streaming. So when one sender is due,
-those that would be due a moment later are sent along, and runs that stream at the same time fall into step.
+A round trip for each piece of each run would cost more than everything else about streaming. So when one writer is due,
+the writers that would be due within ``TOGETHER_SECONDS`` are sent in the same pipeline. After
+that their next events are due at the same time again, so runs that stream together soon share every round trip.
 """
 
 import asyncio
@@ -17,13 +18,13 @@ from backend.db.redis import async_client
 
 logger = logging.getLogger(__name__)
 
-TOGETHER_SECONDS = 0.02  # A sender that is due within this time is sent along.
+TOGETHER_SECONDS = 0.02  # A writer that is due within this time is sent along.
 
-_outboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, "Outbox"] = WeakKeyDictionary()
+_event_senders: WeakKeyDictionary[asyncio.AbstractEventLoop, "EventSender"] = WeakKeyDictionary()
 
 
-class Sender(Protocol):
-    """Writes to Redis through the outbox.
+class Writer(Protocol):
+    """Writes to Redis through the event sender.
 
     :ivar due: the time of the event loop from which on its commands are to be sent.
     :ivar closed: nothing of it is sent any more.
@@ -45,25 +46,25 @@ class Sender(Protocol):
         ...
 
 
-class Outbox:
-    """The senders of one event loop that wait."""
+class EventSender:
+    """Sends what the writers of one event loop have to write, when it is due."""
 
     def __init__(self) -> None:
-        self._waiting: set[Sender] = set()
+        self._waiting: set[Writer] = set()
         self._wake = asyncio.Event()
         self._timer: asyncio.Handle | None = None
         self._timer_due = 0.0  # uvloop's handles do not know it.
         self._task: asyncio.Task[None] | None = None
 
-    def post(self, sender: Sender) -> None:
+    def post(self, writer: Writer) -> None:
         """Send it when it is due."""
-        self._waiting.add(sender)
-        self._set_timer(sender.due)
+        self._waiting.add(writer)
+        self._set_timer(writer.due)
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._work())
 
-    def remove(self, sender: Sender) -> None:
-        self._waiting.discard(sender)
+    def remove(self, writer: Writer) -> None:
+        self._waiting.discard(writer)
 
     def _set_timer(self, due: float) -> None:
         if self._timer is not None:
@@ -83,53 +84,53 @@ class Outbox:
             await self._wake.wait()
             self._wake.clear()
             together = loop.time() + TOGETHER_SECONDS
-            senders = [sender for sender in self._waiting if sender.due <= together]
-            self._waiting.difference_update(senders)
-            await self._send(senders)
+            writers = [writer for writer in self._waiting if writer.due <= together]
+            self._waiting.difference_update(writers)
+            await self._send(writers)
             if self._waiting:
-                self._set_timer(min(sender.due for sender in self._waiting))
+                self._set_timer(min(writer.due for writer in self._waiting))
 
-    async def _send(self, senders: list[Sender]) -> None:
-        """Never raises: whatever fails, the runs go on, and what Redis did not take is sent again."""
+    async def _send(self, writers: list[Writer]) -> None:
+        """Never raises: whatever fails, the runs continue, and what Redis did not take is sent again."""
         pipeline = async_client().pipeline(transaction=False)
-        counts = [self._compose(sender, pipeline) for sender in senders]
+        counts = [self._compose(writer, pipeline) for writer in writers]
         try:
             replies: list[Any] = await pipeline.execute(raise_on_error=False) if any(counts) else []
         except Exception as error:
-            for sender in senders:
-                self._again(sender, error)
+            for writer in writers:
+                self._again(writer, error)
             return
         start = 0
-        for sender, count in zip(senders, counts, strict=True):
+        for writer, count in zip(writers, counts, strict=True):
             try:
-                if await sender.take_replies(replies[start : start + count]):
-                    self._wait(sender)
+                if await writer.take_replies(replies[start : start + count]):
+                    self._wait(writer)
             except Exception as error:
-                self._again(sender, error)
+                self._again(writer, error)
             start += count
 
-    def _compose(self, sender: Sender, pipeline: Pipeline) -> int:
-        """Return how many commands. A sender that fails is left out and logged: it must not delay other runs."""
+    def _compose(self, writer: Writer, pipeline: Pipeline) -> int:
+        """Return how many commands. A writer that fails is left out and logged: it must not delay other runs."""
         before = len(pipeline)
         try:
-            return sender.compose(pipeline)
+            return writer.compose(pipeline)
         except Exception:
             logger.exception("run_events_not_sent")
             del pipeline.command_stack[before:]
             return 0
 
-    def _again(self, sender: Sender, error: Exception) -> None:
+    def _again(self, writer: Writer, error: Exception) -> None:
         if not isinstance(error, RedisError | OSError):
             logger.error("run_events_not_sent", exc_info=error)
-        sender.defer(error)
-        self._wait(sender)
+        writer.defer(error)
+        self._wait(writer)
 
-    def _wait(self, sender: Sender) -> None:
+    def _wait(self, writer: Writer) -> None:
         """Unless it was closed while it was being sent: it would be sent again and again."""
-        if not sender.closed:
-            self._waiting.add(sender)
+        if not writer.closed:
+            self._waiting.add(writer)
 
 
-def outbox() -> Outbox:
-    """The outbox of the running event loop."""
-    return _outboxes.setdefault(asyncio.get_running_loop(), Outbox())
+def event_sender() -> EventSender:
+    """The event sender of the running event loop."""
+    return _event_senders.setdefault(asyncio.get_running_loop(), EventSender())
