@@ -110,28 +110,29 @@ class LiveRun:
             logger.warning("run_stream_not_closed run=%s error=%r", self.run.public_id, error)
 
     def check(self) -> None:
-        """Return only if the run may continue.
+        """Return only if the run may begin a step.
 
-        :raises Stopped: its time is over, or it was interrupted.
+        :raises Stopped: its time is over, it was interrupted, or its worker shuts down.
         """
         if time.monotonic() >= self.deadline:
             self.handle.stop("timed_out")
+        elif worker.is_draining():
+            self.handle.stop("shutdown")
         if self.handle.stop_reason is not None:
             raise Stopped
 
     def pause(self, seconds: float) -> None:
-        """Wait that long.
+        """Wait that long between two steps.
 
-        :raises Stopped: the run was interrupted meanwhile.
+        :raises Stopped: as ``check``.
         """
         until = time.monotonic() + seconds
-        release_connection()
-        while not self.handle.stopped.wait(max(0.0, min(TICK_SECONDS, until - time.monotonic()))):
-            if time.monotonic() >= until:
-                return
-            self._tick()
+        while (left := until - time.monotonic()) > 0:
+            self.check()
             release_connection()
-        raise Stopped
+            self.handle.stopped.wait(min(TICK_SECONDS, left))
+            self._tick()
+        self.check()
 
     def wait_for(self, streaming: "Future[Reply]") -> Reply:
         """The reply, once ``stream_step`` has ended. Meanwhile renews the lease and stores the answer every second."""

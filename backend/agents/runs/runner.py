@@ -49,10 +49,13 @@ MAX_TOOL_FAILURES = 3
 def execute(*, run_id: UUID | None = None) -> UUID | None:
     """Claim the queued run that is to start next, and carry it to its end.
 
-    Returns the run that workers are to be notified of: of the same workspace, if one waits that may start now.
+    Returns the run that workers are to be notified of: of the same workspace, if one waits that may start now. A worker
+    that shuts down claims nothing and passes its notification on.
 
     :param run_id: the run to prefer if its workspace is the next one; another run may be claimed instead.
     """
+    if worker.is_draining():
+        return run_id
     try:
         with StartSlot() as slot:
             run = retry_on_disconnect(lambda: lease.claim(run_id))

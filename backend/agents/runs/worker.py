@@ -31,6 +31,7 @@ _lock = threading.Lock()
 _loop: tuple[int, asyncio.AbstractEventLoop] | None = None  # With the process it belongs to: a fork has none.
 _handles: dict[UUID, "RunHandle"] = {}
 _stop_reason: str | None = None  # Why every run of this process is to stop, once ``stop_all`` was called.
+_draining = False  # Whether this process begins no step any more, since it shuts down.
 _start_slots = threading.BoundedSemaphore(MAX_AT_ONCE)
 
 
@@ -98,7 +99,13 @@ class StartSlot:
 
 @worker_shutting_down.connect
 def stop_after_drain(**_: Any) -> None:
-    """Give the runs of this process some time to end by themselves, then interrupt those that are left."""
+    """Begin no step from now on; give those that have begun some time to end, then interrupt those that are left.
+
+    A run whose step ends meanwhile is given back (``LiveRun.check``), so that another worker continues it. With another
+    step it would be interrupted in the middle of a request, and end.
+    """
+    global _draining  # noqa: PLW0603  # One process, one shutdown.
+    _draining = True
     timer = threading.Timer(settings.RUN_DRAIN_SECONDS, stop_all, args=["shutdown"])
     timer.daemon = True
     timer.start()
@@ -112,9 +119,9 @@ def stop_all(reason: str) -> None:
         handle.stop(reason)
 
 
-def is_stopping() -> bool:
-    """Whether ``stop_all`` was called."""
-    return _stop_reason is not None
+def is_draining() -> bool:
+    """Whether this process shuts down, and so begins no step any more."""
+    return _draining
 
 
 def submit(work: Coroutine[Any, Any, T]) -> "Future[T]":

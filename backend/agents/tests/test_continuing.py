@@ -14,7 +14,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from backend.agents.answers.answer import replay
 from backend.agents.models import Run, Step
 from backend.agents.reasons import in_words
-from backend.agents.runs import lease, recovery, runner, settlement, toolbox, transcript, worker
+from backend.agents.runs import lease, metering, recovery, runner, settlement, toolbox, transcript, worker
 from backend.agents.runs.endings import Ending
 from backend.agents.runs.lease import RunLost
 from backend.agents.runs.toolbox import ApprovalNeeded, Toolbox
@@ -274,28 +274,48 @@ def test_a_worker_that_wakes_up_late_writes_nothing(
     assert go_on(owner, begun)["cost"] == COST
 
 
-def test_a_worker_that_shuts_down_between_steps_gives_the_run_back(
-    begun: dict[str, Any], owner: Person, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+DRAINS = {
+    "claimed": (transcript, "load", 0),
+    "first request streams": (transcript, "end_model_step", 1),
+    "busy provider": (metering, "failure_of", 1),
+    "searching": (SearchKnowledge, "run", 2),
+}
+
+
+@pytest.mark.parametrize("place", DRAINS)
+def test_a_worker_that_shuts_down_begins_no_step_and_gives_the_run_back(
+    begun: dict[str, Any],
+    owner: Person,
+    provider: FakeProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
 ) -> None:
+    """The step that has begun ends as it would. No request and no search begins after it, though there is time."""
     run_id = decode("run", begun["id"])
-    real = SearchKnowledge.run
-
-    def shutting_down(tool: SearchKnowledge, context: Context, arguments: str) -> Outcome:
-        worker._handles[run_id].stop("shutdown")
-        return real(tool, context, arguments)
-
+    target, name, steps = DRAINS[place]
+    real = getattr(target, name)
+    if is_busy := place == "busy provider":
+        provider._scripts[None].insert(0, Reply(status=429, retry_after=25))
     with monkeypatch.context() as patched:
-        patched.setattr(SearchKnowledge, "run", shutting_down)
+
+        def shutting_down(*given: Any, **named: Any) -> Any:
+            patched.setattr(worker, "_draining", True)
+            return real(*given, **named)
+
+        patched.setattr(target, name, shutting_down)
         assert runner.execute(run_id=run_id) == run_id  # So that another worker is notified of it.
-    left = row(begun)
+        left = row(begun)
+        assert runner.execute(run_id=run_id) == run_id  # It claims no more.
+        assert row(begun).epoch == left.epoch
     assert (left.status, left.lease_owner, left.attempt) == ("queued", "", 1)
-    assert left.started_at is not None
+    assert [step.finished_at is not None for step in steps_of(begun)] == [True] * steps
+    assert (left.started_at is not None) == (steps > 0)
     before = recorded(run_id)
 
     runner.execute(run_id=run_id)
 
     after = shown(owner, begun)
-    assert (after["status"], after["cost"], len(provider.requests)) == ("completed", COST, 2)
+    assert (after["status"], after["cost"], len(provider.requests)) == ("completed", COST, 2 + is_busy)
     assert after["started_at"] is not None
     assert_stream(begun, before, after)
     assert_settled(owner, after)
