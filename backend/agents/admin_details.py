@@ -143,6 +143,10 @@ def _cost(run: Run) -> str:
 def run_sections(run: Run) -> list[Section]:
     """The question, the steps in their order, the answer, and what it cites."""
     steps = list(run.steps.all()[: MAX_STEPS + 1])
+    notes = [_("The first %(count)d.") % {"count": MAX_STEPS}] if len(steps) > MAX_STEPS else []
+    notes.append(
+        _("The texts that the model read (passages, tool results) are not shown to operators: they are users' content.")
+    )
     section = Section(
         title=_("Steps"),
         headers=[
@@ -154,7 +158,7 @@ def run_sections(run: Run) -> list[Section]:
             _("Time"),
         ],
         rows=[*(_step(step, run) for step in steps[:MAX_STEPS]), *([_total(run)] if steps else [])],
-        note=_("The first %(count)d.") % {"count": MAX_STEPS} if len(steps) > MAX_STEPS else "",
+        note=" ".join(notes),
     )
     if not may_read_texts():
         return [section]
@@ -239,12 +243,15 @@ def _tokens(usage: dict[str, Any]) -> Any:
 
 
 def _lasted(step: Step) -> Any:
+    began = cells.moment(step.started_at, seconds=True)
     if step.finished_at is None:
-        return format_html("{}<br>{}", cells.moment(step.started_at), _("not ended"))
+        return format_html("{}<br>{}", began, _("not ended"))
     seconds = (step.finished_at - step.started_at).total_seconds()
-    return format_html(
-        "{}<br>{}", cells.moment(step.started_at), _("%(seconds)s seconds") % {"seconds": cells.decimal(seconds)}
-    )
+    if seconds < 1:
+        lasted = f"{max(0, round(seconds * 1000))} ms"
+    else:
+        lasted = _("%(seconds)s seconds") % {"seconds": cells.decimal(seconds)}
+    return format_html("{}<br>{}", began, lasted)
 
 
 def _model_step(step: Step) -> Any:

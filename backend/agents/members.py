@@ -4,8 +4,8 @@ from backend.http.openapi.descriptions import Schema
 
 PRICE = "Per million tokens, in `currency`; null if there is none."
 MODE = (
-    "How to search. Every mode is accepted; all search lexically, by words, as long as no embedding model is "
-    "configured."
+    "How to search: `lexical` by words, `hybrid` by words and by meaning; null or left out: as the server searches. As "
+    "long as no embedding model is configured, both search by words."
 )
 MEMBERS = {
     "Agent.instructions": "What the model reads before every question.",

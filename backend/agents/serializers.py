@@ -64,6 +64,10 @@ class LimitsSerializer(StrictSerializer):
 class ToolField(CharField):
     """The name of a tool. Other tools than the search, which every agent with knowledge has, do not work yet."""
 
+    default_error_messages = {
+        "invalid": _("Send the name of a tool, as a string. The only one is `search_knowledge`."),
+    }
+
     def to_internal_value(self, data: Any) -> str:
         name = super().to_internal_value(data)
         if name != search_knowledge.NAME:
@@ -130,7 +134,12 @@ class RunSerializer(StrictSerializer):
     max_cost = MoneyField(min_value=1, required=False, allow_null=True)
     when_busy = ChoiceField(["reject", "queue", "interrupt"], default="reject")
     wait_for_knowledge = BooleanField(default=False, help_text=WAIT_FOR_KNOWLEDGE)
-    version = PublicIdField("agv", required=False, allow_null=True, help_text="The agent's current version.")
+    version = PublicIdField(
+        "agv",
+        required=False,
+        allow_null=True,
+        help_text="The agent's current version, or left out, which means the same.",
+    )
     variables = UnsupportedObjectField(help_text="No agent takes any yet.")
 
     def validate_input(self, text: str) -> str:
@@ -143,7 +152,9 @@ class RunSerializer(StrictSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         again, edited, said = (name in attrs for name in ("regenerate_of", "edit_of", "input"))
         if again and (said or edited):
-            raise serializers.ValidationError({"regenerate_of": [_("An answer is given again without new words.")]})
+            extra = "`input`" if said else "`edit_of`"
+            refusal = _("Do not send %(member)s with `regenerate_of`.") % {"member": extra}
+            raise serializers.ValidationError({"regenerate_of": [refusal]})
         if not again and not said:
             raise serializers.ValidationError({"input": [_("This field is required.")]}, code="required")
         attrs["question"] = Question(

@@ -1,6 +1,7 @@
 """The admin's pages show money as money, what happened in a run, and why a document failed."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib import admin
@@ -76,6 +77,18 @@ def test_a_runs_page_tells_what_happened(operator: Client, run: Run) -> None:
     assert "Another attempt may succeed." in text
     assert text.index("0.041346") < text.index("zebra-query")
     assert "What is the zebra-fee?" in text
+    assert "The texts that the model read (passages, tool results) are not shown to operators" in text
+
+    began = datetime(2031, 3, 5, 14, 7, 9, tzinfo=UTC)
+    for index, lasted in ((1, 42), (2, 1_500)):
+        end = began + timedelta(milliseconds=lasted)
+        run.steps.filter(index=index).update(started_at=began, finished_at=end)
+    text = words(operator.get(change(run)).content.decode())
+    assert "14:07:09 42 ms" in text
+    assert "14:07:09 1.5 seconds" in text
+    portuguese = words(operator.get(change(run), headers={"Accept-Language": "pt-BR"}).content.decode())
+    assert "05/03/2031 14:07:09 1,5 segundos" in portuguese
+    assert "não são mostrados a operadores" in portuguese
 
 
 def test_a_runs_costs_add_up_to_what_was_charged(operator: Client, run: Run) -> None:

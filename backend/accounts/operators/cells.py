@@ -61,11 +61,14 @@ def decimal(value: float) -> str:
     return str(number_format(round(value, 1), 1, use_l10n=True))
 
 
-def moment(at: datetime | None) -> SafeString | str:
-    """A short date and time in UTC; the exact one is in its title."""
+def moment(at: datetime | None, *, seconds: bool = False) -> SafeString | str:
+    """A short date and time in UTC, to the minute or to the second; the exact one is in its title."""
     if at is None:
         return "-"
-    text = date_format(timezone.localtime(at), "SHORT_DATETIME_FORMAT")
+    local = timezone.localtime(at)
+    text = date_format(local, "SHORT_DATETIME_FORMAT")
+    if seconds:
+        text = f"{date_format(local, 'SHORT_DATE_FORMAT')} {local:%H:%M:%S}"
     return format_html('<time datetime="{}" title="{}" class="whitespace-nowrap">{}</time>', at.isoformat(), at, text)
 
 

@@ -200,7 +200,7 @@ def _new_run(
     """A run with its question and an empty answer, not yet stored; and whether the question is new."""
     version = conversation.agent.current
     if question.version not in (None, version.pk):
-        raise FieldError("/version", _("Only the agent's current version answers."))
+        raise FieldError("/version", _("Send the agent's current version, or leave `version` out."))
     model = catalog().get(version.model)
     asked, is_new = _question_message(conversation, question)
     history = prompt.history_of(asked)

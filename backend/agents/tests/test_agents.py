@@ -142,6 +142,31 @@ def test_what_does_not_work_yet_is_refused_and_not_kept(
     assert Agent.objects.count() == 1
 
 
+def test_a_tool_that_is_no_name_is_refused_with_the_name_to_send(owner: Person, provider: FakeProvider) -> None:
+    body = {"name": "Reader", "tools": [{"type": "http"}]}
+    english, portuguese = (owner.post("/api/v1/agents", body, Accept_Language=code) for code in ("en", "pt-br"))
+
+    [error] = english.json()["errors"]
+    assert (error["pointer"], error["code"]) == ("/tools/0", "invalid")
+    assert error["detail"] == "Send the name of a tool, as a string. The only one is `search_knowledge`."
+    [error] = portuguese.json()["errors"]
+    assert error["detail"] == "Envie o nome de uma ferramenta, como texto. A única é `search_knowledge`."
+
+
+def test_every_documented_mode_of_knowledge_is_accepted_and_no_other(owner: Person, agent: dict[str, Any]) -> None:
+    member = owner.get("/api/schema").json()["components"]["schemas"]["Knowledge"]["properties"]["mode"]
+    path, collection = f"/api/v1/agents/{agent['id']}/knowledge", make_collection(owner)
+    statuses = {
+        mode: owner.put(path, {"knowledge": [{"collection": collection, "mode": mode}]}).status_code
+        for mode in ("lexical", "hybrid", "semantic", None)
+    }
+
+    assert statuses == {"lexical": 200, "hybrid": 200, "semantic": 422, None: 200}
+    assert "Every mode" not in member["description"]
+    assert "`lexical`" in member["description"]
+    assert "`hybrid`" in member["description"]
+
+
 @pytest.mark.parametrize(("name", "values"), [("limit", (3, 4)), ("mode", ("lexical", None))])
 def test_one_search_has_one_limit_and_one_mode(
     owner: Person, agent: dict[str, Any], name: str, values: tuple[Any, Any]

@@ -403,6 +403,16 @@ def test_what_cannot_be_honoured_is_refused(owner: Person, agent: dict[str, Any]
     ):
         answer = owner.post(path, {"input": "Hello?", **fields})
         assert (answer.status_code, [error["pointer"] for error in answer.json()["errors"]]) == (422, [pointer]), fields
+    answered = encode("msg", new_id())
+    for body, detail in (
+        (
+            {"input": "Hello?", "version": encode("agv", new_id())},
+            "Send the agent's current version, or leave `version` out.",
+        ),
+        ({"input": "Hello?", "regenerate_of": answered}, "Do not send `input` with `regenerate_of`."),
+        ({"edit_of": answered, "regenerate_of": answered}, "Do not send `edit_of` with `regenerate_of`."),
+    ):
+        assert [error["detail"] for error in owner.post(path, body).json()["errors"]] == [detail]
     begun = owner.post("/api/v1/conversations", {"agent": agent["id"], "input": "Hello?", "max_cots": "0.10"})
     [error] = begun.json()["errors"]
     assert (begun.status_code, error["pointer"], error["code"]) == (422, "/max_cots", "unknown_field")
