@@ -87,12 +87,18 @@ export function createAgents({ onChoose }) {
     return done;
   }
 
-  /** Let an agent know a document, so that the next question finds it. */
-  function teach(document, id) {
+  /** Let an agent know a document, so that the next question finds it. Resolves to whether that worked; never rejects. */
+  async function teach(document, id) {
     const agent = agents.find((each) => each.id === id);
-    if (!agent) return Promise.resolve();
+    if (!agent) return true;
     const withIt = (knowledge) => [...knowledge.filter((entry) => entry.document !== document.id), { document: document.id }];
-    return change(agent, withIt).catch((error) => toast(problemText(error)));
+    try {
+      await change(agent, withIt);
+      return true;
+    } catch (error) {
+      toast(problemText(error, { name: document.name }));
+      return false;
+    }
   }
 
   /** Let an agent no longer know a document. */

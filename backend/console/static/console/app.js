@@ -62,6 +62,7 @@ async function choose(agent) {
 const chat = createChat({
   agent: agents.current,
   unread: () => documents.all().filter(isUnread).map(({ name }) => name),
+  arriving: () => (agents.current() ? documents.arriving(agents.current()) : []),
   onCite: (citation, button) => source.show(citation, { button }),
   onCreated: (conversation) => {
     if (place()[0] === "conversations") rename("conversations", conversation.id);
@@ -71,11 +72,10 @@ const chat = createChat({
       chat.renamed(listed.find(({ id }) => id === conversation.id) ?? conversation);
     });
   },
-  onStarted: quietly(wallet.refresh),
   onEnded: ({ citations }) => {
     if (citations.length === 0) source.none();
     quietly(wallet.refresh)();
-    quietly(conversations.refresh)(); // The first question gives a conversation its title.
+    quietly(() => conversations.answered(chat.current().id))();
   },
   onFirstSource: showBeside,
   onShown: showBeside,
@@ -128,7 +128,7 @@ function enter() {
 async function load() {
   app.hidden = false;
   try {
-    const [user] = await Promise.all([get("/api/v1/users/me"), agents.refresh(), documents.refresh(), conversations.refresh(), wallet.refresh()]);
+    const [user] = await Promise.all([get("/api/v1/users/me"), agents.refresh(), documents.refresh(), conversations.refresh(), wallet.reload()]);
     drawAccount(user);
     if (place()[0] !== "conversations") await openConversation(sessionStorage.getItem(OPEN) || null);
     await show();

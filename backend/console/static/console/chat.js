@@ -18,9 +18,10 @@ import { follow } from "./stream.js";
 /**
  * `onFirstSource(message, root)` is called when an answer that is being written cites something for the first time;
  * `onShown(message, root)` when a conversation was opened, or another branch of it, with its newest answer.
- * `unread()` gives the names of the documents that the agent knows and that could not be read.
+ * `unread()` gives the names of the documents that the agent knows and that could not be read; `arriving()` the files that
+ * are on their way to what it knows: { name, end: resolves to { name, failed } }.
  */
-export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnded, onFirstSource, onShown }) {
+export function createChat({ agent, unread, arriving, onCite, onCreated, onEnded, onFirstSource, onShown }) {
   const log = find("#messages");
   const tail = createTail(find("#scroller"), find("#newest"));
   const empty = find("#empty");
@@ -29,7 +30,7 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
   let conversation = null;
   let messages = []; // All of them, those of other branches too, oldest first.
   let entries = []; // Those on show, in their order: { message, view }.
-  let sending = null; // { stopped } while a question is on its way to the server.
+  let sending = null; // { stopped, stop() } while a question waits for uploads or is on its way to the server.
   let following = null; // { run: its id, controller } of the answer that is being written.
   let opened = false; // Something is on show, be it the beginning of a new conversation.
   let visit = 0; // Counts conversations opened, so that a slow answer is not shown in the wrong one.
@@ -81,6 +82,7 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
     opened = false;
     visit += 1;
     following?.controller.abort();
+    sending?.stop();
     following = sending = null;
     reconnecting.hidden = true;
   }
@@ -119,7 +121,8 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
     redrawn();
   }
 
-  const drawAll = () => keepingFocus(redrawn, fallback);
+  /** Draw all, and keep the end in sight: what an answer gets when it ends may need more lines. */
+  const drawAll = () => tail.around(() => keepingFocus(redrawn, fallback));
 
   /** What takes the focus when the control that had it has gone: the question, but on a phone that brings up its keyboard. */
   const fallback = () => (media.phone.matches ? entries.at(-1)?.view.root : null) ?? find("#question");
@@ -194,17 +197,29 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
     const added = placeholders({ key, text, parent });
     const [answer, question] = added.slice().reverse();
     const request = (sending = { stopped: false });
+    const stopped = new Promise((resolve) => (request.stop = resolve));
     failure.textContent = "";
     messages.push(...added);
     show(answer.id);
     tail.toEnd();
+    const takeBack = () => {
+      sending = null;
+      messages = messages.filter(({ id }) => !added.some((one) => one.id === id));
+      show(leaf);
+      return false;
+    };
     try {
+      const missing = waits ? await Promise.race([arrived(entryOf(answer.id)), stopped]) : [];
+      if (mine !== visit) return false;
+      if (request.stopped) return takeBack();
+      become(entryOf(answer.id), { ...entryOf(answer.id).message, uploading: null, missing });
+      draw(entryOf(answer.id));
       const response = await start(path, path ? body : { ...body, wait_for_knowledge: waits }, key);
       if (mine !== visit) {
         response.body.cancel(); // The run goes on.
         return true;
       }
-      answer.run = response.headers.get("Orquestra-Run");
+      entryOf(answer.id).message.run = response.headers.get("Orquestra-Run");
       if (!conversation) begun(response.headers.get("Location"));
       sending = null;
       watch(answer.id, { first: response, question });
@@ -212,13 +227,26 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
       return true;
     } catch (error) {
       if (mine !== visit) return false;
-      sending = null;
-      messages = messages.filter((message) => !added.includes(message));
-      show(leaf);
+      takeBack();
       if (error.code === "conversation_busy" && conversation) await open(conversation.id); // Another tab asked: show its answer.
       failure.textContent = problemText(error); // The last: opening takes away what was said before.
       return false;
     }
+  }
+
+  /**
+   * Wait for the files that are on their way to what the agent knows, with their names in the answer's place; files that
+   * are added during the wait count too. Returns the names of those that failed.
+   */
+  async function arrived(entry) {
+    const missing = [];
+    for (let files = arriving(); files.length; files = arriving()) {
+      become(entry, { ...entry.message, uploading: files.map(({ name }) => name) });
+      tail.around(() => draw(entry));
+      const { name, failed } = await Promise.race(files.map(({ end }) => end));
+      if (failed) missing.push(name);
+    }
+    return missing;
   }
 
   /**
@@ -284,7 +312,6 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
       }
     };
     const schedule = paced(redraw);
-    onStarted();
     drawAll();
     try {
       await follow(`/api/v1/runs/${run}/events`, {
@@ -298,7 +325,7 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
             take(named, entry, question);
             drawAll();
           }
-          become(entry, apply(entry.message, event, data));
+          become(entry, { ...apply(entry.message, event, data), missing: entry.message.missing });
           schedule();
         },
       });
@@ -332,7 +359,10 @@ export function createChat({ agent, unread, onCite, onCreated, onStarted, onEnde
   }
 
   async function stop() {
-    if (sending) sending.stopped = true; // Its run has no id yet; it is stopped as soon as it has.
+    if (sending) {
+      sending.stopped = true; // Its run has no id yet; it is stopped as soon as it has. While it waits for uploads, nothing was asked.
+      sending.stop();
+    }
     if (!following) return;
     try {
       await post(`/api/v1/runs/${following.run}/cancel`);

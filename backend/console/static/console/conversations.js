@@ -24,6 +24,13 @@ export function createConversations({ onOpen, onRenamed, onDeleted }) {
     return page.results;
   }
 
+  /** The conversation has a new answer, so it is the first of the list now. */
+  async function answered(id) {
+    const item = list.querySelector(`[data-id="${CSS.escape(id)}"]`)?.closest("li");
+    if (!item) await refresh();
+    else if (item !== list.firstElementChild) list.prepend(item);
+  }
+
   function append(page) {
     list.append(...page.results.map(row));
     next = page.next;
@@ -103,5 +110,5 @@ export function createConversations({ onOpen, onRenamed, onDeleted }) {
     }
   }
 
-  return { refresh, select };
+  return { refresh, answered, select };
 }

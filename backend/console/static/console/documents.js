@@ -26,7 +26,8 @@ export function createDocuments({ agents, agent, knowing, onOpen, onTell, onUplo
   const rows = new Map(); // Of the list, by id.
   const listeners = new Set(); // Called with (id, document), and with (id, null) for one that is gone.
   const begun = new Map(); // When a document in progress was first seen, by id.
-  let uploads = []; // Files on their way: { name, part, row }.
+  let uploads = []; // The rows of files that are being sent.
+  const arrivals = new Set(); // Files that are sent or become known to their agent: { name, agent, collection, end }.
   let next = null;
   const queue = createQueue();
 
@@ -176,6 +177,14 @@ export function createDocuments({ agents, agent, knowing, onOpen, onTell, onUplo
     const row = createUploadRow(file.name);
     list.prepend(row.root);
     uploads.push(row);
+    const arrival = { name: file.name, ...where };
+    arrival.end = new Promise((resolve) => {
+      arrival.finish = (failed) => {
+        arrivals.delete(arrival);
+        resolve({ name: file.name, failed });
+      };
+    });
+    arrivals.add(arrival);
     const settle = () => {
       row.root.remove();
       uploads = uploads.filter((other) => other !== row);
@@ -190,11 +199,12 @@ export function createDocuments({ agents, agent, knowing, onOpen, onTell, onUplo
         settle();
         addRow(body, "prepend");
         put(body);
-        onUploaded(body, where.agent);
+        onUploaded(body, where.agent).then((known) => arrival.finish(!known));
         watch();
       },
       onFailed: (error) => {
         settle();
+        arrival.finish(true);
         toast(problemText(error, { name: file.name }));
       },
     };
@@ -206,6 +216,9 @@ export function createDocuments({ agents, agent, knowing, onOpen, onTell, onUplo
     all: () => [...known.values()],
     put,
     remove: onDelete,
+    /** The files on their way to what an agent knows: { name, end: resolves to { name, failed } and never rejects }. */
+    arriving: ({ id, knowledge }) =>
+      [...arrivals].filter(({ agent, collection }) => agent === id || (collection && knowledge.some((entry) => entry.collection === collection))),
     /** Keep documents that are on show elsewhere up to date; returns how to stop. */
     follow: (shown, listener) => {
       for (const one of shown) known.set(one.id, one);

@@ -128,18 +128,22 @@ function drawActivity(node, seen, known, waiting) {
   setLine(node, "search", text);
 }
 
-/** How much of what the agent knows could be read for this answer, where that was not everything. */
-function drawKnowledge(node, { knowledge, status }, unread) {
-  let text = null;
+/** Which files the question waits for; then how much of what the agent knows could be read, where that was not everything. */
+function drawKnowledge(node, { knowledge, status, uploading, missing }, unread) {
+  if (uploading?.length) return setLine(node, "upload", t("knowledge.uploading", { names: quoted(uploading) }));
+  let text = missing?.length ? t("knowledge.missing", { names: quoted(missing) }) : null;
   const { total, ready, failed = 0, waiting = true } = knowledge ?? { total: 0, ready: 0 };
   if (ready < total) {
     const still = status === "streaming" && waiting && ready + failed < total;
-    text = t(still ? "knowledge.waiting" : "knowledge.partly", { ready, documents: count("documents", total) });
-    if (failed && failed === unread.length) text += ` ${t("knowledge.failed", { names: unread.map((name) => `“${name}”`).join(", ") })}`;
+    const state = t(still ? "knowledge.waiting" : "knowledge.partly", { ready, documents: count("documents", total) });
+    text = text ? `${text} ${state}` : state;
+    if (failed && failed === unread.length) text += ` ${t("knowledge.failed", { names: quoted(unread) })}`;
     else if (failed) text += ` ${count("failed", failed)}`;
   }
   setLine(node, "document", text);
 }
+
+const quoted = (names) => names.map((name) => `“${name}”`).join(", ");
 
 function setLine(node, picture, text) {
   node.hidden = text === null;

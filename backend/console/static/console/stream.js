@@ -4,6 +4,7 @@ import { authorized } from "./api.js";
 
 const SILENCE_MS = 40_000; // The server sends a comment every 15 s; two missed and a bit means a dead connection.
 const LONGEST_WAIT_MS = 8_000;
+const CLOSING_MS = 2_000; // After the last event, the server ends the response; a connection that stays open is cut then.
 
 /**
  * Follow `path` until an event for which `ends` is true, or until `signal` aborts.
@@ -23,6 +24,7 @@ export async function follow(path, { ends, onEvent, onConnection = () => {}, sig
     const connection = new AbortController();
     const stop = () => connection.abort();
     signal?.addEventListener("abort", stop);
+    let ended = false;
     let watchdog = setTimeout(stop, SILENCE_MS);
     try {
       const headers = { Accept: "text/event-stream", ...(lastId === null ? {} : { "Last-Event-ID": lastId }) };
@@ -30,9 +32,11 @@ export async function follow(path, { ends, onEvent, onConnection = () => {}, sig
       first = null;
       onConnection(true);
       for await (const frame of frames(response.body, connection.signal, () => {
+        if (ended) return;
         clearTimeout(watchdog);
         watchdog = setTimeout(stop, SILENCE_MS);
       })) {
+        if (ended) continue;
         failures = 0;
         if (frame.id !== null) {
           // A snapshot has the id of the last event that it includes; a reader that comes back may get the end again.
@@ -41,17 +45,22 @@ export async function follow(path, { ends, onEvent, onConnection = () => {}, sig
           lastId = frame.id;
         }
         onEvent(frame);
-        if (ends(frame)) return;
+        if (ends(frame)) {
+          // Read on to the end of the response: cancelled, a whole answer would count as a failed request.
+          ended = true;
+          clearTimeout(watchdog);
+          watchdog = setTimeout(stop, CLOSING_MS);
+        }
       }
     } catch (error) {
-      if (signal?.aborted) return;
+      if (signal?.aborted || ended) return;
       if (error.status >= 400 && error.status < 500 && error.status !== 429) throw error;
     } finally {
       clearTimeout(watchdog);
       signal?.removeEventListener("abort", stop);
       connection.abort(); // Leaving the loop early must not leave the connection open.
     }
-    if (signal?.aborted) return;
+    if (signal?.aborted || ended) return;
     onConnection(false);
     failures += 1;
     await pause(Math.min(LONGEST_WAIT_MS, 250 * 2 ** failures) * (0.75 + Math.random() / 2), signal);

@@ -149,6 +149,8 @@ export const texts = {
   "activity.found": "Found {passages} in {documents}",
   "activity.foundIn": "Found {passages} in {found} of {documents}",
   "activity.nothing": "Searched, found nothing that fits",
+  "knowledge.uploading": "Waiting for the upload of {names}. Your question is asked after that.",
+  "knowledge.missing": "Asked without {names}: the upload failed.",
   "knowledge.waiting": "{ready} of {documents} are ready. The answer begins when all have been read.",
   "knowledge.partly": "Answered from {ready} of {documents}.",
   "knowledge.failed": "{names} could not be read.",

@@ -149,6 +149,8 @@ export const texts = {
   "activity.found": "Achou {passages} em {documents}",
   "activity.foundIn": "Achou {passages} em {found} de {documents}",
   "activity.nothing": "Procurou e não achou nada que sirva",
+  "knowledge.uploading": "Aguardando o envio de {names}. Sua pergunta é feita depois.",
+  "knowledge.missing": "Perguntado sem {names}: o envio falhou.",
   "knowledge.waiting": "{ready} de {documents} prontos. A resposta começa quando todos tiverem sido lidos.",
   "knowledge.partly": "Respondida com {ready} de {documents}.",
   "knowledge.failed": "Não foi possível ler: {names}.",

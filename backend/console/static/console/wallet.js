@@ -14,14 +14,23 @@ const GROUPS = ["day", "agent", "model"];
 export function createWallet({ onShow, agents }) {
   const card = find("#balance");
   const tab = find("#tabs [data-view=wallet] .amount");
-  let latest = null; // { wallet, transactions } of the last time that we asked.
+  let latest = null; // { wallet, transactions } as last requested.
   let onChange = null; // Draws the sheet anew while it is open.
 
   card.addEventListener("click", onShow);
 
-  /** Ask again. Called when a run begins and ends, and when a document is done. */
-  async function refresh() {
-    const [wallet, transactions] = await Promise.all([get("/api/v1/billing/balance"), get("/api/v1/billing/transactions")]);
+  /**
+   * Request the balance again: when a run has ended, and when a document is done. The transactions are requested where
+   * the sheet shows them; the line beside the conversation gets its next step from the two balances.
+   */
+  const refresh = () => load({ whole: onChange !== null });
+
+  /** Request the balance and the transactions: on entering, and for the sheet. */
+  const reload = () => load({ whole: true });
+
+  async function load({ whole }) {
+    const [wallet, listed] = await Promise.all([get("/api/v1/billing/balance"), whole && get("/api/v1/billing/transactions")]);
+    const transactions = listed || continued(latest, wallet);
     latest = { wallet, transactions };
     const { available, held, currency } = wallet;
     const amount = balance(available, currency);
@@ -35,7 +44,7 @@ export function createWallet({ onShow, agents }) {
   async function open(body) {
     const view = element("div", { id: "wallet", class: "wallet" });
     body.replaceChildren(view);
-    await refresh();
+    await reload();
     view.replaceChildren(summary(latest), usage(agents), transactionList(latest.transactions));
     onChange = () => {
       find(".summary", view).replaceWith(summary(latest));
@@ -43,7 +52,7 @@ export function createWallet({ onShow, agents }) {
     };
   }
 
-  return { refresh, title: () => t("wallet.balance"), open, leave: () => (onChange = null) };
+  return { refresh, reload, title: () => t("wallet.balance"), open, leave: () => (onChange = null) };
 }
 
 function summary({ wallet, transactions }) {
@@ -57,6 +66,14 @@ function summary({ wallet, transactions }) {
     Number(available) > 0 ? "" : element("p", { class: "error wallet-empty" }, t(ever ? "wallet.empty" : "wallet.never")),
     ever ? element("figure", { class: "chart labelled" }, line(transactions.results, wallet, { height: 90, labels: true })) : "",
   );
+}
+
+/** The transactions, and what was booked since then as one step. */
+function continued({ wallet: before, transactions }, { posted }) {
+  const amount = Number(posted) - Number(before.posted);
+  if (amount === 0) return transactions;
+  const step = { created_at: new Date().toISOString(), amount: String(amount), balance_after: posted };
+  return { ...transactions, results: [step, ...transactions.results] };
 }
 
 // Transactions -----------------------------------------------------------------------------------------------------------
