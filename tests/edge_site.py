@@ -5,6 +5,7 @@ import gc
 from collections.abc import AsyncIterator, Iterator
 from io import BytesIO
 from typing import Any
+from uuid import uuid4
 
 from django.conf import settings
 from django.db import connection
@@ -17,7 +18,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from backend.agents.views.events import events_of_started
 from backend.db.redis import async_client
+from backend.http.concurrency import acquire_slot
 from backend.http.sse import event_stream, frame
 
 LARGE = b"".join(b"%07d\n" % number for number in range(800_000))  # More than waits at once for a slow reader.
@@ -56,6 +59,14 @@ def held(request: HttpRequest, name: str) -> HttpResponse:
         redis.incr(f"held:{name}")
         redis.blpop([f"go:{name}"], timeout=30)
     return JsonResponse({"held": name})
+
+
+def started(request: HttpRequest, name: str) -> HttpResponseBase:
+    """The events of a run that waits for a worker for ever, as the response of the thread that holds a slot for them."""
+    slot = acquire_slot("streams", name, limit=50)
+    held(request, name)
+    actor: Any = None  # It is asked for only at the first heartbeat.
+    return events_of_started(actor=actor, run_id=uuid4(), status="queued", slot=slot, headers={})
 
 
 def bug(request: HttpRequest) -> HttpResponse:
@@ -137,6 +148,7 @@ urlpatterns = [
     path("api/v1/whole", whole),
     path("api/v1/runs/<name>/events", events),
     path("api/v1/held/<name>", held),
+    path("api/v1/started/<name>", started),
     path("api/v1/bug", bug),
     path("api/v1/echo", echo),
     path("api/v1/download", download),

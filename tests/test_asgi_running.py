@@ -6,10 +6,12 @@ import select
 import signal
 from pathlib import Path
 
+import pytest
 from django.conf import settings
 from redis import Redis
 
-from tests.edge_server import Site, eventually
+from backend.http.concurrency import Slot
+from tests.edge_server import Site, bearer, eventually
 from tests.raw_http import JSON, read_answer, request
 
 
@@ -38,6 +40,36 @@ def test_a_stream_ends_when_its_reader_disconnects(site: Site, redis: Redis) -> 
     assert re.search(rb"x-request-id: [0-9a-f]{32}", head)
     assert b'id: 0\nevent: tick\ndata: {"number":0}\n\n' in received
     eventually(lambda: redis.get("open:reader") == b"0")
+
+
+def test_a_client_that_leaves_before_its_stream_begins_frees_its_slot(site: Site, redis: Redis) -> None:
+    key = Slot.of("streams", "leaver", limit=1, seconds=1).key
+    leavers = 6
+    for _ in range(leavers):
+        with site.connect() as connection:
+            connection.sendall(request("GET /api/v1/started/leaver", bearer()))
+    eventually(lambda: redis.get("held:leaver") == b"%d" % leavers)
+    assert redis.zcard(key) == leavers
+    redis.rpush("go:leaver", *["on"] * leavers)
+    eventually(lambda: redis.zcard(key) == 0)  # A lease that is not released lasts longer than this waits.
+
+
+@pytest.mark.parametrize("path", ["runs/old/events", "rows/old", "echo"])
+def test_http_1_0_gets_no_chunks(site: Site, path: str) -> None:
+    with site.connect() as connection:
+        connection.sendall(request(f"GET /api/v1/{path}").replace(b"HTTP/1.1", b"HTTP/1.0"))
+        received = b""
+        while received.count(b"event: tick") < 3 and (more := connection.recv(1_000_000)):
+            received += more
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head.lower()
+    assert b"connection: close" in head.lower()
+    if path.startswith("runs"):
+        assert body.startswith(b"id: 0\nevent: tick\n")
+    elif path.startswith("rows"):
+        assert body == b"x" * 30 * 300_000
+    else:
+        assert json.loads(body)["length"] == 0
 
 
 def test_streams_hold_no_threads(site: Site, redis: Redis) -> None:

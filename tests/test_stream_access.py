@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing, nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -54,7 +55,7 @@ def chunks_from(opened: Callable[[], Awaitable[Any]], person: Person, act: Act, 
     async def read() -> list[bytes]:
         chunks: list[bytes] = []
         stream = await opened()
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds), aclosing(stream) if hasattr(stream, "aclose") else nullcontext():
             async for chunk in stream:
                 chunks.append(chunk)
                 if len(chunks) == 1:

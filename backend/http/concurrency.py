@@ -98,7 +98,8 @@ def hold_slot(policy: str, subject: str, *, limit: int, seconds: float, required
 def acquire_slot(
     policy: str, subject: str, *, limit: int, seconds: float = LEASE_SECONDS, required: bool = False
 ) -> Slot:
-    """Acquire one of the subject's slots. The caller releases it, or gives it to ``keep_slot`` in an event loop.
+    """Acquire one of the subject's slots. The caller releases it, or an event loop keeps it: ``keep_slot``, or
+    ``renew_slot`` and ``start_release``.
 
     :raises RateLimited: all slots are taken.
     :raises RedisError: Redis does not answer and ``required`` is set.
@@ -111,11 +112,11 @@ def acquire_slot(
 @asynccontextmanager
 async def keep_slot(slot: Slot) -> AsyncIterator[None]:
     """Renew a slot that a thread has acquired, in an event loop, while the block runs; then release it."""
-    _renewer().add(slot)
+    renew_slot(slot)
     try:
         yield
     finally:  # In a task of its own: this one may be cancelled again before Redis has answered.
-        await asyncio.shield(_start_release(slot))
+        await asyncio.shield(start_release(slot))
 
 
 def _acquire(slot: Slot, *, required: bool) -> None:
@@ -177,7 +178,7 @@ async def hold_stream_slot(response: StreamingHttpResponse, user_id: str) -> Str
     :raises RateLimited: all slots are taken.
     """
     slot = await _acquire_async("streams", user_id, limit=settings.STREAMS_PER_USER, seconds=LEASE_SECONDS)
-    response._resource_closers.append(lambda: _start_release(slot))  # type: ignore[attr-defined]  # Not in the stubs.
+    response._resource_closers.append(lambda: start_release(slot))  # type: ignore[attr-defined]  # Not in the stubs.
     return response
 
 
@@ -190,13 +191,21 @@ async def _acquire_async(policy: str, subject: str, *, limit: int, seconds: floa
             raise
         _warn(slot, error)
         acquired = True
+    except asyncio.CancelledError:  # The client left: Redis may have given the slot, and its reply is lost.
+        start_release(slot)
+        raise
     if not acquired:
         raise no_free_slot()
-    _renewer().add(slot)
+    renew_slot(slot)
     return slot
 
 
-def _start_release(slot: Slot) -> "asyncio.Task[None]":
+def renew_slot(slot: Slot) -> None:
+    """Renew the slot's lease in this event loop, until ``start_release``."""
+    _renewer().add(slot)
+
+
+def start_release(slot: Slot) -> "asyncio.Task[None]":
     """Stop renewing the slot and release it. Returns the task of the release."""
     renewer = _renewer()
     renewer.slots.discard(slot)

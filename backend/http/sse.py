@@ -12,6 +12,8 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
+from backend.server.scope import Continuation
+
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "text/event-stream"
@@ -50,14 +52,22 @@ def event_stream(
 
 
 def continued_stream(
-    frames: AsyncIterator[bytes], *, still_allowed: StillAllowed, headers: dict[str, str]
+    frames: AsyncIterator[bytes],
+    *,
+    still_allowed: StillAllowed,
+    headers: dict[str, str],
+    closed: Callable[[], Awaitable[Any]],
 ) -> StreamingHttpResponse:
     """As ``event_stream``, for a synchronous view: its thread ends with it, and the event loop sends the frames.
 
     Only where the server can do so: the request's environment has ``CONTINUES`` then (``backend.server.wsgi_threads``).
+
+    :param closed: called in the event loop when the stream has ended, also if the client left before its first frame
+        and ``frames`` never started.
     """
     response = _response((), headers)
-    response.continuation = _Stream(frames, still_allowed).chunks()  # type: ignore[attr-defined]  # Read by backend.server.wsgi_threads.
+    chunks = _Stream(frames, still_allowed).chunks()
+    response.continuation = Continuation(chunks, closed)  # type: ignore[attr-defined]  # Read by backend.server.wsgi_threads.
     return response
 
 

@@ -16,6 +16,7 @@ request:
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -103,6 +104,8 @@ class Protocol(HttpToolsProtocol):
         scope: Any = self.scope
         scope[ABORT] = self.transport.abort
         super().on_headers_complete()
+        if scope["http_version"] == "1.0":
+            self.cycle.send = partial(_send_unchunked, self.cycle)  # type: ignore[method-assign]
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
@@ -194,6 +197,19 @@ class Protocol(HttpToolsProtocol):
         """Send the response to bytes that are not a request, and close the connection."""
         self.transport.write(self.error_response(status, code))
         self.transport.close()
+
+
+async def _send_unchunked(cycle: RequestResponseCycle, message: Any) -> None:
+    """Send a message of a response to HTTP/1.0, which has no chunks: the end of the connection ends the body.
+
+    uvicorn sends what has no Content-Length in chunks, and else compares each part with what is left of the length.
+    """
+    if message["type"] == "http.response.start":
+        if not any(name.lower() == b"content-length" for name, _ in message.get("headers", ())):
+            cycle.chunked_encoding = False
+    elif cycle.chunked_encoding is False and not cycle.expected_content_length:
+        cycle.expected_content_length = len(message.get("body", b""))
+    await RequestResponseCycle.send(cycle, message)
 
 
 def check_connections(connections: Iterable[Any]) -> None:

@@ -1,7 +1,7 @@
 """The types of ASGI, and the keys under which our layers pass values to each other in the scope of a request."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any
 from urllib.parse import quote_from_bytes
 
@@ -16,6 +16,26 @@ ERROR = "orquestra.error"  # An exception that the application must answer with;
 CONTINUES = "orquestra.continues"  # In the WSGI environment: a response may have a ``continuation``.
 ABORT = "orquestra.abort"  # A function that cuts the connection at once.
 ACCOUNT = "orquestra.account"  # In the scope's ``state``: the account that uploads this body.
+
+
+class Continuation:
+    """The blocks of a response that the event loop sends, and what to do after the last one.
+
+    ``aclose`` calls ``closed`` even if no block was asked for: a generator that has not started skips its ``finally``,
+    and the client may have disconnected before the first block.
+    """
+
+    def __init__(self, blocks: AsyncGenerator[bytes, None], closed: Callable[[], Awaitable[Any]]) -> None:
+        self._blocks, self._closed = blocks, closed
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._blocks
+
+    async def aclose(self) -> None:
+        try:
+            await self._blocks.aclose()
+        finally:
+            await self._closed()
 
 
 def sanitized(scope: Scope) -> Scope:

@@ -5,17 +5,16 @@ one (a file, a generator) any of the threads fetches the next block, once the cl
 Between blocks a response holds neither a thread nor a database connection: a generator may query anew for each block,
 but must not keep a cursor or a transaction open across a ``yield``.
 
-A response may have a ``continuation``, an asynchronous generator of blocks: the thread makes its head, and the event
-loop sends the blocks, so that no thread waits for them.
+A response may have a ``continuation``: the thread makes its head, and the event loop sends the blocks, so that no
+thread waits for them.
 """
 
 import asyncio
 import contextvars
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
 from functools import partial
 from io import BytesIO
 from typing import Any, cast
@@ -30,6 +29,7 @@ from backend.server.scope import (
     BODY,
     CONTINUES,
     ERROR,
+    Continuation,
     Receive,
     Scope,
     Send,
@@ -110,6 +110,8 @@ class ThreadedWSGI:
                 self._slots.release(str(account))
             if not response.closed:
                 self._executor.submit(context.copy().run, response.close)
+            if response.continuation is not None:
+                await response.continuation.aclose()
 
 
 class _Response:
@@ -117,7 +119,7 @@ class _Response:
 
     def __init__(self) -> None:
         self.start: dict[str, Any] = {}
-        self.continuation: AsyncGenerator[bytes, None] | None = None
+        self.continuation: Continuation | None = None
         self.ended = self.closed = False
         self._lock = threading.Lock()
         self._iterable: Iterable[bytes] = ()
@@ -196,10 +198,9 @@ async def _send_blocks(
         disconnect.cancel()
 
 
-async def _send_continuation(blocks: AsyncGenerator[bytes, None], send: Send) -> None:
-    async with aclosing(blocks):
-        async for block in blocks:
-            await send({"type": "http.response.body", "body": block, "more_body": True})
+async def _send_continuation(blocks: Continuation, send: Send) -> None:
+    async for block in blocks:
+        await send({"type": "http.response.body", "body": block, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
 

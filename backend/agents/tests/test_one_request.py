@@ -43,6 +43,11 @@ def test_accept_decides_between_the_run_and_its_events(owner: Person, conversati
         "TEXT/event-stream": 200,
         f"{STREAM}, application/json;q=0.9": 200,
         f"{STREAM}, */*": 200,
+        f"{STREAM}; charset=utf-8": 200,
+        f"{STREAM};charset=utf-8;q=0.5, application/json;q=0.4": 200,
+        f"{STREAM}, application/json;q=-1": 200,
+        f"{STREAM};q=1.000, application/json;q=nan": 200,
+        "text/*, application/json;q=0.9": 200,
         f"{STREAM}, */*;q=0.1": 200,
         f"application/json;q=0.2, {STREAM};q=0.5": 200,
         "*/*": 202,
@@ -51,6 +56,9 @@ def test_accept_decides_between_the_run_and_its_events(owner: Person, conversati
         "application/json, text/plain, */*": 202,
         f"application/json, {STREAM};q=0.5": 202,
         f"{STREAM};q=0": 202,
+        **{f"{STREAM};q={quality}": 202 for quality in ("-1", "2", "nan", "abc", "0.1234", "")},
+        f"{STREAM};q=abc, application/json;q=0.1": 202,
+        f"{STREAM};charset=utf-8;q=0.2, application/json;q=0.4": 202,
         f"{STREAM};q=0, */*": 202,
         "image/png": 202,
     }
@@ -64,6 +72,7 @@ def test_accept_decides_between_the_run_and_its_events(owner: Person, conversati
         assert ("Orquestra-Run" in answer.headers) == (answer.status_code == 200)
         kind = STREAM if answer.status_code == 200 else "application/json"
         assert answer.headers["Content-Type"] == kind
+        assert {"Accept", "Authorization"} <= set(answer.headers["Vary"].split(", "))
         assert answer.headers.get("X-Accel-Buffering") == ("no" if kind == STREAM else None)
         assert "Content-Length" in answer.headers or kind == STREAM
 

@@ -3,6 +3,7 @@
 The event loop sends them; a stream holds neither a thread nor a database connection.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -23,7 +24,7 @@ from backend.agents.schema import EVENTS
 from backend.agents.stream.events import START, Position, position_of
 from backend.agents.stream.reader import RunState, follow
 from backend.db.connection import release_connection
-from backend.http.concurrency import Slot, hold_stream_slot, keep_slot
+from backend.http.concurrency import Slot, hold_stream_slot, renew_slot, start_release
 from backend.http.ids import decode
 from backend.http.openapi.streams import streams
 from backend.http.sse import StillAllowed, continued_stream, event_stream
@@ -51,11 +52,16 @@ def events_of_started(
     """
 
     async def frames() -> AsyncIterator[bytes]:
-        async with keep_slot(slot):
-            async for block in _frames(run_id, status, START):
-                yield block
+        renew_slot(slot)
+        async for block in _frames(run_id, status, START):
+            yield block
 
-    return continued_stream(frames(), still_allowed=_still_allowed(actor, run_id), headers=headers)
+    return continued_stream(
+        frames(),
+        still_allowed=_still_allowed(actor, run_id),
+        headers=headers,
+        closed=lambda: asyncio.shield(start_release(slot)),
+    )
 
 
 def _still_allowed(actor: Actor, run_id: UUID) -> StillAllowed:

@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -16,6 +18,7 @@ from backend.agents.models import Run
 from backend.agents.views.events import events_of_started
 from backend.http.concurrency import acquire_slot
 from backend.http.ids import decode
+from backend.http.negotiation import preference
 from backend.http.sse import CONTENT_TYPE
 from backend.server.scope import CONTINUES
 
@@ -39,6 +42,13 @@ class StreamedRuns(APIView):
 
     starting: ClassVar[tuple[str, ...]] = ("create",)
     action: str
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Every response of these actions depends on ``Accept``: a cache must not mix them up."""
+        response: HttpResponseBase = super().dispatch(request, *args, **kwargs)  # type: ignore[arg-type]  # DRF's stubs.
+        if request.method == "POST" and self.action in self.starting:
+            patch_vary_headers(response, ["Accept"])
+        return response
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -68,9 +78,9 @@ class StreamedRuns(APIView):
 
 
 def _prefers_stream(request: Request) -> bool:
-    """By the qualities in ``Accept``; JSON where it accepts both alike, or where the server cannot go on in a loop."""
+    """By ``Accept``; JSON where it accepts both alike, or where the server cannot go on in a loop."""
     http = request._request
-    return CONTINUES in request.META and http.get_preferred_type(["application/json", CONTENT_TYPE]) == CONTENT_TYPE
+    return CONTINUES in request.META and preference(http, CONTENT_TYPE) > preference(http, "application/json")
 
 
 def _run_shown(response: Any) -> Mapping[str, Any] | None:
