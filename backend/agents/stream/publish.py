@@ -40,6 +40,9 @@ def publish(
         pipeline.expire(key, settings.RUN_STREAM_SECONDS if ended else MAX_STREAM_SECONDS)
         pipeline.execute()
     except RedisError as error:
+        if epoch == 0 and "equal or smaller" in str(error):  # A worker claimed the run first: readers see run.started.
+            logger.info("run_queued_not_published run=%s reason=already_started", key)
+            return False
         logger.warning("run_events_not_published run=%s error=%s", key, error)
         return False
     return True

@@ -79,6 +79,19 @@ async def refused_for(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
+def test_a_run_that_a_worker_claimed_before_it_was_published_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    run_id = new_id()
+    assert publish(run_id=run_id, epoch=1, events=[("run.started", {})])
+
+    with caplog.at_level("INFO"):
+        assert not publish(run_id=run_id, epoch=0, events=[("run.queued", {})])
+
+    assert [(record.levelname, record.getMessage().split()[0]) for record in caplog.records] == [
+        ("INFO", "run_queued_not_published")
+    ]
+    assert [event.name for event in recorded(run_id)] == ["run.started"]
+
+
 @pytest.mark.parametrize("how", ["full", "replica", "unsaved"])
 @pytest.mark.parametrize("begun", [True, False])
 def test_refused_writes_are_tried_again_in_growing_pauses(
