@@ -62,7 +62,7 @@ def held(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def started(request: HttpRequest, name: str) -> HttpResponseBase:
-    """The events of a run that waits for a worker for ever, as the response of the thread that holds a slot for them."""
+    """The events of a run that no worker claims, as the response of a thread, which acquires a slot for them."""
     slot = acquire_slot("streams", name, limit=50)
     held(request, name)
     actor: Any = None  # It is asked for only at the first heartbeat.

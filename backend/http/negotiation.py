@@ -11,7 +11,6 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-
 _QUALITY = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")  # RFC 9110, 12.4.2.
 
 
@@ -20,8 +19,9 @@ def preference(request: HttpRequest, media_type: str) -> tuple[float, int, int]:
 
     The quality decides; then a type that the client names comes before one that ``*/*`` includes; then the order.
 
-    Django's ``get_preferred_type`` does not find ``text/event-stream`` in ``text/event-stream; charset=utf-8``, and takes
-    an invalid quality for 1. Here the parameters of a range do not matter, and one with an invalid quality is ignored.
+    Django's ``get_preferred_type`` does not find ``text/event-stream`` in ``text/event-stream; charset=utf-8``, and
+    takes an invalid quality for 1. Here the parameters of a range do not matter, and one with an invalid quality is
+    ignored.
     """
     main, _, sub = media_type.partition("/")
     found: list[tuple[int, float, int]] = []

@@ -160,3 +160,18 @@ def test_a_key_names_one_run_whatever_the_response_is(
     assert run in answers[2].content.decode()
     other = ask(owner, path, {**body, "input": "Another question"}, Idempotency_Key="a-key")
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
+@pytest.mark.parametrize("begins", [False, True])
+def test_a_key_of_a_deleted_conversation_streams_nothing(
+    owner: Person, agent: dict[str, Any], conversation: dict[str, Any], begins: bool
+) -> None:
+    path = "/api/v1/conversations" if begins else runs_of(conversation)
+    body = {"agent": agent["id"], "input": "How are you?"} if begins else {"input": "How are you?"}
+    assert ask(owner, path, body, Idempotency_Key="a-key").status_code == 200
+    begun = owner.get("/api/v1/conversations").json()["results"][0]["id"]
+    assert owner.delete(f"/api/v1/conversations/{begun}").status_code == 204
+
+    again = [ask(owner, path, body, accept=accept, Idempotency_Key="a-key") for accept in (STREAM, "application/json")]
+
+    assert [answer.status_code for answer in again] == [404, 201 if begins else 202]

@@ -45,7 +45,7 @@ class StreamedRuns(APIView):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Every response of these actions depends on ``Accept``: a cache must not mix them up."""
-        response: HttpResponseBase = super().dispatch(request, *args, **kwargs)  # type: ignore[arg-type]  # DRF's stubs.
+        response: HttpResponseBase = super().dispatch(request, *args, **kwargs)
         if request.method == "POST" and self.action in self.starting:
             patch_vary_headers(response, ["Accept"])
         return response
