@@ -114,7 +114,7 @@ def _recover(lost: Run) -> list[UUID]:
         ending, answer = _ending(run, steps), None
         if run.recovery_failures < MAX_FULL_RECOVERIES:
             answer = _best_known(run, streamed)
-            _end_unfinished(run, steps, ending, answer)
+            _charge_unfinished(run, steps, answer)
         ended = _end(run, ending, answer)
     return announce(ended)
 
@@ -232,25 +232,21 @@ def _length(answer: Answer) -> int:
     return sum(len(part.get("text", "")) for part in answer.parts())
 
 
-def _end_unfinished(run: Run, steps: list[Step], ending: Ending, answer: Answer) -> None:
-    """End the step that the worker had begun. The provider will charge for the part of the answer that it sent, so
-    the workspace pays for the part that readers received, as we estimate it.
+def _charge_unfinished(run: Run, steps: list[Step], answer: Answer) -> None:
+    """Record what the request that the worker had begun used; ``settlement.finish`` ends the step. The provider will
+    charge for the part of the answer that it sent, so the workspace pays for the part that readers received, as we
+    estimate it.
 
     A run without an offer whose model has no price any more pays only what was recorded before.
     """
     for step in steps:
-        if step.finished_at is not None:
-            continue
-        code = ending.error["code"] if ending.error else "worker_lost"
-        step.finished_at, step.messages = timezone.now(), []
-        step.error = {"code": code, "detail": "", "provider": step.provider or None, "retryable": code == "worker_lost"}
-        if step.kind == Step.Kind.MODEL and (text := _text_of_last_part(answer)):
+        if step.finished_at is None and step.kind == Step.Kind.MODEL and (text := _text_of_last_part(answer)):
             try:
                 metering.record(step, _estimate(step, text))
             except (UnknownModel, ModelUnpriced) as error:
                 logger.warning("run_not_charged run=%s step=%s error=%s", run.public_id, step.index, error)
                 step.usage = {}
-        step.save()
+            step.save(update_fields=["usage", "cost"])
 
 
 def _text_of_last_part(answer: Answer) -> str:

@@ -321,6 +321,23 @@ def test_a_worker_that_shuts_down_begins_no_step_and_gives_the_run_back(
     assert_settled(owner, after)
 
 
+def test_a_search_that_no_worker_runs_again_ends_with_the_run(
+    begun: dict[str, Any], owner: Person, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    die(monkeypatch, begun, lease, "begin_step", 2, "after")
+    path = settings.MODELS_FILE
+    path.write_text(path.read_text().replace('name = "chat"\n', 'name = "renamed"\n'))
+
+    after = go_on(owner, begun)
+
+    assert (after["status"], after["error"]["code"]) == ("failed", "provider_unavailable")
+    assert after["cost"] == "0.00104"
+    steps = owner.get(f"/api/v1/runs/{begun['id']}/steps").json()["results"]
+    assert [step["error"] and step["error"]["code"] for step in steps] == [None, "provider_unavailable"]
+    assert all(step["finished_at"] for step in steps)
+    assert_settled(owner, after)
+
+
 def test_an_edit_of_the_catalog_before_it_goes_on_changes_no_charge(
     begun: dict[str, Any], owner: Person, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

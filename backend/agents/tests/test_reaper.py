@@ -98,7 +98,11 @@ def test_a_run_that_was_sent_fails_and_keeps_its_text(ask: Any, owner: Person, p
     assert after["usage"]["input_tokens"] == 100
     assert Decimal(after["cost"]) > 0
     assert_settled(owner, after)
-    assert [event.name for event in recorded(worker.pk)][-2:] == ["message.completed", "run.failed"]
+    events = recorded(worker.pk)[-3:]
+    assert [event.name for event in events] == ["step.finished", "message.completed", "run.failed"]
+    [step] = owner.get(f"/api/v1/runs/{run['id']}/steps").json()["results"]
+    assert (step["error"]["code"], step["usage"]["input_tokens"]) == ("worker_lost", 100)
+    assert events[0].payload == step
     assert owner.post(f"/api/v1/runs/{run['id']}/retry").status_code == 202
     with pytest.raises(lease.RunLost):  # The worker was only slow, and comes back.
         lease.checkpoint(worker, None)
