@@ -19,9 +19,19 @@ logger = logging.getLogger(__name__)
 MAX_CONTEXT_WINDOWS = 2  # No usage is so large; the window that we know may be smaller than the model's.
 
 
-def used(reply: Reply, request: chat.ChatRequest, input_tokens: int) -> chat.Usage | None:
-    """What the provider will charge: as it measured or, where it did not or cannot be believed, as we estimate."""
-    return credible(reply.usage, request) or estimated(reply, request, input_tokens)
+def used(reply: Reply, request: chat.ChatRequest, input_tokens: int, *, shutdown: bool) -> chat.Usage | None:
+    """What the provider will charge: as it measured or, where it did not or cannot be believed, as we estimate.
+
+    A request that our shutdown interrupted before any output costs nothing, as after the sudden death of a worker: the
+    workspace did not cause it. One that the caller cancelled, or whose time is over, costs its input; else a caller
+    could have the provider read any number of long inputs for nothing.
+
+    :param shutdown: the worker's shutdown has interrupted the run.
+    """
+    measured = credible(reply.usage, request)
+    if measured is None and shutdown and not reply.began:
+        return None
+    return measured or estimated(reply, request, input_tokens)
 
 
 def credible(usage: chat.Usage | None, request: chat.ChatRequest) -> chat.Usage | None:

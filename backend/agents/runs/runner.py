@@ -249,7 +249,7 @@ class Runner:
         reply = self.live.wait_for(streaming)
         if self.handle.stop_reason == "lease_lost":
             raise RunLost
-        usage = metering.used(reply, request, input_tokens)
+        usage = metering.used(reply, request, input_tokens, shutdown=self.handle.stop_reason == "shutdown")
         step.error = metering.failure_of(reply.error)
         transcript.end_model_step(step, reply)
         self.unstored_step = LastStep(step, usage)

@@ -428,6 +428,33 @@ def test_stop_stops_the_provider_and_the_cost(ask: Any, owner: Person, provider:
     assert_settled(owner, after)
 
 
+@pytest.mark.parametrize(
+    ("reason", "input_is_charged"), [("shutdown", False), ("cancelled", True), ("timed_out", True)]
+)
+def test_a_request_without_output_costs_its_input_unless_our_shutdown_interrupted_it(
+    ask: Any, owner: Person, provider: FakeProvider, reason: str, input_is_charged: int
+) -> None:
+    run = ask(carry=False)
+    run_id = decode("run", run["id"])
+    provider.script(Reply(text="Late.", first_byte_delay=20))
+
+    def stop_when_sent() -> None:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and not provider.requests:
+            time.sleep(0.02)
+        worker._handles[run_id].stop(reason)
+
+    watcher = threading.Thread(target=stop_when_sent)
+    watcher.start()
+    runner.execute(run_id=run_id)
+    watcher.join()
+
+    after = owner.get(f"/api/v1/runs/{run['id']}").json()
+    assert after["status"] == ("cancelled" if reason == "cancelled" else "failed")
+    assert (after["usage"]["input_tokens"] > 0) == (Decimal(after["cost"]) > 0) == bool(input_is_charged)
+    assert_settled(owner, after)
+
+
 def test_a_run_is_claimed_once(ask: Any, provider: FakeProvider) -> None:
     run = ask(carry=False)
     run_id = decode("run", run["id"])
