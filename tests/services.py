@@ -141,7 +141,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if reporter is None or hasattr(session.config, "workerinput"):
         return  # A worker of pytest-xdist: its controller counts.
     skipped = reporter.stats.get("skipped", [])
-    if session.config.cache is not None:
+    if getattr(session.config, "cache", None) is not None:  # With `-p no:cacheprovider` there is none.
         session.config.cache.set("orquestra/skipped", len(skipped))  # For the closing line of checks.py.
     if skipped:
         reporter.write_line(f"{len(skipped)} tests were skipped", red=True)
