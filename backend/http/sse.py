@@ -12,7 +12,7 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
-from backend.server.scope import Continuation
+from backend.server.scope import Continuation, cancel
 
 logger = logging.getLogger(__name__)
 
@@ -116,9 +116,7 @@ class _Stream:
                 raise self._error
         finally:
             _open.discard(self)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel(*tasks)
             if isinstance(self._frames, AsyncGenerator):
                 await self._frames.aclose()
 

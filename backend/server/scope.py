@@ -17,6 +17,8 @@ CONTINUES = "orquestra.continues"  # In the WSGI environment: a response may hav
 ABORT = "orquestra.abort"  # A function that cuts the connection at once.
 ACCOUNT = "orquestra.account"  # In the scope's ``state``: the account that uploads this body.
 
+CANCEL_AGAIN_SECONDS = 1.0
+
 
 class Continuation:
     """The blocks of a response that the event loop sends, and what to do after the last one.
@@ -51,11 +53,23 @@ async def run_until_disconnect(work: Coroutine[Any, Any, None], receive: Receive
     try:
         await asyncio.wait({working, disconnect}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (working, disconnect):
-            task.cancel()
-        await asyncio.gather(working, disconnect, return_exceptions=True)
+        await cancel(working, disconnect)
     if not working.cancelled():
         working.result()
+
+
+async def cancel(*tasks: "asyncio.Task[Any]") -> None:
+    """Cancel the tasks and wait until they have ended.
+
+    A cancellation is repeated until then, since one may be lost: before Python 3.12, ``asyncio.wait_for``, with which
+    redis-py sends commands, returns its result instead if both come in the same moment. A stream whose client left as
+    it began would go on, and hold its slot, until its run ends.
+    """
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_SECONDS)
 
 
 async def wait_for_disconnect(receive: Receive) -> None:

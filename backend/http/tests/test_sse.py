@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any, cast
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.http import sse
+from backend.server import scope
 
 
 def run(test: Callable[[], Awaitable[Any]]) -> Any:
@@ -128,6 +130,35 @@ def test_a_reader_that_leaves_closes_the_source() -> None:
     run(test)
     assert source.closed
     assert not sse._open
+
+
+def test_a_source_that_loses_a_cancellation_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ``asyncio.wait_for`` does before Python 3.12, when its result and the cancellation come together."""
+    monkeypatch.setattr(scope, "CANCEL_AGAIN_SECONDS", 0.01)
+    waits, closed = asyncio.Event(), asyncio.Event()
+
+    async def frames() -> AsyncIterator[bytes]:
+        try:
+            with suppress(asyncio.CancelledError):
+                waits.set()
+                await asyncio.Event().wait()
+            await asyncio.Event().wait()
+            yield b"never"
+        finally:
+            closed.set()
+
+    async def read() -> None:
+        async for _ in body_of(sse.event_stream(frames())):
+            pass
+
+    async def test() -> None:
+        reader = asyncio.ensure_future(read())
+        await waits.wait()
+        reader.cancel()
+        async with asyncio.timeout(5):
+            await closed.wait()
+
+    run(test)
 
 
 def test_a_process_that_stops_ends_its_streams() -> None:
