@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-import uvloop
 from django.conf import settings
 from redis import Redis
 
@@ -33,7 +32,7 @@ def run_async(work: Callable[[], Awaitable[None]]) -> None:
         finally:
             await close_async_client()
 
-    uvloop.run(whole())  # The loop of workers and web processes.
+    asyncio.run(whole())  # Not uvloop: closing its loop beside another one in the process was seen to hang.
 
 
 async def until(condition: Callable[[], bool]) -> None:
