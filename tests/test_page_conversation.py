@@ -100,7 +100,7 @@ def test_a_question_during_an_answer_has_to_wait_and_is_told_so(ana: Visitor) ->
     expect(page.locator(".message")).to_have_count(2)
 
 
-def test_a_question_while_another_tab_is_answered_is_told_why_it_waits(ana: Visitor) -> None:
+def test_a_question_while_another_tab_is_answered_is_told_why_it_waits(ana: Visitor, live: Stack) -> None:
     page = ana.page
     ana.ask("What is Orquestra?")
     ana.answered()
@@ -108,15 +108,16 @@ def test_a_question_while_another_tab_is_answered_is_told_why_it_waits(ana: Visi
     other.goto(page.url)
     expect(other.locator(".message")).to_have_count(2)
 
-    ana.ask("What is Orquestra, and what does an answer cost?")
-    expect(page.locator(".message.assistant")).to_have_count(2)
-    expect(page.locator("#stop")).to_be_visible()
-    other.locator("#question").fill("And who pays?")
-    other.keyboard.press("Enter")
+    with live.paused("agents"):  # So that the answer does not end before the second question.
+        ana.ask("What is Orquestra, and what does an answer cost?")
+        expect(page.locator(".message.assistant")).to_have_count(2)
+        expect(page.locator("#stop")).to_be_visible()
+        other.locator("#question").fill("And who pays?")
+        other.keyboard.press("Enter")
 
-    expect(other.locator("#chat-error")).to_contain_text("This conversation is still being answered.")
-    assert other.locator("#question").input_value() == "And who pays?"
-    expect(other.locator(".message")).to_have_count(4)
+        expect(other.locator("#chat-error")).to_contain_text("This conversation is still being answered.")
+        assert other.locator("#question").input_value() == "And who pays?"
+        expect(other.locator(".message")).to_have_count(4)
 
 
 def test_no_word_is_lost_when_the_web_process_dies(ana: Visitor, live: Stack) -> None:
