@@ -10,6 +10,7 @@ import pytest
 import structlog
 from celery import shared_task
 from celery.contrib.testing.worker import start_worker
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
 from structlog.contextvars import bound_contextvars, clear_contextvars
@@ -125,8 +126,11 @@ def note_request_id() -> None:
     seen.append(current_request_id())
 
 
-def test_a_task_knows_the_request_that_caused_it() -> None:
+def test_a_task_knows_the_request_that_caused_it(monkeypatch: pytest.MonkeyPatch) -> None:
     seen.clear()
+    # A worker that starts changes the limits of its process's connections, which is the process of the tests here.
+    database = settings.DATABASES["default"]
+    monkeypatch.setitem(database, "OPTIONS", dict(database["OPTIONS"]))
     # Not "solo": its start closes the file descriptor of this thread's database connection under the pool.
     with start_worker(app, pool="threads", perform_ping_check=False, queues=["http-tests"], loglevel="error"):
         with bound_contextvars(request_id="request-of-a-task"):
