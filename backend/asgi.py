@@ -30,7 +30,8 @@ from backend.server.wsgi_threads import ThreadedWSGI
 # thread.
 ASYNC_PATHS = re.compile(r"/api/v1/(runs|documents)/[^/]+/events|/healthz|/readyz")
 
-# Questions come in bursts and wait for CPU time most of all, so working on many at once makes none of them faster.
+# Questions come in bursts. A few at once use the time in which others wait for PostgreSQL; all at once would delay
+# each of them.
 QUESTION_PATHS = re.compile(r"/api/v1/conversations(/[^/]+/runs)?|/api/v1/runs/[^/]+/retry")
 
 

@@ -30,7 +30,7 @@ def cheap_hashes(settings: Any) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
 
 
-@pytest.mark.parametrize("email", ["owner@example.com", "nobody@example.com"])
+@pytest.mark.parametrize("email", ["owner@example.com", "unknown@example.com"])
 def test_guesses_from_one_address_stop_there_and_nowhere_else(owner: Person, email: str) -> None:
     guesses = [guess("192.0.2.1", email) for _ in range(12)]
 
@@ -90,7 +90,7 @@ def test_the_new_password_of_a_reset_opens_what_guesses_had_closed(
 
 
 @pytest.mark.parametrize("path", ["password/request", "code/request"])
-@pytest.mark.parametrize("email", ["owner@example.com", "nobody@example.com"])
+@pytest.mark.parametrize("email", ["owner@example.com", "unknown@example.com"])
 def test_mails_are_bounded_and_the_owner_still_gets_one(
     owner: Person, path: str, email: str, mailoutbox: list[EmailMessage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,7 +122,7 @@ def test_one_patient_address_gets_a_fifth_of_the_mails_of_an_hour(
 ) -> None:
     def ask(address: str) -> bool:
         try:
-            throttles.use(throttle, email="nobody@example.com", request=rf.post("/", REMOTE_ADDR=address))
+            throttles.use(throttle, email="unknown@example.com", request=rf.post("/", REMOTE_ADDR=address))
         except RateLimited:
             return False
         return True

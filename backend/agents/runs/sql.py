@@ -250,16 +250,18 @@ def _end_of_step(step: Step) -> list[Any]:
     return [Jsonb(step.reply), Jsonb(step.usage), step.cost, error, step.finished_at, messages, sources]
 
 
-@cache
-def _end_step(with_answer: bool) -> str:
-    stored = f""", stored AS (
+_STORE_ANSWER = f""", stored AS (
         UPDATE {_ANSWER.table} m SET parts = %s::jsonb, citations = %s::jsonb
         FROM owned WHERE m.id = owned.output_message_id
     )"""
+
+
+@cache
+def _end_step(with_answer: bool) -> str:
     return f"""
     WITH owned AS (
         SELECT output_message_id FROM {_RUN.table} WHERE {_OWNED} FOR UPDATE
-    ){stored if with_answer else ""}, ended AS (
+    ){_STORE_ANSWER if with_answer else ""}, ended AS (
         UPDATE {_STEP.table} s SET {_END_OF_STEP} FROM owned WHERE s.id = %s
     )
     SELECT true FROM owned
@@ -275,16 +277,12 @@ def end_step(run: Run, step: Step, *, answer: tuple[list[Any], list[Any]] | None
 
 @cache
 def _checkpoint(with_answer: bool) -> str:
-    stored = f""", stored AS (
-        UPDATE {_ANSWER.table} m SET parts = %s::jsonb, citations = %s::jsonb
-        FROM owned WHERE m.id = owned.output_message_id
-    )"""
     return f"""
     WITH owned AS (
         UPDATE {_RUN.table} SET lease_until = %s
         WHERE {_OWNED} AND set_config('synchronous_commit', 'off', true) IS NOT NULL
         RETURNING cancel_requested_at, output_message_id
-    ){stored if with_answer else ""}
+    ){_STORE_ANSWER if with_answer else ""}
     SELECT cancel_requested_at IS NOT NULL FROM owned
     """
 

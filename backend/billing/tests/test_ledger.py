@@ -76,7 +76,7 @@ def test_a_cost_above_the_hold_takes_what_is_available_and_notes_the_shortfall()
     hold(workspace_id, 300, "run_2")
     use(workspace_id, "run_1", 800)
 
-    assert operations.capture(reference="run_1", description="A run") == 700  # Its 600 and the 100 that nobody holds.
+    assert operations.capture(reference="run_1", description="A run") == 700  # Its 600 and the 100 that no hold has.
 
     assert balances(workspace_id) == (300, 300)
     assert Hold.objects.get(reference="run_1").shortfall == 100
